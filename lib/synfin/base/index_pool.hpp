@@ -1,0 +1,71 @@
+// A fixed number of objects, named by 32-bit indices, taken and given back in O(1), last in first
+// out: what was used a moment ago is still in the cache.
+//
+// The objects live in one Region and are constructed when first taken. A free object carries the
+// link of the free list in a field that it names itself (`uint32_t& pool_link(T&)`, found by
+// argument-dependent lookup), so a free object costs nothing more, and all its other fields (a
+// generation, say) survive from one use to the next.
+#pragma once
+
+#include <cstdint>
+#include <new>
+#include <type_traits>
+
+#include <synfin/base/assert.hpp>
+#include <synfin/base/region.hpp>
+
+namespace synfin {
+
+/// No object.
+inline constexpr uint32_t no_index = UINT32_MAX;
+
+template <typename T>
+class IndexPool {
+    static_assert(std::is_trivially_destructible_v<T>);
+
+  public:
+    explicit IndexPool(uint32_t capacity)
+        : memory_{size_t{capacity} * sizeof(T)}, capacity_{capacity} {}
+
+    /// The index of an object that was free, or `no_index` when all are taken.
+    uint32_t take() {
+        uint32_t index = free_;
+        if (index != no_index) {
+            free_ = pool_link(at(index));
+        } else if (touched_ < capacity_) {
+            index = touched_++;
+            new (base() + index) T{};
+        } else {
+            return no_index;
+        }
+        ++used_;
+        return index;
+    }
+
+    void give_back(uint32_t index) {
+        SYNFIN_ASSERT(index < touched_ && used_ > 0);
+        pool_link(at(index)) = free_;
+        free_ = index;
+        --used_;
+    }
+
+    T& operator[](uint32_t index) { return at(index); }
+    const T& operator[](uint32_t index) const { return base()[index]; }
+
+    uint32_t used() const { return used_; }
+    uint32_t capacity() const { return capacity_; }
+    /// Indices below this have been constructed; any of them may be read.
+    uint32_t touched() const { return touched_; }
+
+  private:
+    T* base() const { return static_cast<T*>(memory_.data()); }
+    T& at(uint32_t index) { return base()[index]; }
+
+    Region memory_;
+    uint32_t capacity_;
+    uint32_t touched_ = 0;
+    uint32_t used_ = 0;
+    uint32_t free_ = no_index;
+};
+
+}  // namespace synfin

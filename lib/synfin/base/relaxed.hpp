@@ -1,0 +1,39 @@
+// A field that one thread writes and any thread may read: a plain value to its owner, never torn to
+// a reader. On x86-64 and AArch64 a relaxed load and store are the plain instructions, so the owner
+// pays nothing. Several such fields read one after another are not a snapshot of one moment; where
+// that matters, a sequence counter stands beside them.
+#pragma once
+
+#include <atomic>
+#include <type_traits>
+
+namespace synfin {
+
+template <typename T>
+class Relaxed {
+    static_assert(std::is_trivially_copyable_v<T> && std::atomic<T>::is_always_lock_free);
+
+  public:
+    constexpr Relaxed() noexcept : value_{T{}} {}
+    constexpr Relaxed(T value) noexcept : value_{value} {}
+    Relaxed(const Relaxed& other) noexcept : value_{other.load()} {}
+    Relaxed& operator=(const Relaxed& other) noexcept { return *this = other.load(); }
+    Relaxed& operator=(T value) noexcept {
+        value_.store(value, std::memory_order_relaxed);
+        return *this;
+    }
+
+    T load() const noexcept { return value_.load(std::memory_order_relaxed); }
+    operator T() const noexcept { return load(); }
+
+    // Only the owner writes, so these are a load and a store, not a read-modify-write.
+    Relaxed& operator+=(T delta) noexcept { return *this = static_cast<T>(load() + delta); }
+    Relaxed& operator-=(T delta) noexcept { return *this = static_cast<T>(load() - delta); }
+    Relaxed& operator++() noexcept { return *this += T{1}; }
+    Relaxed& operator--() noexcept { return *this -= T{1}; }
+
+  private:
+    std::atomic<T> value_;
+};
+
+}  // namespace synfin

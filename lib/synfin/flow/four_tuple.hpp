@@ -1,0 +1,28 @@
+// The name of a connection: two addresses and two ports, 12 bytes for either family.
+//
+// An address is a 32-bit `AddressId`. An IPv4 address is its own id. An IPv6 address is interned
+// once per host in an `AddressBook`, which hands out ids from 0.0.0.0/8: that block never stands in
+// a valid packet (RFC 1122 section 3.2.1.3), so the two kinds cannot be confused. All that comes
+// after the lookup of the id (hash, table, connection, TIME_WAIT record) is the same code and the
+// same size for both families.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+
+namespace synfin::flow {
+
+using AddressId = uint32_t;
+
+constexpr bool is_interned(AddressId id) { return (id >> 24) == 0; }
+
+struct FourTuple {
+    AddressId local_address = 0;
+    AddressId remote_address = 0;
+    uint16_t local_port = 0;
+    uint16_t remote_port = 0;
+    friend constexpr auto operator<=>(const FourTuple&, const FourTuple&) = default;
+};
+static_assert(sizeof(FourTuple) == 12);
+
+}  // namespace synfin::flow

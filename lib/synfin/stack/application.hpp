@@ -1,0 +1,46 @@
+// What an application is to the stack: handlers that the worker calls, on the worker's own thread.
+//
+// A handler runs to completion and must not block. It may call anything of Worker for any connection,
+// its own included; nothing is sent before the handler and all other input of the loop are done.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include <synfin/base/instant.hpp>
+#include <synfin/tcp/core.hpp>
+
+namespace synfin::stack {
+
+class Worker;
+
+/// Names a connection of one worker. A connection that is gone is detected, never followed.
+struct ConnectionId {
+    uint32_t index = no_index;
+    uint32_t generation = 0;
+    friend constexpr bool operator==(ConnectionId, ConnectionId) = default;
+};
+
+class Application {
+  public:
+    virtual ~Application() = default;
+
+    /// The handshake is complete: accepted through a listener, or our connect succeeded.
+    virtual void on_established(Worker& worker, ConnectionId id) = 0;
+    /// In-order payload. Returns how many bytes were taken; the rest is kept, counts against the
+    /// receive window, and is read later with Worker::unread and Worker::consume.
+    virtual size_t on_data(Worker& worker, ConnectionId id, std::span<const uint8_t> data) = 0;
+    /// The peer's FIN, after all data has been taken: `recv` would return 0.
+    virtual void on_peer_closed(Worker& worker, ConnectionId id) = 0;
+    /// There is room again after a send took fewer bytes than offered.
+    virtual void on_writable(Worker& worker, ConnectionId id) = 0;
+    /// The end of the connection; called once for each connection that was opened or accepted, also
+    /// after the application's own close. `finished` comes when our FIN and the peer's are both
+    /// through (TIME_WAIT counts as through). The id is stale afterwards.
+    virtual void on_closed(Worker& worker, ConnectionId id, tcp::CloseReason reason) = 0;
+    /// Once per loop, after input and timers: the place for work of its own (opening connections).
+    virtual void on_poll(Worker& worker, Instant now) { static_cast<void>(worker), static_cast<void>(now); }
+};
+
+}  // namespace synfin::stack

@@ -1,0 +1,193 @@
+// One worker: a TCP/IP host of its own on one core. It owns its connections, timers, TIME_WAIT
+// records, neighbors, ports and counters, and shares none of them.
+//
+// A packet's way: receive() parses the burst, looks the connections up, runs tcp::input, calls the
+// application; run_timers() does the same for what is due; poll() lets the application work;
+// transmit() asks each connection on the ready list for its segments and writes them into frames.
+// Replies that belong to no connection (RST, TIME_WAIT's ACK, ARP, ICMP echo) wait in a short queue
+// and leave first.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <tl/expected.hpp>
+
+#include <synfin/base/instant.hpp>
+#include <synfin/stack/application.hpp>
+#include <synfin/stack/frame.hpp>
+#include <synfin/tcp/core.hpp>
+#include <synfin/wire/address.hpp>
+
+namespace synfin::stack {
+
+/// A network interface of the worker: one queue pair of a device.
+struct InterfaceConfig {
+    wire::MacAddress mac;
+    /// Addresses that we answer for, whole blocks included: a load generator's source range.
+    std::vector<wire::IpPrefix> addresses;
+    /// What is reachable without a gateway, besides the blocks above.
+    std::vector<wire::IpPrefix> on_link;
+    std::optional<wire::IpAddress> gateway;
+    /// Known without asking (ARP, ND): never ages, never changed by a packet.
+    struct StaticNeighbor {
+        wire::IpAddress address;
+        wire::MacAddress mac;
+    };
+    std::vector<StaticNeighbor> static_neighbors;
+    DeviceProperties device;
+};
+
+/// Every limit of a worker, with its default. What happens when one is reached stands beside it.
+struct WorkerConfig {
+    std::vector<InterfaceConfig> interfaces;
+    uint32_t max_connections = 1u << 20;    ///< then: connect() fails, SYNs are dropped and counted
+    uint32_t max_time_wait = 1u << 22;      ///< then: the oldest entry ends early, counted
+    uint32_t max_transfers = 1u << 16;      ///< connections with bytes queued, unread or held
+    uint32_t max_buffer_chunks = 1u << 14;  ///< of 2 KB, for all queues; then: sends take less
+    uint32_t max_neighbors = 4096;          ///< then: the least recently used entry goes
+    uint32_t max_pending_per_neighbor = 4;  ///< frames that wait for a resolution; then: oldest goes
+    uint32_t resets_per_second = 100'000;   ///< RST and ICMP replies without a connection; then: silence
+    uint32_t echo_replies_per_second = 10'000;
+    Duration time_wait = Duration::seconds(60);  ///< 2MSL; zero: none, and the report says so
+    uint16_t first_port = 32768;            ///< ephemeral ports (RFC 6056)
+    uint16_t last_port = 65535;
+    tcp::Secret secret{};                   ///< for ISN, table hash, ports; random in production
+    std::vector<tcp::Profile> profiles{tcp::Profile{}};
+    /// Which local ports bring a reply back to this worker; empty: all. Asked once per
+    /// (local address, remote address and port) when its first connection is opened.
+    bool (*port_filter)(const void* context, const flow::FourTuple& tuple) = nullptr;
+    const void* port_filter_context = nullptr;
+    uint32_t max_receive_burst = 64;
+};
+
+enum class Error : uint8_t {
+    address_not_available,  ///< EADDRNOTAVAIL: no local port is free for this destination
+    address_in_use,         ///< EADDRINUSE: the tuple or the listener exists
+    no_resources,           ///< ENOBUFS: max_connections reached
+    unreachable,            ///< ENETUNREACH: no interface and no gateway leads there
+    invalid,                ///< EINVAL: broadcast, multicast, port 0 (MUST-46)
+    stale,                  ///< the id names a connection that is gone
+};
+const char* name(Error error);
+
+struct ListenOptions {
+    uint16_t profile = 0;
+    uint32_t backlog = 65536;  ///< half-open and unaccepted connections; then: SYNs are dropped, counted
+};
+
+struct ConnectOptions {
+    wire::IpAddress source;    ///< unspecified: chosen among the interface's addresses (MUST-44)
+    uint16_t source_port = 0;  ///< 0: ephemeral
+    uint16_t profile = 0;
+    uint64_t user_data = 0;
+};
+
+/// One line of `synfin ss`.
+struct ConnectionInfo {
+    tcp::State state;
+    wire::SocketAddress local;
+    wire::SocketAddress remote;
+    uint32_t receive_queue_bytes = 0;
+    uint32_t send_queue_bytes = 0;
+    enum class Timer : uint8_t { off, on, keep_alive, time_wait, persist, delayed_ack } timer = Timer::off;
+    Duration timer_left;
+    uint8_t backoff = 0;
+};
+
+class Worker {
+  public:
+    /// Throws std::bad_alloc when memory cannot be reserved, std::invalid_argument with a sentence
+    /// when the configuration contradicts itself.
+    explicit Worker(WorkerConfig config);
+    ~Worker();
+    Worker(const Worker&) = delete;
+    Worker& operator=(const Worker&) = delete;
+
+    // ---- for the application, on the worker's thread
+
+    /// Accepts connections to `local` (an unspecified address: any of ours) for `application`.
+    tl::expected<void, Error> listen(const wire::SocketAddress& local, Application& application,
+                                     const ListenOptions& options = {});
+    /// Stops listening; half-open connections of the listener are reset.
+    void close_listener(const wire::SocketAddress& local);
+
+    /// Active OPEN. The connection's fate comes as on_established or on_closed.
+    tl::expected<ConnectionId, Error> connect(const wire::SocketAddress& remote, Application& application,
+                                              const ConnectOptions& options = {});
+
+    /// Queue bytes to be sent; returns how many were taken. If fewer than offered, on_writable comes
+    /// when there is room. A stale id takes nothing.
+    size_t send(ConnectionId id, std::span<const uint8_t> bytes);
+    /// The same by reference: `bytes` must outlive the connection and not change.
+    size_t send_static(ConnectionId id, std::span<const uint8_t> bytes);
+    /// Unread bytes that on_data has left, the first contiguous piece of them.
+    std::span<const uint8_t> unread(ConnectionId id) const;
+    void consume(ConnectionId id, size_t count);
+    /// FIN after what is queued; receiving goes on (half close).
+    void shutdown_send(ConnectionId id);
+    /// FIN after what is queued, and nothing is read any more; unread bytes make it a RST.
+    void close(ConnectionId id);
+    /// RST (linger 0).
+    void abort(ConnectionId id);
+
+    bool is_open(ConnectionId id) const;
+    tcp::State state(ConnectionId id) const;  ///< CLOSED for a stale id
+    uint64_t user_data(ConnectionId id) const;
+    void set_user_data(ConnectionId id, uint64_t value);
+    wire::SocketAddress local(ConnectionId id) const;
+    wire::SocketAddress remote(ConnectionId id) const;
+
+    Instant now() const;  ///< the time of this loop
+
+    // ---- for the loop, in this order
+
+    /// Processes a burst. The frames are consumed on return: their buffers may be reused at once.
+    void receive(std::span<const Frame> frames, Instant now);
+    void run_timers(Instant now);
+    /// Calls on_poll of the application that was set as the worker's main one, if any.
+    void poll(Instant now);
+    void set_poller(Application* application);
+    /// Whether transmit has something to say.
+    bool has_output() const;
+    /// Fills frames until the batch is full or nothing is left to send.
+    void transmit(TransmitBatch& batch, Instant now);
+    /// When run_timers must be called next, at the latest; nothing: only a packet or a call matters.
+    std::optional<Instant> next_deadline() const;
+
+    // ---- for anyone, from any thread, at any time
+
+    const tcp::Counters& tcp_counters() const;
+    struct Gauges {
+        uint64_t connections;      ///< without TIME_WAIT
+        uint64_t time_wait;
+        uint64_t half_open;
+    };
+    Gauges gauges() const;
+    /// Calls `visit` for each connection and TIME_WAIT entry that stood in the tables during the
+    /// whole walk, lock-free; entries that come or go meanwhile may be seen or not, never torn.
+    void for_each_connection(const std::function<void(const ConnectionInfo&)>& visit, Instant now) const;
+
+    // ---- for the end
+
+    /// What is still held: all zero after everything has been closed and 2MSL is over.
+    struct Leaks {
+        uint64_t connections;
+        uint64_t buffers;   ///< chunks, nodes, ranges and transfers
+        uint64_t timers;    ///< deadlines armed for connections that are gone
+    };
+    Leaks leaks() const;
+    /// Ends all TIME_WAIT entries at once.
+    void clear_time_wait();
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace synfin::stack

@@ -1,0 +1,168 @@
+// The protocol, as functions over one connection. No I/O, no clock, no randomness, no globals:
+// what they need comes in, what they decide comes out.
+//
+//   input / on_timer / the user's calls    change the connection and leave marks on it
+//   next_segment                           is the only place where a segment comes into being
+//
+// The caller (stack/) calls next_segment for each connection that wants_output, once per loop, after
+// all input of the loop; so what many events ask for leaves in as few segments as possible
+// (MUST-58, MUST-59).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include <synfin/base/instant.hpp>
+#include <synfin/tcp/connection.hpp>
+#include <synfin/tcp/counters.hpp>
+#include <synfin/tcp/isn.hpp>
+#include <synfin/tcp/profile.hpp>
+#include <synfin/tcp/segment.hpp>
+#include <synfin/tcp/transfer.hpp>
+
+namespace synfin::tcp {
+
+/// What a worker lends to the protocol.
+struct Environment {
+    std::span<const Profile> profiles;  ///< by Connection::profile
+    TransferPool& transfers;            ///< queues of the connections that have any
+    BufferPool& buffers;                ///< bytes that are kept
+    Counters& counters;
+    Secret secret;
+    uint16_t mtu = 1500;                ///< of the device: IP header and all that follows
+    const Profile& profile_of(const Connection& c) const { return profiles[c.profile]; }
+};
+
+/// Why a connection ended.
+enum class CloseReason : uint8_t {
+    none,
+    finished,        ///< both FINs exchanged; ours was acknowledged
+    refused,         ///< RST in answer to our SYN: ECONNREFUSED
+    reset,           ///< RST from the peer: ECONNRESET
+    timed_out,       ///< R2 or user timeout: ETIMEDOUT
+    aborted,         ///< by our own user, or because data would have been lost at close
+    unreachable,     ///< a hard ICMP error during the handshake: EHOSTUNREACH
+    no_resources,    ///< the stack could not keep it
+};
+const char* name(CloseReason reason);
+
+/// What input, timers and calls have brought about, for the caller to pass on to the application.
+struct Events {
+    bool established = false;   ///< the handshake is complete
+    bool readable = false;      ///< unread bytes are queued (peek_unread)
+    bool peer_closed = false;   ///< the peer's FIN was taken: after the unread bytes, nothing comes
+    bool acknowledged = false;  ///< queued bytes were acknowledged: there is room to send
+    bool retrying = false;      ///< R1 reached: the peer does not answer (SHLD-9)
+    CloseReason closed = CloseReason::none;  ///< the connection is over (CLOSED or TIME_WAIT)
+};
+
+/// A reply without a connection's output: RST of section 3.10.7.1, ACK from TIME_WAIT.
+struct Reply {
+    Seq seq;
+    Seq ack;
+    wire::TcpFlags flags;
+};
+
+struct InputResult {
+    Events events;
+    /// New in-order payload, inside the segment's own buffer. Offer it to the application first;
+    /// hand what it leaves to keep_unread. Empty if unread bytes were queued before.
+    std::span<const uint8_t> data;
+    std::optional<Reply> reply;
+};
+
+// ---- opening
+
+/// Active OPEN (section 3.10.1): fills in a fresh connection whose tuple, profile and neighbor are
+/// set, leaves it in SYN_SENT with a SYN to be sent.
+void open_active(Connection& c, Environment& env, Instant now);
+
+/// A SYN has reached a listener (section 3.10.7.2): fills in a fresh connection whose tuple, profile
+/// and neighbor are set, leaves it in SYN_RECEIVED with a SYN,ACK to be sent.
+/// `last_seq` is the largest sequence number of an earlier incarnation (RFC 6191), if any: the
+/// initial sequence number will lie beyond it.
+void open_passive(Connection& c, const Segment& syn, std::optional<Seq> last_seq, Environment& env,
+                  Instant now);
+
+// ---- what happens to a connection
+
+/// SEGMENT ARRIVES (section 3.10.7.3 and 3.10.7.4).
+InputResult input(Connection& c, const Segment& segment, Environment& env, Instant now);
+
+/// To be called at or after next_deadline.
+Events on_timer(Connection& c, Environment& env, Instant now);
+
+/// The earliest moment at which on_timer has something to do; nothing if no timer runs.
+std::optional<Instant> next_deadline(const Connection& c, Instant now);
+
+/// An ICMP error quoted a segment of this connection (RFC 5927): `hard` kills only a handshake.
+Events on_icmp_error(Connection& c, Seq quoted, bool hard, Environment& env, Instant now);
+
+// ---- the user's calls
+
+/// Queues a copy of `bytes`. Returns how many were taken: less than all when the send buffer or the
+/// memory is full, 0 when sending was closed.
+uint32_t send(Connection& c, std::span<const uint8_t> bytes, Environment& env, Instant now);
+/// Queues `bytes` by reference: they must stay as they are until the connection ends.
+uint32_t send_static(Connection& c, std::span<const uint8_t> bytes, Environment& env, Instant now);
+/// How many bytes `send` would take now.
+uint32_t send_space(const Connection& c, const Environment& env);
+
+/// Keeps payload that the application has not taken. Returns how many bytes memory allowed; the
+/// window accounts for the rest as not received only before rcv_nxt moved, so the caller must abort
+/// the connection if fewer were kept.
+uint32_t keep_unread(Connection& c, std::span<const uint8_t> bytes, Environment& env);
+/// The first contiguous piece of unread bytes.
+std::span<const uint8_t> peek_unread(const Connection& c, const Environment& env);
+/// Gives `count` unread bytes back and opens the window, but never by a silly amount (MUST-39).
+void consume_unread(Connection& c, uint32_t count, Environment& env, Instant now);
+uint32_t unread_bytes(const Connection& c, const Environment& env);
+uint32_t unacknowledged_bytes(const Connection& c, const Environment& env);
+
+/// Half close: a FIN follows what is queued; receiving goes on.
+void shutdown_send(Connection& c, Environment& env, Instant now);
+/// CLOSE (section 3.10.4): as shutdown_send, and the user reads no more. Unread bytes make it a RST
+/// (SHLD-3). Returns events with `closed` set if the connection ended at once (SYN_SENT).
+Events close(Connection& c, Environment& env, Instant now);
+/// ABORT (section 3.10.5): RST where the peer knows of us, and the end.
+Events abort(Connection& c, Environment& env, Instant now);
+
+// ---- output
+
+/// Whether next_segment could have something to say. Cheap; may be wrong only by saying yes.
+bool wants_output(const Connection& c, const Environment& env);
+
+/// Fills in the next segment that may leave now and accounts for it as sent. Returns false when
+/// there is none. `out.pieces` point into the queues and are valid until the next call.
+bool next_segment(Connection& c, OutSegment& out, Environment& env, Instant now);
+
+/// Gives the queues back. To be called once, when the caller lets go of the connection.
+void release(Connection& c, Environment& env);
+
+// ---- without a connection
+
+/// The answer to a segment for which there is no connection and no listener (section 3.10.7.1).
+std::optional<Reply> reply_in_closed(const Segment& segment);
+/// The answer of a listener to what is not a SYN (section 3.10.7.2); a SYN goes to open_passive.
+std::optional<Reply> reply_in_listen(const Segment& segment);
+
+/// What remains of a connection in TIME_WAIT: 24 bytes.
+struct TimeWait {
+    flow::FourTuple tuple;
+    Seq snd_nxt;
+    Seq rcv_nxt;
+    uint32_t ts_recent = 0;  ///< 0: no timestamps
+};
+TimeWait make_time_wait(const Connection& c);
+
+enum class TimeWaitVerdict : uint8_t {
+    ignore,
+    acknowledge,              ///< ACK with SEQ = SND.NXT, ACK = RCV.NXT
+    restart_and_acknowledge,  ///< a FIN again: the same, and 2MSL starts over
+    reopen,                   ///< a SYN that is provably newer: give the tuple up (RFC 6191, MAY-2)
+};
+/// Section 3.10.7.4 for TIME_WAIT, with RFC 1337 (RST is ignored) and RFC 6191.
+TimeWaitVerdict on_segment_in_time_wait(const TimeWait& record, const Segment& segment);
+
+}  // namespace synfin::tcp

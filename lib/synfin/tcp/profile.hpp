@@ -1,0 +1,45 @@
+// What a user may set for a connection. Connections name a profile by number, so that a million
+// connections of one listener share one; a connection whose user changes an option gets its own.
+#pragma once
+
+#include <cstdint>
+
+#include <synfin/base/instant.hpp>
+
+namespace synfin::tcp {
+
+enum class CongestionAlgorithm : uint8_t { new_reno };
+
+struct Profile {
+    // Windows and segments
+    uint32_t receive_buffer_bytes = 256 * 1024;  ///< unread data that is kept; bounds the window
+    uint32_t send_buffer_bytes = 256 * 1024;     ///< sent or queued and not yet acknowledged
+    uint16_t mss_clamp = 0;                      ///< upper bound for MSS both ways; 0: by MTU alone
+    bool window_scaling = true;                  ///< RFC 7323
+    bool timestamps = true;                      ///< RFC 7323
+    bool sack = true;                            ///< RFC 2018
+    bool nagle = true;                           ///< MUST-17: can be switched off
+    CongestionAlgorithm congestion = CongestionAlgorithm::new_reno;
+    uint8_t initial_window_segments = 10;        ///< RFC 6928
+    uint8_t time_to_live = 64;                   ///< MUST-49
+    uint8_t diffserv = 0;                        ///< MUST-48: the upper six bits of the TOS byte
+
+    // Timers
+    Duration rto_initial = Duration::seconds(1);          ///< RFC 6298 (2.1)
+    Duration rto_min = Duration::milliseconds(200);       ///< deviates from RFC 6298 (2.4), as Linux
+    Duration rto_max = Duration::seconds(120);            ///< RFC 6298 (2.5)
+    Duration delayed_ack = Duration::milliseconds(40);    ///< MUST-40: below 0.5 s; 0: at once
+    Duration syn_timeout = Duration::seconds(180);        ///< R2 for SYN, MUST-23
+    Duration retransmission_timeout = Duration::seconds(924);  ///< R2 for data and FIN, MUST-20
+    Duration fin_wait_2_timeout = Duration::seconds(60);  ///< only once nobody reads any more
+    Duration user_timeout = Duration::forever();          ///< data unacknowledged for so long: abort
+    uint8_t syn_received_retries = 5;                     ///< SYN-ACK retransmissions, then give up
+
+    // Keep-alive: off (MUST-25), two hours (MUST-28)
+    bool keep_alive = false;
+    Duration keep_alive_idle = Duration::hours(2);
+    Duration keep_alive_interval = Duration::seconds(75);
+    uint8_t keep_alive_probes = 9;
+};
+
+}  // namespace synfin::tcp

@@ -1,0 +1,72 @@
+// The fields of a TCP header that more than one room of the house speaks of: flags and options.
+#pragma once
+
+#include <cstdint>
+
+namespace synfin::wire {
+
+/// The control bits of RFC 9293 section 3.1, as they stand in byte 13 of the header.
+class TcpFlags {
+  public:
+    constexpr TcpFlags() = default;
+    explicit constexpr TcpFlags(uint8_t bits) : bits_{bits} {}
+    constexpr uint8_t bits() const { return bits_; }
+    constexpr bool fin() const { return (bits_ & 0x01) != 0; }
+    constexpr bool syn() const { return (bits_ & 0x02) != 0; }
+    constexpr bool rst() const { return (bits_ & 0x04) != 0; }
+    constexpr bool psh() const { return (bits_ & 0x08) != 0; }
+    constexpr bool ack() const { return (bits_ & 0x10) != 0; }
+    constexpr bool urg() const { return (bits_ & 0x20) != 0; }
+    constexpr bool ece() const { return (bits_ & 0x40) != 0; }
+    constexpr bool cwr() const { return (bits_ & 0x80) != 0; }
+    constexpr bool has_all(TcpFlags f) const { return (bits_ & f.bits_) == f.bits_; }
+    constexpr bool has_any(TcpFlags f) const { return (bits_ & f.bits_) != 0; }
+    friend constexpr TcpFlags operator|(TcpFlags a, TcpFlags b) {
+        return TcpFlags{static_cast<uint8_t>(a.bits_ | b.bits_)};
+    }
+    friend constexpr TcpFlags operator&(TcpFlags a, TcpFlags b) {
+        return TcpFlags{static_cast<uint8_t>(a.bits_ & b.bits_)};
+    }
+    constexpr TcpFlags& operator|=(TcpFlags b) { return *this = *this | b; }
+    friend constexpr bool operator==(TcpFlags, TcpFlags) = default;
+
+  private:
+    uint8_t bits_ = 0;
+};
+
+namespace flag {
+inline constexpr TcpFlags none{0x00};
+inline constexpr TcpFlags fin{0x01};
+inline constexpr TcpFlags syn{0x02};
+inline constexpr TcpFlags rst{0x04};
+inline constexpr TcpFlags psh{0x08};
+inline constexpr TcpFlags ack{0x10};
+inline constexpr TcpFlags urg{0x20};
+inline constexpr TcpFlags ece{0x40};
+inline constexpr TcpFlags cwr{0x80};
+}  // namespace flag
+
+/// One block of a SACK option (RFC 2018): [left, right) in sequence space.
+struct SackBlock {
+    uint32_t left = 0;
+    uint32_t right = 0;
+    friend constexpr bool operator==(SackBlock, SackBlock) = default;
+};
+
+/// The options of one segment, after their lengths were checked. What is absent keeps its default.
+struct TcpOptions {
+    static constexpr uint8_t max_sack_blocks = 4;
+
+    uint16_t mss = 0;           ///< valid if has_mss
+    uint8_t window_scale = 0;   ///< valid if has_window_scale; as received, not clamped
+    bool has_mss : 1 = false;
+    bool has_window_scale : 1 = false;
+    bool has_timestamps : 1 = false;
+    bool sack_permitted : 1 = false;
+    uint8_t sack_count = 0;     ///< 0..4
+    uint32_t ts_value = 0;      ///< TSval, valid if has_timestamps
+    uint32_t ts_echo = 0;       ///< TSecr
+    SackBlock sack[max_sack_blocks];  ///< only the first sack_count are written
+};
+
+}  // namespace synfin::wire
