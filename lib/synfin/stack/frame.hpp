@@ -24,9 +24,13 @@ struct Frame {
 /// Empty frames on their way to being filled, up to a burst.
 struct TransmitBatch {
     static constexpr unsigned capacity = 64;
+    /// What a frame must hold beyond the MTU: the link header, and room for headers of full length
+    /// in front of a full payload, so that the writer need not count.
+    static constexpr uint32_t slack_bytes = 128;
     std::array<Frame, capacity> frames;
     unsigned available = 0;  ///< frames[0, available) may be written
     unsigned filled = 0;     ///< frames[0, filled) are complete
+    uint8_t port = 0;        ///< the interface that they leave by
     bool full() const { return filled == available; }
 };
 
@@ -35,9 +39,12 @@ struct TransmitBatch {
 ///     unsigned receive(Frame* frames, unsigned max);       // the frames are the worker's from then
 ///     void recycle(Frame* frames, unsigned count);         // consumed: to the stash
 ///     unsigned prepare(TransmitBatch&, unsigned wanted);   // stash first, then the pool
-///     void transmit(TransmitBatch&);                       // sends filled, keeps the rest; what the
-///                                                          // queue refuses stays pending inside
+///     void transmit(TransmitBatch&);                       // sends filled, takes the rest back; what
+///                                                          // the queue refuses stays pending inside
 ///     bool congested() const;                              // pending frames: prepare nothing now
+///
+/// A prepared frame's `data` is where its Ethernet header goes, with room for DeviceProperties::mtu
+/// plus TransmitBatch::slack_bytes behind it. The worker sets `length` to what it has written.
 struct DeviceProperties {
     uint32_t mtu = 1500;
     bool transmit_ip_checksum = false;   ///< the device fills in the IPv4 header checksum

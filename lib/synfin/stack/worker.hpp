@@ -20,9 +20,11 @@
 
 #include <synfin/base/instant.hpp>
 #include <synfin/stack/application.hpp>
+#include <synfin/stack/counters.hpp>
 #include <synfin/stack/frame.hpp>
 #include <synfin/tcp/core.hpp>
 #include <synfin/wire/address.hpp>
+#include <synfin/wire/drop.hpp>
 
 namespace synfin::stack {
 
@@ -50,8 +52,7 @@ struct WorkerConfig {
     uint32_t max_time_wait = 1u << 22;      ///< then: the oldest entry ends early, counted
     uint32_t max_transfers = 1u << 16;      ///< connections with bytes queued, unread or held
     uint32_t max_buffer_chunks = 1u << 14;  ///< of 2 KB, for all queues; then: sends take less
-    uint32_t max_neighbors = 4096;          ///< then: the least recently used entry goes
-    uint32_t max_pending_per_neighbor = 4;  ///< frames that wait for a resolution; then: oldest goes
+    uint32_t max_neighbors = 4096;          ///< at most 65535; then: one not used lately goes
     uint32_t resets_per_second = 100'000;   ///< RST and ICMP replies without a connection; then: silence
     uint32_t echo_replies_per_second = 10'000;
     Duration time_wait = Duration::seconds(60);  ///< 2MSL; zero: none, and the report says so
@@ -63,7 +64,7 @@ struct WorkerConfig {
     /// (local address, remote address and port) when its first connection is opened.
     bool (*port_filter)(const void* context, const flow::FourTuple& tuple) = nullptr;
     const void* port_filter_context = nullptr;
-    uint32_t max_receive_burst = 64;
+    uint32_t receive_burst = 64;            ///< packets per loop and interface, at most Worker::receive_burst_max
 };
 
 enum class Error : uint8_t {
@@ -144,8 +145,14 @@ class Worker {
     wire::SocketAddress remote(ConnectionId id) const;
 
     Instant now() const;  ///< the time of this loop
+    /// Whether we answer for `address`: in one of the blocks, and not its subnet's broadcast.
+    bool owns(const wire::IpAddress& address) const;
 
     // ---- for the loop, in this order
+
+    static constexpr uint32_t receive_burst_max = 64;
+    uint32_t receive_burst() const;
+    size_t interface_count() const;
 
     /// Processes a burst. The frames are consumed on return: their buffers may be reused at once.
     void receive(std::span<const Frame> frames, Instant now);
@@ -153,9 +160,10 @@ class Worker {
     /// Calls on_poll of the application that was set as the worker's main one, if any.
     void poll(Instant now);
     void set_poller(Application* application);
-    /// Whether transmit has something to say.
+    /// Whether transmit may have something to say on this interface, or on any.
+    bool has_output(uint8_t port) const;
     bool has_output() const;
-    /// Fills frames until the batch is full or nothing is left to send.
+    /// Fills frames until the batch is full or nothing is left to send by the batch's interface.
     void transmit(TransmitBatch& batch, Instant now);
     /// When run_timers must be called next, at the latest; nothing: only a packet or a call matters.
     std::optional<Instant> next_deadline() const;
@@ -163,6 +171,9 @@ class Worker {
     // ---- for anyone, from any thread, at any time
 
     const tcp::Counters& tcp_counters() const;
+    const Counters& stack_counters() const;
+    /// What was malformed, by reason.
+    const wire::DropCounters& drop_counters() const;
     struct Gauges {
         uint64_t connections;      ///< without TIME_WAIT
         uint64_t time_wait;

@@ -1,0 +1,59 @@
+// What a worker counts below and around TCP, one set per worker: frames, neighbors, ICMP, and each
+// reason to drop what was well-formed. What was malformed is counted by wire::DropCounters, what
+// the protocol decides by tcp::Counters.
+#pragma once
+
+#include <cstdint>
+
+#include <synfin/base/relaxed.hpp>
+
+namespace synfin::stack {
+
+// One line per counter: identifier, the name it is shown under, what it counts.
+#define SYNFIN_STACK_COUNTERS(X)                                                                   \
+    X(frames_in, "FramesIn", "frames received, all of them")                                       \
+    X(frames_out, "FramesOut", "frames written to be sent")                                        \
+    X(octets_in, "OctetsIn", "bytes of the frames received")                                       \
+    X(octets_out, "OctetsOut", "bytes of the frames written")                                      \
+    X(drop_other_mac, "DropOtherMac", "frames to another Ethernet address")                        \
+    X(drop_link_group, "DropLinkGroup", "IP packets sent to a group Ethernet address")             \
+    X(drop_other_address, "DropOtherAddress", "IP packets to an address that is not ours")         \
+    X(drop_from_ourselves, "DropFromOurselves", "IP packets that claim to come from us")           \
+    X(drop_from_broadcast, "DropFromBroadcast", "IP packets from a subnet's broadcast address")    \
+    X(drop_protocol, "DropProtocol", "IP packets of a protocol that nobody here speaks")           \
+    X(drop_family, "DropFamily", "packets of an address family that is not served")                \
+    X(arp_requests_in, "ArpRequestsIn", "ARP requests received")                                   \
+    X(arp_replies_in, "ArpRepliesIn", "ARP replies received")                                      \
+    X(arp_unsolicited, "ArpUnsolicited", "ARP packets that taught nothing: nobody had asked")      \
+    X(arp_requests_out, "ArpRequestsOut", "ARP requests sent")                                     \
+    X(arp_replies_out, "ArpRepliesOut", "ARP replies sent")                                        \
+    X(neighbor_waits, "NeighborWaits", "times a connection waited for its next hop's address")     \
+    X(neighbor_failures, "NeighborFailures", "next hops that did not answer")                      \
+    X(neighbor_evictions, "NeighborEvictions", "neighbors forgotten because the cache was full")   \
+    X(neighbor_unreachable, "NeighborUnreachable", "segments lost because the next hop is silent") \
+    X(echo_requests_in, "EchoRequestsIn", "ICMP echo requests received")                           \
+    X(echo_replies_out, "EchoRepliesOut", "ICMP echo replies sent")                                \
+    X(echo_limited, "EchoLimited", "ICMP echo requests left unanswered by the rate limit")         \
+    X(icmp_errors_in, "IcmpErrorsIn", "ICMP errors received")                                      \
+    X(icmp_errors_ignored, "IcmpErrorsIgnored", "ICMP errors about no connection of ours")         \
+    X(icmp_other, "IcmpOther", "ICMP messages of other kinds")                                     \
+    X(resets_limited, "ResetsLimited", "segments left unanswered by the limit on RST")             \
+    X(replies_dropped, "RepliesDropped", "replies dropped because their queue was full")           \
+    X(connections_exhausted, "ConnectionsExhausted", "SYNs dropped: max_connections was reached")  \
+    X(no_route, "NoRoute", "SYNs dropped: no way back to their sender")
+
+struct Counters {
+#define SYNFIN_DECLARE(identifier, shown, text) Relaxed<uint64_t> identifier;
+    SYNFIN_STACK_COUNTERS(SYNFIN_DECLARE)
+#undef SYNFIN_DECLARE
+};
+
+/// Calls `visit(name, text, value)` for each counter, in the order above.
+template <typename Visitor>
+void for_each_counter(const Counters& counters, Visitor&& visit) {
+#define SYNFIN_VISIT(identifier, shown, text) visit(shown, text, counters.identifier.load());
+    SYNFIN_STACK_COUNTERS(SYNFIN_VISIT)
+#undef SYNFIN_VISIT
+}
+
+}  // namespace synfin::stack
