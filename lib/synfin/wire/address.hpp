@@ -32,15 +32,15 @@ class IpAddress {
     }
     static constexpr IpAddress v6(uint64_t high, uint64_t low) { return IpAddress{high, low}; }
 
-    constexpr bool is_v4() const { return high_ == 0 && (low_ & ~uint64_t{0xffffffff}) == mapped_prefix; }
+    constexpr bool is_v4() const {
+        return high_ == 0 && (low_ & ~uint64_t{0xffffffff}) == mapped_prefix;
+    }
     constexpr bool is_v6() const { return !is_v4(); }
     /// Host order. Only for an address that is_v4().
     constexpr uint32_t v4() const { return static_cast<uint32_t>(low_); }
     constexpr uint64_t high() const { return high_; }
     constexpr uint64_t low() const { return low_; }
-    constexpr bool is_unspecified() const {
-        return is_v4() ? v4() == 0 : high_ == 0 && low_ == 0;
-    }
+    constexpr bool is_unspecified() const { return is_v4() ? v4() == 0 : high_ == 0 && low_ == 0; }
 
     friend constexpr auto operator<=>(const IpAddress&, const IpAddress&) = default;
 
@@ -69,7 +69,8 @@ struct SocketAddress {
 /// Parsers take exactly the whole text; nothing on any error (RFC 4291, RFC 5952 for IPv6).
 std::optional<IpAddress> parse_ip_address(std::string_view text);
 std::optional<IpPrefix> parse_ip_prefix(std::string_view text);
-std::optional<SocketAddress> parse_socket_address(std::string_view text);  ///< `1.2.3.4:80`, `[::1]:80`
+std::optional<SocketAddress> parse_socket_address(
+    std::string_view text);  ///< `1.2.3.4:80`, `[::1]:80`
 std::optional<MacAddress> parse_mac_address(std::string_view text);
 std::string to_string(const IpAddress& address);
 std::string to_string(const IpPrefix& prefix);

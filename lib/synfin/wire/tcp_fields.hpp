@@ -57,15 +57,15 @@ struct SackBlock {
 struct TcpOptions {
     static constexpr uint8_t max_sack_blocks = 4;
 
-    uint16_t mss = 0;           ///< valid if has_mss
-    uint8_t window_scale = 0;   ///< valid if has_window_scale; as received, not clamped
+    uint16_t mss = 0;          ///< valid if has_mss
+    uint8_t window_scale = 0;  ///< valid if has_window_scale; as received, not clamped
     bool has_mss : 1 = false;
     bool has_window_scale : 1 = false;
     bool has_timestamps : 1 = false;
     bool sack_permitted : 1 = false;
-    uint8_t sack_count = 0;     ///< 0..4
-    uint32_t ts_value = 0;      ///< TSval, valid if has_timestamps
-    uint32_t ts_echo = 0;       ///< TSecr
+    uint8_t sack_count = 0;           ///< 0..4
+    uint32_t ts_value = 0;            ///< TSval, valid if has_timestamps
+    uint32_t ts_echo = 0;             ///< TSecr
     SackBlock sack[max_sack_blocks];  ///< only the first sack_count are written
 };
 

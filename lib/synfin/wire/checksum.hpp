@@ -1,0 +1,105 @@
+// The Internet checksum (RFC 1071): sums that can be added in any order, and updated (RFC 1624).
+//
+// The one's complement sum does not care about byte order as long as all of it is summed in the
+// same one, so everything here is summed as it lies in memory and never swapped. Sums of 32-bit
+// words are kept in 64 bits, where four thousand million of them fit before a carry is lost;
+// folding to 16 bits happens once, at the end.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include <synfin/wire/address.hpp>
+#include <synfin/wire/bytes.hpp>
+
+namespace synfin::wire {
+
+/// An unfinished sum: words as they lie in memory. Adding two is adding what they stand for, as
+/// long as each began at an even offset of what is summed (`at_odd_offset` otherwise).
+class PartialSum {
+  public:
+    constexpr PartialSum() = default;
+    explicit constexpr PartialSum(uint64_t value) : value_{value} {}
+    /// A word in host order, as it would lie in memory.
+    static constexpr PartialSum of16(uint16_t host) { return PartialSum{network_order(host)}; }
+    static constexpr PartialSum of32(uint32_t host) { return PartialSum{network_order(host)}; }
+
+    constexpr uint64_t value() const { return value_; }
+
+    friend constexpr PartialSum operator+(PartialSum a, PartialSum b) {
+        const uint64_t sum = a.value_ + b.value_;
+        return PartialSum{sum + (sum < b.value_ ? 1 : 0)};  // end-around carry
+    }
+    constexpr PartialSum& operator+=(PartialSum b) { return *this = *this + b; }
+
+    /// The sum in 16 bits, as it lies in memory.
+    constexpr uint16_t folded() const {
+        uint64_t sum = (value_ & 0xffffffff) + (value_ >> 32);
+        sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
+        sum = (sum & 0xffff) + (sum >> 16);
+        sum = (sum & 0xffff) + (sum >> 16);
+        return static_cast<uint16_t>(sum);
+    }
+    /// The same bytes, had they stood one byte later: even and odd bytes change places.
+    constexpr PartialSum at_odd_offset() const { return PartialSum{swap_bytes(folded())}; }
+
+  private:
+    uint64_t value_ = 0;
+};
+
+/// Sum of `length` bytes at any alignment; an odd last byte counts as if a zero followed.
+PartialSum sum_bytes(const uint8_t* data, size_t length);
+
+/// Copies `length` bytes and returns their sum: one pass over memory instead of two. The two ranges
+/// must not overlap.
+PartialSum copy_and_sum(uint8_t* to, const uint8_t* from, size_t length);
+
+/// Sum of an IP or TCP header: short, and of whole 32-bit words.
+inline PartialSum sum_words(const uint8_t* data, size_t length) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < length; i += 4) sum += load_native<uint32_t>(data + i);
+    return PartialSum{sum};
+}
+
+/// The checksum field for this sum, to be stored by store_checksum.
+constexpr uint16_t finish(PartialSum sum) { return static_cast<uint16_t>(~sum.folded()); }
+
+/// Whether a sum over data that contains its checksum says that the data is right.
+constexpr bool is_complete(PartialSum sum) { return sum.folded() == 0xffff; }
+
+/// Stores the finished checksum of `sum` at `at`.
+inline void store_checksum(uint8_t* at, PartialSum sum) { store_native(at, finish(sum)); }
+
+/// The sum of the pseudo header that TCP, UDP and ICMPv6 checksums cover (RFC 9293 section 3.1,
+/// RFC 8200 section 8.1). `length` is that of the transport header and its payload.
+constexpr PartialSum pseudo_header_sum_ipv4(const IpAddress& source, const IpAddress& destination,
+                                            uint8_t protocol, uint32_t length) {
+    return PartialSum{uint64_t{network_order(source.v4())} + network_order(destination.v4()) +
+                      network_order((uint32_t{protocol} << 16) + length)};
+}
+constexpr PartialSum pseudo_header_sum_ipv6(const IpAddress& source, const IpAddress& destination,
+                                            uint8_t protocol, uint32_t length) {
+    return PartialSum{network_order(source.high())} + PartialSum{network_order(source.low())} +
+           PartialSum{network_order(destination.high())} +
+           PartialSum{network_order(destination.low())} +
+           PartialSum{uint64_t{network_order(length)} + network_order(uint32_t{protocol})};
+}
+constexpr PartialSum pseudo_header_sum(const IpAddress& source, const IpAddress& destination,
+                                       uint8_t protocol, uint32_t length) {
+    return source.is_v4() ? pseudo_header_sum_ipv4(source, destination, protocol, length)
+                          : pseudo_header_sum_ipv6(source, destination, protocol, length);
+}
+
+/// The checksum after a 16-bit word of the data has changed (RFC 1624, equation 3). All three in
+/// host order, as load_be16 reads them.
+constexpr uint16_t updated_checksum(uint16_t checksum, uint16_t old_word, uint16_t new_word) {
+    uint32_t sum = static_cast<uint16_t>(~checksum);
+    sum += static_cast<uint16_t>(~old_word);
+    sum += new_word;
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    return static_cast<uint16_t>(~sum);
+}
+
+}  // namespace synfin::wire

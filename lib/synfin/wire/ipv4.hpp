@@ -1,0 +1,100 @@
+// The IPv4 header (RFC 791, RFC 1122 section 3.2.1).
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include <tl/expected.hpp>
+
+#include <synfin/wire/address.hpp>
+#include <synfin/wire/bytes.hpp>
+#include <synfin/wire/checksum.hpp>
+#include <synfin/wire/drop.hpp>
+
+namespace synfin::wire {
+
+namespace ip_protocol {
+inline constexpr uint8_t icmp = 1;
+inline constexpr uint8_t tcp = 6;
+inline constexpr uint8_t udp = 17;
+inline constexpr uint8_t icmp6 = 58;
+}  // namespace ip_protocol
+
+/// Whether a datagram may come from `address` (RFC 1122 section 3.2.1.3): not from 0.0.0.0/8,
+/// 127.0.0.0/8, a multicast address, class E or the limited broadcast address. A directed broadcast
+/// looks like any other address; only who knows the prefix can tell.
+constexpr bool is_possible_ipv4_source(uint32_t address) {
+    const uint32_t top = address >> 24;
+    return top != 0 && top != 127 && top < 224;
+}
+
+/// A datagram whose lengths fit into the bytes that it came in.
+class Ipv4View {
+  public:
+    static constexpr size_t header_bytes_min = 20;
+
+    /// Checks version and lengths, and the header checksum unless `checksum_verified`. Bytes after
+    /// the datagram (Ethernet padding) are left out; IP options are allowed and skipped.
+    static tl::expected<Ipv4View, Drop> checked(std::span<const uint8_t> bytes,
+                                                bool checksum_verified = false) {
+        if (bytes.size() < header_bytes_min) [[unlikely]]
+            return tl::unexpected{Drop::ip_too_short};
+        const uint8_t* at = bytes.data();
+        if ((at[0] >> 4) != 4) [[unlikely]]
+            return tl::unexpected{Drop::ip_bad_version};
+        const size_t header = size_t{4} * (at[0] & 0xfu);
+        const size_t total = load_be16(at + 2);
+        if (header < header_bytes_min) [[unlikely]]
+            return tl::unexpected{Drop::ip_bad_header_length};
+        if (total > bytes.size() || total < header_bytes_min) [[unlikely]] {
+            return tl::unexpected{Drop::ip_bad_total_length};
+        }
+        if (header > total) [[unlikely]]
+            return tl::unexpected{Drop::ip_bad_header_length};
+        if (!checksum_verified && !is_complete(sum_words(at, header))) [[unlikely]] {
+            return tl::unexpected{Drop::ip_bad_checksum};
+        }
+        return Ipv4View{at, header, total};
+    }
+
+    size_t header_length() const { return header_; }
+    size_t total_length() const { return total_; }
+    uint8_t traffic_class() const { return at_[1]; }
+    uint16_t identification() const { return load_be16(at_ + 4); }
+    bool dont_fragment() const { return (at_[6] & 0x40) != 0; }
+    bool more_fragments() const { return (at_[6] & 0x20) != 0; }
+    uint16_t fragment_offset_bytes() const {
+        return static_cast<uint16_t>((load_be16(at_ + 6) & 0x1fffu) * 8);
+    }
+    bool is_fragment() const { return (load_be16(at_ + 6) & 0x3fffu) != 0; }
+    uint8_t hop_limit() const { return at_[8]; }
+    uint8_t protocol() const { return at_[9]; }
+    IpAddress source() const { return load_ipv4(at_ + 12); }
+    IpAddress destination() const { return load_ipv4(at_ + 16); }
+    std::span<const uint8_t> datagram() const { return {at_, total_}; }
+    std::span<const uint8_t> payload() const { return {at_ + header_, total_ - header_}; }
+
+  private:
+    Ipv4View(const uint8_t* at, size_t header, size_t total)
+        : at_{at}, header_{header}, total_{total} {}
+    const uint8_t* at_;
+    size_t header_;
+    size_t total_;
+};
+
+/// What differs from one IP header to the next, for either family's writer.
+struct IpFields {
+    IpAddress source;
+    IpAddress destination;
+    uint8_t protocol = ip_protocol::tcp;
+    uint8_t hop_limit = 64;
+    uint8_t traffic_class = 0;
+};
+
+/// Writes a header of 20 bytes for `payload_bytes` of payload: DF set, identification 0 (an atomic
+/// datagram, RFC 6864). The checksum is filled in unless `device_checksum`; then it is 0.
+/// Returns 20.
+size_t write_ipv4_header(uint8_t* out, const IpFields& fields, size_t payload_bytes,
+                         bool device_checksum = false);
+
+}  // namespace synfin::wire

@@ -1,0 +1,94 @@
+// The IPv6 header and the extension headers that a host may skip (RFC 8200).
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include <tl/expected.hpp>
+
+#include <synfin/wire/address.hpp>
+#include <synfin/wire/bytes.hpp>
+#include <synfin/wire/drop.hpp>
+#include <synfin/wire/ipv4.hpp>
+
+namespace synfin::wire {
+
+namespace ipv6_extension {
+inline constexpr uint8_t hop_by_hop = 0;
+inline constexpr uint8_t routing = 43;
+inline constexpr uint8_t fragment = 44;
+inline constexpr uint8_t no_next_header = 59;
+inline constexpr uint8_t destination_options = 60;
+}  // namespace ipv6_extension
+
+/// Nobody needs more of them; a chain is walked no further (INFRA:HALT, NUCLEUS:13).
+inline constexpr unsigned ipv6_extensions_max = 8;
+
+constexpr bool is_ipv6_multicast(const IpAddress& address) {
+    return (address.high() >> 56) == 0xff;
+}
+
+/// A packet whose lengths, extension headers included, fit into the bytes that it came in.
+class Ipv6View {
+  public:
+    static constexpr size_t header_bytes = 40;
+
+    /// Walks over hop-by-hop options, routing without segments left, destination options and the
+    /// fragment header of an atomic fragment (RFC 6946). Any other fragment is refused, and so is
+    /// an option that says of itself that who does not know it must discard the packet (RFC 8200
+    /// section 4.2). Bytes after the packet (Ethernet padding) are left out. Jumbograms (payload
+    /// length 0, RFC 2675) do not exist here.
+    static tl::expected<Ipv6View, Drop> checked(std::span<const uint8_t> bytes) {
+        if (bytes.size() < header_bytes) [[unlikely]]
+            return tl::unexpected{Drop::ip_too_short};
+        const uint8_t* at = bytes.data();
+        if ((at[0] >> 4) != 6) [[unlikely]]
+            return tl::unexpected{Drop::ip_bad_version};
+        const size_t total = header_bytes + load_be16(at + 4);
+        if (total > bytes.size()) [[unlikely]]
+            return tl::unexpected{Drop::ip_bad_total_length};
+        Ipv6View view{at, total, at[6]};
+        if (is_extension(at[6])) [[unlikely]] {
+            if (const Drop drop = view.walk_extensions(); drop != Drop::none) {
+                return tl::unexpected{drop};
+            }
+        }
+        return view;
+    }
+
+    size_t total_length() const { return total_; }
+    /// The fixed header and all extension headers.
+    size_t header_length() const { return header_; }
+    uint8_t traffic_class() const { return static_cast<uint8_t>(load_be16(at_) >> 4 & 0xff); }
+    uint32_t flow_label() const { return load_be32(at_) & 0xfffff; }
+    uint8_t hop_limit() const { return at_[7]; }
+    /// What follows the last extension header.
+    uint8_t protocol() const { return protocol_; }
+    /// Whether a fragment header was among them; neighbor discovery must not have one (RFC 6980).
+    bool has_fragment_header() const { return fragment_header_; }
+    IpAddress source() const { return load_ipv6(at_ + 8); }
+    IpAddress destination() const { return load_ipv6(at_ + 24); }
+    std::span<const uint8_t> datagram() const { return {at_, total_}; }
+    std::span<const uint8_t> payload() const { return {at_ + header_, total_ - header_}; }
+
+  private:
+    Ipv6View(const uint8_t* at, size_t total, uint8_t protocol)
+        : at_{at}, total_{total}, protocol_{protocol} {}
+    static bool is_extension(uint8_t header) {
+        return header == ipv6_extension::hop_by_hop || header == ipv6_extension::routing ||
+               header == ipv6_extension::fragment || header == ipv6_extension::no_next_header ||
+               header == ipv6_extension::destination_options;
+    }
+    Drop walk_extensions();
+
+    const uint8_t* at_;
+    size_t total_;
+    size_t header_ = header_bytes;
+    uint8_t protocol_;
+    bool fragment_header_ = false;
+};
+
+/// Writes the fixed header for `payload_bytes` of payload, flow label 0. Returns 40.
+size_t write_ipv6_header(uint8_t* out, const IpFields& fields, size_t payload_bytes);
+
+}  // namespace synfin::wire

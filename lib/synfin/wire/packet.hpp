@@ -1,0 +1,73 @@
+// From a frame to what it says, in one pass: the one place of all length checks, from Ethernet over
+// IP to TCP. What comes out of here is well-formed; nobody above looks at a length again.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include <synfin/wire/address.hpp>
+#include <synfin/wire/bytes.hpp>
+#include <synfin/wire/drop.hpp>
+#include <synfin/wire/tcp_fields.hpp>
+
+namespace synfin::wire {
+
+enum class PacketKind : uint8_t {
+    drop,   ///< refused for the reason in Packet::drop
+    tcp,    ///< all fields are valid
+    arp,    ///< `network` passes ArpView::checked
+    icmp4,  ///< `payload` passes Icmp4View::checked
+    icmp6,  ///< `payload` passes Icmp6View::checked
+    other,  ///< IP with a protocol that is not ours: `protocol`
+};
+
+/// What one frame says. Pointers and spans point into the frame.
+struct Packet {
+    PacketKind kind = PacketKind::drop;
+    Drop drop = Drop::none;
+
+    // Link: valid for each kind, and for a drop unless the frame was too short for Ethernet
+    bool has_vlan_tag = false;
+    bool link_group = false;            ///< sent to a broadcast or multicast Ethernet address
+    uint16_t vlan_tag = 0;              ///< valid if has_vlan_tag: priority, DEI and identifier
+    const uint8_t* ethernet = nullptr;  ///< the Ethernet header
+
+    // IP: valid for tcp, icmp4, icmp6 and other
+    uint8_t protocol = 0;  ///< of the payload, after IPv6 extension headers
+    uint8_t hop_limit = 0;
+    uint8_t traffic_class = 0;
+    IpAddress source;
+    IpAddress destination;
+    std::span<const uint8_t> network;  ///< the whole datagram or ARP packet, without padding
+    std::span<const uint8_t> payload;  ///< tcp: the payload of the segment; else what follows IP
+
+    // TCP: valid for tcp
+    TcpFlags flags;
+    uint16_t source_port = 0;
+    uint16_t destination_port = 0;
+    uint16_t window = 0;
+    uint16_t urgent = 0;
+    uint32_t seq = 0;
+    uint32_t ack = 0;
+    TcpOptions options;
+
+    MacAddress source_mac() const { return load_mac(ethernet + 6); }
+    MacAddress destination_mac() const { return load_mac(ethernet); }
+};
+
+/// What the device has verified and found right. A checksum that it found wrong is to be passed as
+/// not verified: it is then computed here, and a wrong one dropped under its own name.
+struct VerifiedChecksums {
+    bool ip = false;
+    bool tcp = false;
+};
+
+/// Reads `frame` into `packet` and returns its kind. Of `packet`, only what its kind makes valid is
+/// written; it may be used again and again without being cleared.
+///
+/// Refused here, besides all that is malformed: sources that no host may have, TCP to or through a
+/// group address, TCP from an address to itself, and fragments. Left to the caller, who knows the
+/// addresses of the interface: whether the destination is ours, and directed broadcasts.
+PacketKind parse_frame(std::span<const uint8_t> frame, VerifiedChecksums verified, Packet& packet);
+
+}  // namespace synfin::wire

@@ -1,0 +1,27 @@
+// What an ICMP error says about a segment of ours: enough of it is quoted to find the connection
+// and to tell a guess from the truth (RFC 5927).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include <synfin/wire/address.hpp>
+
+namespace synfin::wire {
+
+/// As the quoted segment stood on the wire: `source` is our own side.
+struct QuotedTcp {
+    IpAddress source;
+    IpAddress destination;
+    uint16_t source_port = 0;
+    uint16_t destination_port = 0;
+    uint32_t seq = 0;
+};
+
+/// Reads a quotation of an IPv4 or IPv6 packet. Nothing if it is not TCP, is a fragment other than
+/// the first, or ends before the first 8 bytes of the TCP header (RFC 792 promises no more).
+/// Lengths and checksums inside a quotation are not checked: it is cut short.
+std::optional<QuotedTcp> read_quoted_tcp(std::span<const uint8_t> quoted);
+
+}  // namespace synfin::wire

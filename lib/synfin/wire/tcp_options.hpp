@@ -1,0 +1,107 @@
+// TCP options (RFC 9293 section 3.2, RFC 7323, RFC 2018): the parser and the writer.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include <synfin/wire/bytes.hpp>
+#include <synfin/wire/checksum.hpp>
+#include <synfin/wire/tcp_fields.hpp>
+
+namespace synfin::wire {
+
+namespace tcp_option {
+inline constexpr uint8_t end = 0;
+inline constexpr uint8_t no_operation = 1;
+inline constexpr uint8_t mss = 2;
+inline constexpr uint8_t window_scale = 3;
+inline constexpr uint8_t sack_permitted = 4;
+inline constexpr uint8_t sack = 5;
+inline constexpr uint8_t timestamps = 8;
+}  // namespace tcp_option
+
+inline constexpr size_t tcp_options_bytes_max = 40;
+
+/// Reads `bytes`, at most 40, into `options`. Unknown options are skipped (MUST-6). Returns false
+/// if an option's length is illegal: 0, 1, beyond the header, or wrong for its kind (MUST-7). Of an
+/// option that comes twice, the last counts. Values are reported as received.
+bool parse_tcp_options_slowly(std::span<const uint8_t> bytes, TcpOptions& options);
+
+/// The same, quick for the two layouts that nearly all segments have: none, and NOP NOP timestamps.
+inline bool parse_tcp_options(std::span<const uint8_t> bytes, TcpOptions& options) {
+    constexpr uint32_t nop_nop_timestamps = 0x0101080a;
+    options = TcpOptions{};
+    if (bytes.empty()) return true;
+    if (bytes.size() == 12 && load_be32(bytes.data()) == nop_nop_timestamps) [[likely]] {
+        options.has_timestamps = true;
+        options.ts_value = load_be32(bytes.data() + 4);
+        options.ts_echo = load_be32(bytes.data() + 8);
+        return true;
+    }
+    return parse_tcp_options_slowly(bytes, options);
+}
+
+/// What the writer has written.
+struct WrittenOptions {
+    size_t length = 0;  ///< bytes
+    PartialSum sum;     ///< of these bytes
+};
+
+// Each option is brought to a multiple of four bytes by NOPs in front of it (SACK-permitted takes
+// the place of the NOPs of the timestamps), so every layout ends where the header ends: no END is
+// needed, and with it no padding after END (MUST-69). What an option looks like is then a fixed
+// word, which is stored and summed while it is in a register. The order is the one that Linux has,
+// because that is the one that everything on the way has seen.
+
+namespace detail {
+constexpr size_t fixed_options_length(const TcpOptions& options) {
+    return (options.has_mss ? 4u : 0u) + (options.has_timestamps ? 12u : 0u) +
+           (options.sack_permitted && !options.has_timestamps ? 4u : 0u) +
+           (options.has_window_scale ? 4u : 0u);
+}
+}  // namespace detail
+
+/// How many SACK blocks of `options` fit beside its other options.
+constexpr uint8_t sack_blocks_that_fit(const TcpOptions& options) {
+    if (options.sack_count == 0) return 0;
+    const size_t room = (tcp_options_bytes_max - detail::fixed_options_length(options) - 4) / 8;
+    return options.sack_count < room ? options.sack_count : static_cast<uint8_t>(room);
+}
+
+/// How many bytes write_tcp_options takes: a multiple of 4, at most 40.
+constexpr size_t tcp_options_length(const TcpOptions& options) {
+    const size_t blocks = sack_blocks_that_fit(options);
+    return detail::fixed_options_length(options) + (blocks != 0 ? 4 + 8 * blocks : 0);
+}
+
+/// Writes `options` at `out`, which must have room for tcp_options_length. SACK blocks that do not
+/// fit beside the other options are left out.
+inline WrittenOptions write_tcp_options(uint8_t* out, const TcpOptions& options) {
+    uint8_t* at = out;
+    uint64_t sum = 0;
+    const auto put = [&](uint32_t host_order) {
+        const uint32_t word = network_order(host_order);
+        store_native(at, word);
+        sum += word;
+        at += 4;
+    };
+    if (options.has_mss) put(0x02040000u | options.mss);
+    if (options.has_timestamps) {
+        put(options.sack_permitted ? 0x0402080au : 0x0101080au);
+        put(options.ts_value);
+        put(options.ts_echo);
+    } else if (options.sack_permitted) {
+        put(0x01010402u);
+    }
+    if (options.has_window_scale) put(0x01030300u | options.window_scale);
+    if (const uint32_t blocks = sack_blocks_that_fit(options); blocks != 0) {
+        put(0x01010500u | (2 + 8 * blocks));
+        for (uint32_t i = 0; i < blocks; ++i) {
+            put(options.sack[i].left);
+            put(options.sack[i].right);
+        }
+    }
+    return {static_cast<size_t>(at - out), PartialSum{sum}};
+}
+
+}  // namespace synfin::wire
