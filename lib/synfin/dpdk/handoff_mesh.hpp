@@ -1,0 +1,193 @@
+// Workers that hand packets to each other: for devices that put a packet into a queue which is not
+// its owner's, and for the neighbor protocols, which no device spreads sensibly.
+//
+// One single-producer single-consumer queue per ordered pair of workers carries whole frames. The
+// owner of a TCP packet follows from its ports (handoff_owner), so that a worker that opens a
+// connection can choose a local port of its own and a listener's connections are spread. Answers of
+// the neighbor protocols (ARP) are of use to all workers, because each has its own cache: they are
+// copied to the others. Everything else stays where it arrived.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include <boost/lockfree/spsc_queue.hpp>
+
+#include <synfin/base/assert.hpp>
+#include <synfin/base/relaxed.hpp>
+#include <synfin/dpdk/queue_device.hpp>
+#include <synfin/dpdk/steering.hpp>
+#include <synfin/stack/frame.hpp>
+
+namespace synfin::dpdk {
+
+/// Where a received frame belongs.
+struct HandoffDestination {
+    enum class Kind : uint8_t { here, worker, all } kind = Kind::here;
+    unsigned worker = 0;
+};
+
+/// Reads just enough of the headers; a malformed frame stays here, where its drop is counted.
+inline HandoffDestination handoff_destination(const uint8_t* bytes, uint32_t length,
+                                              unsigned workers, bool connections) {
+    using Kind = HandoffDestination::Kind;
+    const auto read16 = [bytes](uint32_t at) {
+        return static_cast<uint16_t>(bytes[at] << 8 | bytes[at + 1]);
+    };
+    uint32_t network = 14;
+    if (length < 34) return {};
+    if (read16(12) == 0x8100) network = 18;
+    const uint16_t type = read16(network - 2);
+    if (type == 0x0806) return {Kind::all, 0};
+    constexpr uint8_t icmp = 1;
+    constexpr uint8_t tcp = 6;
+    constexpr uint8_t icmp6 = 58;
+    // The place of the ports in an IP packet at `at`; none if it is not the first piece of TCP.
+    const auto ports_of = [&](uint32_t at) -> std::optional<uint32_t> {
+        if (length < at + 24) return std::nullopt;
+        const unsigned version = bytes[at] >> 4;
+        if (version == 4 && bytes[at + 9] == tcp && (read16(at + 6) & 0x1fff) == 0) {
+            const uint32_t place = at + (bytes[at] & 0x0fu) * 4u;
+            if (length >= place + 4) return place;
+        }
+        if (version == 6 && bytes[at + 6] == tcp && length >= at + 44) return at + 40;
+        return std::nullopt;
+    };
+    if (type != 0x0800 && type != 0x86dd) return {};
+    const bool v4 = type == 0x0800;
+    if (length < network + (v4 ? 20u : 40u)) return {};
+    const uint8_t protocol = bytes[network + (v4 ? 9 : 6)];
+    if (protocol == tcp) {
+        if (!connections) return {};
+        const auto ports = ports_of(network);
+        if (!ports) return {};
+        return {Kind::worker, handoff_owner(read16(*ports + 2), read16(*ports), workers)};
+    }
+    if (v4 ? protocol == icmp : protocol == icmp6) {
+        const uint32_t message = network + (v4 ? (bytes[network] & 0x0fu) * 4u : 40u);
+        if (length < message + 8) return {};
+        const uint8_t kind = bytes[message];
+        // Neighbor discovery is to ICMPv6 what ARP is to IPv4.
+        if (!v4 && (kind == 135 || kind == 136)) return {Kind::all, 0};
+        const bool is_error = v4 ? (kind == 3 || kind == 11 || kind == 12) : kind < 128;
+        if (!is_error) return {};
+        // An error quotes a packet that we sent: source and destination are ours and the peer's.
+        const auto ports = ports_of(message + 8);
+        if (!ports) return {};
+        if (!connections) return {Kind::all, 0};
+        return {Kind::worker, handoff_owner(read16(*ports), read16(*ports + 2), workers)};
+    }
+    return {};
+}
+
+/// The queues between all workers of a process.
+class HandoffMesh {
+  public:
+    static constexpr unsigned capacity = 1024;
+    using Queue = boost::lockfree::spsc_queue<stack::Frame, boost::lockfree::capacity<capacity>>;
+
+    /// `connections`: TCP packets change hands, too, not only the neighbor protocols'.
+    HandoffMesh(unsigned workers, bool connections)
+        : workers_{workers}, connections_{connections}, queues_(size_t{workers} * workers) {
+        for (auto& queue : queues_) queue = std::make_unique<Queue>();
+    }
+    /// All workers' devices must be closed by now.
+    ~HandoffMesh() {
+        stack::Frame frame;
+        for (auto& queue : queues_) {
+            while (queue->pop(frame)) rte_pktmbuf_free(static_cast<rte_mbuf*>(frame.owner));
+        }
+    }
+    HandoffMesh(const HandoffMesh&) = delete;
+    HandoffMesh& operator=(const HandoffMesh&) = delete;
+
+    unsigned workers() const { return workers_; }
+    bool connections() const { return connections_; }
+    Queue& queue(unsigned from, unsigned to) { return *queues_[size_t{from} * workers_ + to]; }
+
+  private:
+    unsigned workers_;
+    bool connections_;
+    std::vector<std::unique_ptr<Queue>> queues_;
+};
+
+/// A worker's device in a mesh: what QueueDevice is, with the frames of others handed on and those
+/// that others hand over received.
+class HandoffDevice {
+  public:
+    HandoffDevice(QueueDevice& inner, HandoffMesh& mesh, unsigned self)
+        : inner_{inner}, mesh_{mesh}, self_{self} {}
+
+    unsigned receive(stack::Frame* frames, unsigned max) {
+        // Half of the room for the others' queues, so that neither source starves the other.
+        unsigned count = 0;
+        for (unsigned from = 0; from < mesh_.workers(); ++from) {
+            if (from == self_) continue;
+            count += static_cast<unsigned>(
+                mesh_.queue(from, self_).pop(frames + count, (max - count) / 2));
+        }
+        const unsigned arrived = inner_.receive(frames + count, max - count);
+        unsigned end = count;
+        for (unsigned i = count; i < count + arrived; ++i) {
+            const HandoffDestination to = handoff_destination(frames[i].data, frames[i].length,
+                                                              mesh_.workers(), mesh_.connections());
+            if (to.kind == HandoffDestination::Kind::all) copy_to_others(frames[i]);
+            if (to.kind == HandoffDestination::Kind::worker && to.worker != self_) {
+                hand_over(frames[i], to.worker);
+            } else {
+                frames[end++] = frames[i];
+            }
+        }
+        return end;
+    }
+
+    void recycle(const stack::Frame* frames, unsigned count) { inner_.recycle(frames, count); }
+    unsigned prepare(stack::TransmitBatch& batch, unsigned wanted) {
+        return inner_.prepare(batch, wanted);
+    }
+    void transmit(stack::TransmitBatch& batch) { inner_.transmit(batch); }
+    bool congested() const { return inner_.congested(); }
+
+    uint64_t handed_over() const { return handed_over_; }
+    /// The other worker's queue was full: like a full receive queue.
+    uint64_t dropped() const { return dropped_; }
+
+  private:
+    void hand_over(const stack::Frame& frame, unsigned worker) {
+        if (mesh_.queue(self_, worker).push(frame)) {
+            ++handed_over_;
+        } else {
+            ++dropped_;
+            inner_.recycle(&frame, 1);
+        }
+    }
+
+    [[gnu::noinline]] void copy_to_others(const stack::Frame& frame) {
+        for (unsigned worker = 0; worker < mesh_.workers(); ++worker) {
+            if (worker == self_) continue;
+            rte_mbuf* const copy = rte_pktmbuf_copy(static_cast<const rte_mbuf*>(frame.owner),
+                                                    inner_.pool(), 0, UINT32_MAX);
+            if (copy == nullptr) {
+                ++dropped_;
+                continue;
+            }
+            stack::Frame copied = frame;
+            copied.data = rte_pktmbuf_mtod(copy, uint8_t*);
+            copied.owner = copy;
+            hand_over(copied, worker);
+        }
+    }
+
+    QueueDevice& inner_;
+    HandoffMesh& mesh_;
+    unsigned self_;
+    Relaxed<uint64_t> handed_over_;
+    Relaxed<uint64_t> dropped_;
+};
+
+}  // namespace synfin::dpdk
