@@ -9,7 +9,6 @@ namespace synfin {
 
 }  // namespace synfin
 
-#define SYNFIN_ASSERT(expression)                                          \
-    (static_cast<bool>(expression)                                         \
-         ? static_cast<void>(0)                                            \
-         : ::synfin::assertion_failed(#expression, __FILE__, __LINE__))
+#define SYNFIN_ASSERT(expression)                         \
+    (static_cast<bool>(expression) ? static_cast<void>(0) \
+                                   : ::synfin::assertion_failed(#expression, __FILE__, __LINE__))

@@ -52,8 +52,12 @@ class Instant {
     constexpr int64_t ms() const { return ns_ / 1'000'000; }
 
     friend constexpr auto operator<=>(Instant, Instant) = default;
-    friend constexpr Instant operator+(Instant t, Duration d) { return Instant{t.ns_ + d.count_ns()}; }
-    friend constexpr Instant operator-(Instant t, Duration d) { return Instant{t.ns_ - d.count_ns()}; }
+    friend constexpr Instant operator+(Instant t, Duration d) {
+        return Instant{t.ns_ + d.count_ns()};
+    }
+    friend constexpr Instant operator-(Instant t, Duration d) {
+        return Instant{t.ns_ - d.count_ns()};
+    }
     friend constexpr Duration operator-(Instant a, Instant b) {
         return Duration::nanoseconds(a.ns_ - b.ns_);
     }

@@ -1,7 +1,7 @@
-#include <sys/mman.h>
-
 #include <new>
 #include <utility>
+
+#include <sys/mman.h>
 
 #include <synfin/base/region.hpp>
 

@@ -23,41 +23,47 @@
 
 namespace synfin::tcp {
 
+/// A deadline that does not come.
+inline constexpr int64_t never_us = INT64_MAX;
+
 /// What is true of a connection or waits to be done for it; one bit each in Connection::flags.
 enum class Mark : uint32_t {
     // negotiated
-    timestamps = 1u << 0,        ///< both SYNs carried them (RFC 7323)
-    window_scaling = 1u << 1,    ///< both SYNs carried it
-    sack_permitted = 1u << 2,    ///< both SYNs carried it (RFC 2018)
+    timestamps = 1u << 0,      ///< both SYNs carried them (RFC 7323)
+    window_scaling = 1u << 1,  ///< both SYNs carried it
+    sack_permitted = 1u << 2,  ///< both SYNs carried it (RFC 2018)
     // life
-    passive_open = 1u << 3,      ///< came through LISTEN (MUST-11)
-    send_closed = 1u << 4,       ///< the user sends no more: a FIN follows the queued data
-    fin_sent = 1u << 5,          ///< snd_nxt counts our FIN
-    peer_fin = 1u << 6,          ///< rcv_nxt counts the peer's FIN
-    detached = 1u << 7,          ///< the user has closed and will not read again
+    passive_open = 1u << 3,  ///< came through LISTEN (MUST-11)
+    send_closed = 1u << 4,   ///< the user sends no more: a FIN follows the queued data
+    fin_sent = 1u << 5,      ///< snd_nxt counts our FIN
+    peer_fin = 1u << 6,      ///< rcv_nxt counts the peer's FIN
+    detached = 1u << 7,      ///< the user has closed and will not read again
     no_nagle = 1u << 8,
     keep_alive = 1u << 9,
     // to be sent at the next output
     ack_now = 1u << 10,
-    send_syn = 1u << 11,         ///< SYN or SYN,ACK, first or again
-    send_fin_again = 1u << 12,   ///< retransmission of a FIN that carries no data
-    send_probe = 1u << 13,       ///< zero-window or keep-alive probe
-    send_reset = 1u << 14,       ///< abort: RST, then CLOSED
+    send_syn = 1u << 11,        ///< SYN or SYN,ACK, first or again
+    send_fin_again = 1u << 12,  ///< retransmission of a FIN that carries no data
+    send_probe = 1u << 13,      ///< zero-window or keep-alive probe
+    send_reset = 1u << 14,      ///< abort: RST, then CLOSED
     // what is being measured or waited for
-    persisting = 1u << 15,       ///< retransmit_deadline is the persist timer's
+    persisting = 1u << 15,         ///< retransmit_deadline is the persist timer's
     syn_retransmitted = 1u << 16,  ///< no RTT sample from the handshake (Karn), IW 1 (RFC 6928)
-    delayed_ack = 1u << 17,      ///< delayed_ack_deadline is armed
-    retransmit_armed = 1u << 18, ///< retransmit_deadline is armed
+    delayed_ack = 1u << 17,        ///< delayed_ack_deadline is armed
+    retransmit_armed = 1u << 18,   ///< retransmit_deadline is armed
     // for the stack, which keeps its own bits here to stay within two lines
-    ready = 1u << 19,            ///< on the ready list
-    eof_told = 1u << 20,         ///< the application knows of the peer's FIN
-    established_told = 1u << 21, ///< the application knows of the connection
+    ready = 1u << 19,             ///< on the ready list
+    eof_told = 1u << 20,          ///< the application knows of the peer's FIN
+    established_told = 1u << 21,  ///< the application knows of the connection
     counted_in_backlog = 1u << 22,
-    more_unread = 1u << 23,      ///< the application left data unread
-    send_blocked = 1u << 24,     ///< the application was refused bytes and awaits on_writable
-    owns_port = 1u << 25,        ///< the local port came from the port allocator
-    retry_reported = 1u << 26,   ///< R1 was reached and the application told (SHLD-9)
+    more_unread = 1u << 23,     ///< the application left data unread
+    send_blocked = 1u << 24,    ///< the application was refused bytes and awaits on_writable
+    owns_port = 1u << 25,       ///< the local port came from the port allocator
+    retry_reported = 1u << 26,  ///< R1 was reached and the application told (SHLD-9)
+    syn_unacked = 1u << 27,     ///< snd_una stands before our SYN
 };
+
+struct Counters;
 
 struct alignas(64) Connection {
     // ---- line 0
@@ -65,50 +71,53 @@ struct alignas(64) Connection {
     Relaxed<flow::AddressId> remote_address;
     Relaxed<uint16_t> local_port;
     Relaxed<uint16_t> remote_port;
-    uint32_t hash = 0;                 ///< of the four-tuple, for leaving the table
+    uint32_t hash = 0;  ///< of the four-tuple, for leaving the table
     Relaxed<State> state;
-    uint8_t snd_scale : 4 = 0;         ///< Snd.Wind.Shift
-    uint8_t rcv_scale : 4 = 0;         ///< Rcv.Wind.Shift
-    Relaxed<uint8_t> backoff;          ///< consecutive expiries of the retransmission timer
+    uint8_t snd_scale : 4 = 0;  ///< Snd.Wind.Shift
+    uint8_t rcv_scale : 4 = 0;  ///< Rcv.Wind.Shift
+    Relaxed<uint8_t> backoff;   ///< consecutive expiries of the retransmission, persist or
+                                ///< keep-alive timer: only one of them runs
     uint8_t duplicate_acks = 0;
-    uint32_t flags = 0;                ///< of Mark
+    uint32_t flags = 0;  ///< of Mark
     Relaxed<Seq> rcv_nxt;
-    Seq rcv_edge;                      ///< right edge of the window that was announced
-    Seq last_ack_sent;                 ///< Last.ACK.sent (RFC 7323)
+    Seq rcv_edge;       ///< right edge of the window that was announced
+    Seq last_ack_sent;  ///< Last.ACK.sent (RFC 7323)
     Relaxed<Seq> snd_una;
     Relaxed<Seq> snd_nxt;
-    uint32_t snd_wnd = 0;              ///< scaled
+    uint32_t snd_wnd = 0;  ///< scaled
     Seq snd_wl1;
     Seq snd_wl2;
     uint32_t ts_recent = 0;
-    uint32_t ts_offset = 0;            ///< per-tuple offset of our timestamp clock
+    uint32_t ts_offset = 0;  ///< per-tuple offset of our timestamp clock
 
     // ---- line 1
-    uint32_t cwnd = 0;                 ///< bytes
-    uint32_t ssthresh = 0;             ///< bytes
+    uint32_t cwnd = 0;      ///< bytes
+    uint32_t ssthresh = 0;  ///< bytes
     /// RFC 6298, microseconds; srtt_us is 0 before the first sample, and rttvar_us then holds the
     /// moment of the first SYN's departure.
     uint32_t srtt_us = 0;
     uint32_t rttvar_us = 0;
-    uint16_t mss = 0;                  ///< effective send MSS without options
+    uint16_t mss = 0;  ///< effective send MSS without options
     uint16_t profile = 0;
-    uint16_t neighbor = 0;             ///< the stack's: the next hop's entry
-    uint16_t max_snd_wnd = 0;          ///< largest window ever offered, in units of 2^snd_scale
-    uint16_t ts_recent_hour = 0;       ///< when ts_recent was set, in hours, for the 24 days of PAWS
-    uint16_t challenge_tick = 0;       ///< last answer to an unacceptable segment, in 2^19 us
+    uint16_t neighbor = 0;        ///< the stack's: the next hop's entry
+    uint16_t max_snd_wnd = 0;     ///< largest window ever offered, in units of 2^snd_scale
+    uint16_t ts_recent_hour = 0;  ///< when ts_recent was set, in hours, for the 24 days of PAWS
+    uint16_t challenge_tick = 0;  ///< last answer to an unacceptable segment, in 2^13 us
     Relaxed<uint32_t> retransmit_deadline_us;  ///< low 32 bits of microseconds
     Relaxed<uint32_t> delayed_ack_deadline_us;
     Relaxed<uint32_t> transfer{no_index};
-    Relaxed<int64_t> long_deadline_us;         ///< keep-alive, FIN_WAIT_2; never: INT64_MAX
-    uint32_t generation = 0;           ///< grows with each use of this place
-    uint32_t next = no_index;          ///< free list, or the stack's ready list
-    alignas(8) uint64_t user_data = 0; ///< the application's
+    Relaxed<int64_t> long_deadline_us{never_us};  ///< keep-alive, FIN_WAIT_2; or never_us
+    uint32_t generation = 0;                      ///< grows with each use of this place
+    uint32_t next = no_index;                     ///< free list, or the stack's ready list
+    alignas(8) uint64_t user_data = 0;            ///< the application's
 
     bool has(Mark m) const { return (flags & static_cast<uint32_t>(m)) != 0; }
     void set(Mark m) { flags |= static_cast<uint32_t>(m); }
     void clear(Mark m) { flags &= ~static_cast<uint32_t>(m); }
 
-    flow::FourTuple tuple() const { return {local_address, remote_address, local_port, remote_port}; }
+    flow::FourTuple tuple() const {
+        return {local_address, remote_address, local_port, remote_port};
+    }
     bool is(const flow::FourTuple& t) const { return tuple() == t; }
 };
 
@@ -116,8 +125,9 @@ static_assert(sizeof(Connection) == 128, "a connection is two cache lines");
 
 inline uint32_t& pool_link(Connection& c) { return c.next; }
 
-/// The one place where a state changes. Asserts that the transition is legal.
-void set_state(Connection& connection, State to);
+/// The one place where a state changes. Asserts that the transition is legal, and counts what
+/// RFC 4022 defines as a transition.
+void set_state(Connection& connection, State to, Counters& counters);
 
 /// Asserts everything that must hold of a connection between two events.
 struct Environment;

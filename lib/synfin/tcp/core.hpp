@@ -4,8 +4,8 @@
 //   input / on_timer / the user's calls    change the connection and leave marks on it
 //   next_segment                           is the only place where a segment comes into being
 //
-// The caller (stack/) calls next_segment for each connection that wants_output, once per loop, after
-// all input of the loop; so what many events ask for leaves in as few segments as possible
+// The caller (stack/) calls next_segment for each connection that wants_output, once per loop,
+// after all input of the loop; so what many events ask for leaves in as few segments as possible
 // (MUST-58, MUST-59).
 #pragma once
 
@@ -30,20 +30,20 @@ struct Environment {
     BufferPool& buffers;                ///< bytes that are kept
     Counters& counters;
     Secret secret;
-    uint16_t mtu = 1500;                ///< of the device: IP header and all that follows
+    uint16_t mtu = 1500;  ///< of the device: IP header and all that follows
     const Profile& profile_of(const Connection& c) const { return profiles[c.profile]; }
 };
 
 /// Why a connection ended.
 enum class CloseReason : uint8_t {
     none,
-    finished,        ///< both FINs exchanged; ours was acknowledged
-    refused,         ///< RST in answer to our SYN: ECONNREFUSED
-    reset,           ///< RST from the peer: ECONNRESET
-    timed_out,       ///< R2 or user timeout: ETIMEDOUT
-    aborted,         ///< by our own user, or because data would have been lost at close
-    unreachable,     ///< a hard ICMP error during the handshake: EHOSTUNREACH
-    no_resources,    ///< the stack could not keep it
+    finished,      ///< both FINs exchanged; ours was acknowledged
+    refused,       ///< RST in answer to our SYN: ECONNREFUSED
+    reset,         ///< RST from the peer: ECONNRESET
+    timed_out,     ///< R2 or user timeout: ETIMEDOUT
+    aborted,       ///< by our own user, or because data would have been lost at close
+    unreachable,   ///< a hard ICMP error during the handshake: EHOSTUNREACH
+    no_resources,  ///< the stack could not keep it
 };
 const char* name(CloseReason reason);
 
@@ -78,10 +78,10 @@ struct InputResult {
 /// set, leaves it in SYN_SENT with a SYN to be sent.
 void open_active(Connection& c, Environment& env, Instant now);
 
-/// A SYN has reached a listener (section 3.10.7.2): fills in a fresh connection whose tuple, profile
-/// and neighbor are set, leaves it in SYN_RECEIVED with a SYN,ACK to be sent.
-/// `last_seq` is the largest sequence number of an earlier incarnation (RFC 6191), if any: the
-/// initial sequence number will lie beyond it.
+/// A SYN has reached a listener (section 3.10.7.2): fills in a fresh connection whose tuple,
+/// profile and neighbor are set, leaves it in SYN_RECEIVED with a SYN,ACK to be sent. `last_seq` is
+/// the largest sequence number of an earlier incarnation (RFC 6191), if any: the initial sequence
+/// number will lie beyond it.
 void open_passive(Connection& c, const Segment& syn, std::optional<Seq> last_seq, Environment& env,
                   Instant now);
 

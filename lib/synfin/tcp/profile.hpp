@@ -20,20 +20,20 @@ struct Profile {
     bool sack = true;                            ///< RFC 2018
     bool nagle = true;                           ///< MUST-17: can be switched off
     CongestionAlgorithm congestion = CongestionAlgorithm::new_reno;
-    uint8_t initial_window_segments = 10;        ///< RFC 6928
-    uint8_t time_to_live = 64;                   ///< MUST-49
-    uint8_t diffserv = 0;                        ///< MUST-48: the upper six bits of the TOS byte
+    uint8_t initial_window_segments = 10;  ///< RFC 6928
+    uint8_t time_to_live = 64;             ///< MUST-49
+    uint8_t diffserv = 0;                  ///< MUST-48: the upper six bits of the TOS byte
 
     // Timers
-    Duration rto_initial = Duration::seconds(1);          ///< RFC 6298 (2.1)
-    Duration rto_min = Duration::milliseconds(200);       ///< deviates from RFC 6298 (2.4), as Linux
-    Duration rto_max = Duration::seconds(120);            ///< RFC 6298 (2.5)
-    Duration delayed_ack = Duration::milliseconds(40);    ///< MUST-40: below 0.5 s; 0: at once
-    Duration syn_timeout = Duration::seconds(180);        ///< R2 for SYN, MUST-23
+    Duration rto_initial = Duration::seconds(1);        ///< RFC 6298 (2.1)
+    Duration rto_min = Duration::milliseconds(200);     ///< deviates from RFC 6298 (2.4), as Linux
+    Duration rto_max = Duration::seconds(120);          ///< RFC 6298 (2.5)
+    Duration delayed_ack = Duration::milliseconds(40);  ///< MUST-40: below 0.5 s; 0: at once
+    Duration syn_timeout = Duration::seconds(180);      ///< R2 for SYN, MUST-23
     Duration retransmission_timeout = Duration::seconds(924);  ///< R2 for data and FIN, MUST-20
-    Duration fin_wait_2_timeout = Duration::seconds(60);  ///< only once nobody reads any more
-    Duration user_timeout = Duration::forever();          ///< data unacknowledged for so long: abort
-    uint8_t syn_received_retries = 5;                     ///< SYN-ACK retransmissions, then give up
+    Duration fin_wait_2_timeout = Duration::seconds(60);       ///< only once nobody reads any more
+    Duration user_timeout = Duration::forever();  ///< data unacknowledged for so long: abort
+    uint8_t syn_received_retries = 5;             ///< SYN-ACK retransmissions, then give up
 
     // Keep-alive: off (MUST-25), two hours (MUST-28)
     bool keep_alive = false;

@@ -14,7 +14,9 @@ class Seq {
     explicit constexpr Seq(uint32_t value) : value_{value} {}
     constexpr uint32_t value() const { return value_; }
 
-    constexpr bool before(Seq other) const { return static_cast<int32_t>(value_ - other.value_) < 0; }
+    constexpr bool before(Seq other) const {
+        return static_cast<int32_t>(value_ - other.value_) < 0;
+    }
     constexpr bool after(Seq other) const { return other.before(*this); }
     constexpr bool at_or_before(Seq other) const { return !after(other); }
     constexpr bool at_or_after(Seq other) const { return !before(other); }

@@ -27,6 +27,7 @@ class TcpFlags {
     friend constexpr TcpFlags operator&(TcpFlags a, TcpFlags b) {
         return TcpFlags{static_cast<uint8_t>(a.bits_ & b.bits_)};
     }
+    constexpr TcpFlags operator~() const { return TcpFlags{static_cast<uint8_t>(~bits_)}; }
     constexpr TcpFlags& operator|=(TcpFlags b) { return *this = *this | b; }
     friend constexpr bool operator==(TcpFlags, TcpFlags) = default;
 

@@ -1,0 +1,113 @@
+#include <algorithm>
+#include <cstring>
+
+#include <synfin/base/assert.hpp>
+#include <synfin/tcp/transfer.hpp>
+
+namespace synfin::tcp {
+
+namespace {
+
+void link_at_tail(ByteQueue& queue, uint32_t node, BufferPool& pool) {
+    pool.nodes[node].next = no_index;
+    if (queue.tail == no_index) {
+        queue.head = node;
+    } else {
+        pool.nodes[queue.tail].next = node;
+    }
+    queue.tail = node;
+}
+
+void free_node(uint32_t node, BufferPool& pool) {
+    if (pool.nodes[node].chunk != no_index) pool.chunks.give_back(pool.nodes[node].chunk);
+    pool.nodes.give_back(node);
+}
+
+// What the last node's chunk can still take behind its bytes.
+uint32_t room_at_tail(const ByteQueue& queue, const BufferPool& pool) {
+    if (queue.tail == no_index) return 0;
+    const BufferNode& node = pool.nodes[queue.tail];
+    if (node.chunk == no_index) return 0;
+    const uint8_t* end = pool.chunks[node.chunk].bytes + BufferChunk::size;
+    return static_cast<uint32_t>(end - (node.data + node.length));
+}
+
+}  // namespace
+
+uint32_t ByteQueue::append_copy(std::span<const uint8_t> data, BufferPool& pool) {
+    uint32_t taken = 0;
+    while (taken < data.size()) {
+        uint32_t room = room_at_tail(*this, pool);
+        if (room == 0) {
+            const uint32_t chunk = pool.chunks.take();
+            if (chunk == no_index) break;
+            const uint32_t node = pool.nodes.take();
+            if (node == no_index) {
+                pool.chunks.give_back(chunk);
+                break;
+            }
+            pool.nodes[node] = BufferNode{pool.chunks[chunk].bytes, 0, no_index, chunk};
+            link_at_tail(*this, node, pool);
+            room = BufferChunk::size;
+        }
+        const uint32_t count = std::min(room, static_cast<uint32_t>(data.size()) - taken);
+        BufferNode& node = pool.nodes[tail];
+        std::memcpy(pool.chunks[node.chunk].bytes + BufferChunk::size - room, data.data() + taken,
+                    count);
+        node.length += count;
+        taken += count;
+    }
+    bytes += taken;
+    return taken;
+}
+
+uint32_t ByteQueue::append_static(std::span<const uint8_t> data, BufferPool& pool) {
+    if (data.empty()) return 0;
+    const uint32_t node = pool.nodes.take();
+    if (node == no_index) return 0;
+    const auto length = static_cast<uint32_t>(data.size());
+    pool.nodes[node] = BufferNode{data.data(), length, no_index, no_index};
+    link_at_tail(*this, node, pool);
+    bytes += length;
+    return length;
+}
+
+void ByteQueue::append_queue(ByteQueue& other, BufferPool& pool) {
+    if (other.head == no_index) return;
+    if (tail == no_index) {
+        head = other.head;
+    } else {
+        pool.nodes[tail].next = other.head;
+    }
+    tail = other.tail;
+    bytes += other.bytes;
+    other = ByteQueue{};
+}
+
+void ByteQueue::remove_front(uint32_t count, BufferPool& pool) {
+    SYNFIN_ASSERT(count <= bytes);
+    bytes -= count;
+    while (count > 0) {
+        BufferNode& node = pool.nodes[head];
+        if (count < node.length) {
+            node.data += count;
+            node.length -= count;
+            return;
+        }
+        count -= node.length;
+        const uint32_t gone = head;
+        head = node.next;
+        free_node(gone, pool);
+    }
+    if (head == no_index) tail = no_index;
+}
+
+void ByteQueue::clear(BufferPool& pool) { remove_front(bytes, pool); }
+
+std::span<const uint8_t> ByteQueue::front(const BufferPool& pool) const {
+    if (head == no_index) return {};
+    const BufferNode& node = pool.nodes[head];
+    return {node.data, node.length};
+}
+
+}  // namespace synfin::tcp

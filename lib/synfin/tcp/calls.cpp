@@ -1,0 +1,138 @@
+// The user's calls: SEND, RECEIVE, CLOSE, ABORT (RFC 9293 section 3.9.1 and 3.10).
+#include <algorithm>
+
+#include <synfin/base/assert.hpp>
+#include <synfin/tcp/internal.hpp>
+
+namespace synfin::tcp {
+
+namespace {
+
+bool may_send(const Connection& c) {
+    switch (c.state) {
+        case State::syn_sent:
+        case State::syn_received:
+        case State::established:
+        case State::close_wait: return !c.has(Mark::send_closed) && !c.has(Mark::send_reset);
+        default: return false;
+    }
+}
+
+using Append = uint32_t (ByteQueue::*)(std::span<const uint8_t>, BufferPool&);
+
+uint32_t queue_bytes(Connection& c, std::span<const uint8_t> bytes, Append append,
+                     Environment& env) {
+    const uint32_t space = send_space(c, env);
+    if (space == 0 || bytes.empty()) return 0;
+    Transfer* t = require_transfer(c, env);
+    if (t == nullptr) return 0;
+    const uint32_t taken = (t->unsent_or_unacked.*append)(
+        bytes.first(std::min<size_t>(bytes.size(), space)), env.buffers);
+    drop_idle_transfer(c, env);
+    return taken;
+}
+
+// The state that a FIN of ours leads to, from the call on (section 3.10.4).
+void enter_closing_state(Connection& c, Environment& env) {
+    if (c.state == State::established) set_state(c, State::fin_wait_1, env.counters);
+    if (c.state == State::close_wait) set_state(c, State::last_ack, env.counters);
+    // Before the handshake is complete, a FIN goes at once only if no data goes before it.
+    if (c.state == State::syn_received && queued_bytes(c, env) == 0) {
+        set_state(c, State::fin_wait_1, env.counters);
+    }
+}
+
+}  // namespace
+
+uint32_t send_space(const Connection& c, const Environment& env) {
+    if (!may_send(c)) return 0;
+    const uint32_t limit = env.profile_of(c).send_buffer_bytes;
+    const uint32_t queued = queued_bytes(c, env);
+    return limit > queued ? limit - queued : 0;
+}
+
+uint32_t send(Connection& c, std::span<const uint8_t> bytes, Environment& env, Instant) {
+    return queue_bytes(c, bytes, &ByteQueue::append_copy, env);
+}
+
+uint32_t send_static(Connection& c, std::span<const uint8_t> bytes, Environment& env, Instant) {
+    return queue_bytes(c, bytes, &ByteQueue::append_static, env);
+}
+
+uint32_t keep_unread(Connection& c, std::span<const uint8_t> bytes, Environment& env) {
+    if (bytes.empty()) return 0;
+    Transfer* t = require_transfer(c, env);
+    if (t == nullptr) return 0;
+    const uint32_t kept = t->unread.append_copy(bytes, env.buffers);
+    drop_idle_transfer(c, env);
+    return kept;
+}
+
+std::span<const uint8_t> peek_unread(const Connection& c, const Environment& env) {
+    const Transfer* t = transfer_of(c, env);
+    return t == nullptr ? std::span<const uint8_t>{} : t->unread.front(env.buffers);
+}
+
+void consume_unread(Connection& c, uint32_t count, Environment& env, Instant) {
+    if (count == 0) return;
+    Transfer* t = transfer_of(c, env);
+    SYNFIN_ASSERT(t != nullptr && count <= t->unread.bytes);
+    t->unread.remove_front(count, env.buffers);
+    drop_idle_transfer(c, env);
+    if (!can_receive(c.state)) return;
+    // Tell the peer once the window has grown by much, seen from where the peer stands.
+    const uint32_t buffer = env.profile_of(c).receive_buffer_bytes;
+    const Seq possible = c.rcv_nxt.load() + receive_buffer_space(c, env);
+    const uint32_t left = c.rcv_edge.distance_from(c.rcv_nxt);
+    const uint32_t growth = possible.after(c.rcv_edge) ? possible.distance_from(c.rcv_edge) : 0;
+    const uint32_t worth_it = std::min<uint32_t>(buffer / 2, 2u * c.mss);
+    if (growth >= worth_it && left < buffer / 2) c.set(Mark::ack_now);
+}
+
+uint32_t unread_bytes(const Connection& c, const Environment& env) {
+    const Transfer* t = transfer_of(c, env);
+    return t == nullptr ? 0 : t->unread.bytes.load();
+}
+
+uint32_t unacknowledged_bytes(const Connection& c, const Environment& env) {
+    return queued_bytes(c, env);
+}
+
+void shutdown_send(Connection& c, Environment& env, Instant) {
+    if (c.state == State::closed || c.has(Mark::send_closed) || c.has(Mark::send_reset)) return;
+    c.set(Mark::send_closed);
+    enter_closing_state(c, env);
+}
+
+Events close(Connection& c, Environment& env, Instant now) {
+    Events events;
+    if (c.state == State::closed || c.has(Mark::detached) || c.has(Mark::send_reset)) return events;
+    if (c.state == State::syn_sent) {  // nothing is known of us but a SYN: nothing to say
+        end_connection(c, CloseReason::aborted, env, events);
+        return events;
+    }
+    if (unread_bytes(c, env) > 0) {  // SHLD-3
+        ++env.counters.abort_on_close;
+        return abort(c, env, now);
+    }
+    c.set(Mark::detached);
+    shutdown_send(c, env, now);
+    arm_fin_wait_2(c, env, now);
+    return events;
+}
+
+Events abort(Connection& c, Environment& env, Instant) {
+    Events events;
+    if (c.state == State::closed || c.has(Mark::send_reset)) return events;
+    switch (c.state) {
+        case State::syn_received:
+        case State::established:
+        case State::fin_wait_1:
+        case State::fin_wait_2:
+        case State::close_wait: reset_connection(c, CloseReason::aborted, events); break;
+        default: end_connection(c, CloseReason::aborted, env, events); break;
+    }
+    return events;
+}
+
+}  // namespace synfin::tcp

@@ -1,0 +1,130 @@
+#include <synfin/base/assert.hpp>
+#include <synfin/tcp/core.hpp>
+#include <synfin/tcp/internal.hpp>
+
+namespace synfin::tcp {
+
+namespace {
+
+bool counts_as_established(State s) { return s == State::established || s == State::close_wait; }
+
+// RFC 4022 defines its counters by transitions, so this is where they are counted.
+void count_transition(State from, State to, Counters& counters) {
+    if (counts_as_established(to) && !counts_as_established(from)) ++counters.curr_estab;
+    if (counts_as_established(from) && !counts_as_established(to)) --counters.curr_estab;
+    if (counts_as_established(from) && to == State::closed) ++counters.estab_resets;
+    if (from == State::closed && to == State::syn_sent) ++counters.active_opens;
+    if (from == State::listen && to == State::syn_received) ++counters.passive_opens;
+    if ((from == State::syn_sent || from == State::syn_received) &&
+        (to == State::closed || to == State::listen)) {
+        ++counters.attempt_fails;
+    }
+    if (to == State::time_wait) ++counters.time_waits;
+}
+
+}  // namespace
+
+void set_state(Connection& connection, State to, Counters& counters) {
+    const State from = connection.state;
+    SYNFIN_ASSERT(is_legal_transition(from, to));
+    count_transition(from, to, counters);
+    connection.state = to;
+}
+
+const char* name(CloseReason reason) {
+    switch (reason) {
+        case CloseReason::none: return "none";
+        case CloseReason::finished: return "finished";
+        case CloseReason::refused: return "refused";
+        case CloseReason::reset: return "reset";
+        case CloseReason::timed_out: return "timed out";
+        case CloseReason::aborted: return "aborted";
+        case CloseReason::unreachable: return "unreachable";
+        case CloseReason::no_resources: return "no resources";
+    }
+    return "?";
+}
+
+Transfer* transfer_of(const Connection& c, Environment& env) {
+    return c.transfer == no_index ? nullptr : &env.transfers.transfers[c.transfer];
+}
+
+const Transfer* transfer_of(const Connection& c, const Environment& env) {
+    return c.transfer == no_index ? nullptr : &env.transfers.transfers[c.transfer];
+}
+
+Transfer* require_transfer(Connection& c, Environment& env) {
+    if (c.transfer == no_index) {
+        const uint32_t index = env.transfers.transfers.take();
+        if (index == no_index) return nullptr;
+        Transfer& t = env.transfers.transfers[index];
+        t = Transfer{};
+        t.recover = c.snd_una.load() - 1;
+        t.retransmit_next = t.retransmit_end = c.snd_una;
+        c.transfer = index;
+    }
+    return &env.transfers.transfers[c.transfer];
+}
+
+void drop_idle_transfer(Connection& c, Environment& env) {
+    const Transfer* t = transfer_of(c, env);
+    if (t == nullptr || !t->unsent_or_unacked.empty() || !t->unread.empty() ||
+        t->held != no_index || t->held_fin) {
+        return;
+    }
+    env.transfers.transfers.give_back(c.transfer);
+    c.transfer = no_index;
+}
+
+void release(Connection& c, Environment& env) {
+    Transfer* t = transfer_of(c, env);
+    if (t == nullptr) return;
+    t->unsent_or_unacked.clear(env.buffers);
+    t->unread.clear(env.buffers);
+    release_held(*t, env);
+    env.transfers.transfers.give_back(c.transfer);
+    c.transfer = no_index;
+}
+
+uint32_t queued_bytes(const Connection& c, const Environment& env) {
+    const Transfer* t = transfer_of(c, env);
+    return t == nullptr ? 0 : t->unsent_or_unacked.bytes.load();
+}
+
+Seq data_begin(const Connection& c) {
+    return c.snd_una.load() + (c.has(Mark::syn_unacked) ? 1 : 0);
+}
+
+Seq data_end(const Connection& c, const Environment& env) {
+    return data_begin(c) + queued_bytes(c, env);
+}
+
+bool fin_acknowledged(const Connection& c) {
+    return c.has(Mark::fin_sent) && c.snd_una.load() == c.snd_nxt.load();
+}
+
+void check_invariants(const Connection& c, const Environment& env) {
+    const Seq una = c.snd_una;
+    const Seq nxt = c.snd_nxt;
+    SYNFIN_ASSERT(una.at_or_before(nxt));
+    SYNFIN_ASSERT(c.rcv_nxt.load().at_or_before(c.rcv_edge));
+    if (c.state == State::closed || c.has(Mark::send_reset)) return;
+
+    const Seq end = data_end(c, env);
+    if (c.has(Mark::fin_sent)) {
+        SYNFIN_ASSERT(c.has(Mark::send_closed));
+        SYNFIN_ASSERT(fin_acknowledged(c) || nxt == end + 1);
+    } else if (!(c.has(Mark::syn_unacked) && nxt == una)) {
+        SYNFIN_ASSERT(nxt.at_or_before(end));
+    }
+    // What is in flight is guarded by a timer.
+    if (una != nxt && c.state != State::time_wait) SYNFIN_ASSERT(c.has(Mark::retransmit_armed));
+
+    const Transfer* t = transfer_of(c, env);
+    if (t == nullptr) return;
+    SYNFIN_ASSERT(t->retransmit_next.at_or_before(t->retransmit_end));
+    SYNFIN_ASSERT(t->retransmit_end.at_or_before(nxt));
+    check_held(*t, c.rcv_nxt, env);
+}
+
+}  // namespace synfin::tcp

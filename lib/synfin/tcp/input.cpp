@@ -1,0 +1,403 @@
+// SEGMENT ARRIVES in SYN_RECEIVED and all synchronized states (RFC 9293 section 3.10.7.4), step by
+// step in the RFC's order, with RFC 5961 against blind attacks and RFC 7323's PAWS before all else.
+#include <algorithm>
+
+#include <synfin/base/assert.hpp>
+#include <synfin/tcp/internal.hpp>
+
+namespace synfin::tcp {
+
+namespace {
+
+/// Whether a check lets the segment through to the next one.
+enum class Check : bool { drop, pass };
+
+uint32_t receive_window(const Connection& c) { return c.rcv_edge.distance_from(c.rcv_nxt); }
+
+// At most one answer in half a second to segments that carry nothing (RFC 5961 section 7), counted
+// per connection, so that no outsider can watch it (CVE-2016-5696).
+void answer_unacceptable(Connection& c, bool limited, Environment& env, Instant now) {
+    constexpr uint16_t half_a_second = 62;  // of 2^13 us
+    const auto tick = static_cast<uint16_t>((now.us() >> 13) | 1);
+    const auto since = static_cast<uint16_t>(tick - c.challenge_tick);
+    if (limited && c.challenge_tick != 0 && since < half_a_second) {
+        ++env.counters.challenge_acks_skipped;
+        return;
+    }
+    if (limited) c.challenge_tick = tick;
+    c.set(Mark::ack_now);
+}
+
+void challenge(Connection& c, Environment& env, Instant now) {
+    ++env.counters.challenge_acks;
+    answer_unacceptable(c, true, env, now);
+}
+
+// RFC 7323 section 5.3 (R1): timestamps that run backwards mark an old duplicate.
+Check check_timestamps(Connection& c, const Segment& s, Environment& env, Instant now) {
+    if (!c.has(Mark::timestamps)) return Check::pass;
+    if (!s.options.has_timestamps) {
+        if (s.flags.syn()) return Check::pass;  // a peer that starts over: gets its challenge ACK
+        ++env.counters.drop_no_timestamp;
+        return Check::drop;
+    }
+    constexpr uint16_t longest_valid_hours = 24 * 24;
+    const auto age = static_cast<uint16_t>(now.ms() / 3'600'000 - c.ts_recent_hour);
+    const bool backwards = static_cast<int32_t>(s.options.ts_value - c.ts_recent) < 0;
+    if (!backwards || age > longest_valid_hours) return Check::pass;
+    ++env.counters.drop_paws;
+    answer_unacceptable(c, s.length() == 0, env, now);
+    return Check::drop;
+}
+
+// First, the sequence number (table 6). A segment that begins at the left edge of a closed window
+// is let through for its ACK; its text is cut off later.
+bool is_acceptable(const Connection& c, const Segment& s) {
+    const uint32_t window = receive_window(c);
+    const uint32_t length = s.length();
+    const Seq rcv_nxt = c.rcv_nxt;
+    if (window == 0) return s.seq == rcv_nxt;
+    if (s.seq.in_window(rcv_nxt, window)) return true;
+    return length > 0 && (s.seq + (length - 1)).in_window(rcv_nxt, window);
+}
+
+Check check_sequence(Connection& c, const Segment& s, Environment& env, Instant now) {
+    if (is_acceptable(c, s)) return Check::pass;
+    ++env.counters.drop_out_of_window;
+    if (c.state == State::syn_received && s.flags.syn() && !s.flags.ack() &&
+        s.seq + 1 == c.rcv_nxt) {
+        c.set(Mark::send_syn);  // our SYN,ACK was lost
+        return Check::drop;
+    }
+    // A window of zero is being probed, or something was sent again: the answer must not be
+    // delayed.
+    answer_unacceptable(c, s.length() == 0, env, now);
+    return Check::drop;
+}
+
+// TS.Recent follows what covers Last.ACK.sent (RFC 7323 section 4.3).
+void update_ts_recent(Connection& c, const Segment& s, Instant now) {
+    if (!c.has(Mark::timestamps) || !s.options.has_timestamps) return;
+    if (s.seq.after(c.last_ack_sent)) return;
+    c.ts_recent = s.options.ts_value;
+    c.ts_recent_hour = static_cast<uint16_t>(now.ms() / 3'600'000);
+}
+
+// Second, the RST bit (RFC 5961 section 3.2). A RST may carry text (SHLD-2): only where it begins
+// counts.
+void check_rst(Connection& c, const Segment& s, Environment& env, Instant now, Events& events) {
+    if (s.seq != c.rcv_nxt) {
+        if (s.seq.in_window(c.rcv_nxt, receive_window(c))) {
+            ++env.counters.drop_rst_inexact;
+            challenge(c, env, now);
+        } else {
+            ++env.counters.drop_rst_out_of_window;
+        }
+        return;
+    }
+    const bool refused = c.state == State::syn_received && !c.has(Mark::passive_open);
+    end_connection(c, refused ? CloseReason::refused : CloseReason::reset, env, events);
+}
+
+// Fourth, the SYN bit: never believed on a connection that exists (RFC 5961 section 4.2). Only a
+// half-open passive one goes back to LISTEN, that is: it is forgotten.
+void check_syn(Connection& c, Environment& env, Instant now, Events& events) {
+    ++env.counters.drop_syn_in_window;
+    if (c.state == State::syn_received && c.has(Mark::passive_open)) {
+        end_connection(c, CloseReason::reset, env, events);
+        return;
+    }
+    challenge(c, env, now);
+}
+
+// Fifth, the ACK field (with RFC 5961 section 5.2).
+Check check_ack(Connection& c, const Segment& s, Environment& env, Instant now,
+                InputResult& result) {
+    if (!s.flags.ack()) {
+        ++env.counters.drop_no_ack;
+        return Check::drop;
+    }
+    const Seq una = c.snd_una;
+    if (c.state == State::syn_received) {
+        if (!s.ack.after(una) || s.ack.after(c.snd_nxt)) {
+            ++env.counters.drop_bad_ack;
+            result.reply = Reply{s.ack, Seq{}, wire::flag::rst};
+            return Check::drop;
+        }
+    } else {
+        const Seq oldest = una - (uint32_t{c.max_snd_wnd} << c.snd_scale);
+        if (s.ack.after(c.snd_nxt) || s.ack.before(oldest)) {
+            ++env.counters.drop_bad_ack;
+            answer_unacceptable(c, s.length() == 0, env, now);
+            return Check::drop;
+        }
+    }
+    if (c.has(Mark::syn_unacked)) {
+        if (s.ack == una) return Check::drop;
+        complete_handshake(c, env, now, result.events);
+    }
+    process_ack(c, s, env, now, result.events);
+    return Check::pass;
+}
+
+// What the ACK of our FIN does to the state. True if the connection is over.
+bool advance_after_fin_ack(Connection& c, Environment& env, Instant now, Events& events) {
+    if (!fin_acknowledged(c)) return false;
+    switch (c.state) {
+        case State::fin_wait_1:
+            set_state(c, State::fin_wait_2, env.counters);
+            arm_fin_wait_2(c, env, now);
+            return false;
+        case State::closing: enter_time_wait(c, env, events); return true;
+        case State::last_ack: end_connection(c, CloseReason::finished, env, events); return true;
+        default: return false;
+    }
+}
+
+// The part of the payload that is new and inside the window; `seq` moves with it.
+std::span<const uint8_t> trim_text(const Connection& c, const Segment& s, Seq& seq) {
+    std::span<const uint8_t> text = s.payload;
+    const Seq rcv_nxt = c.rcv_nxt;
+    if (seq.before(rcv_nxt)) {
+        const uint32_t old =
+            std::min(rcv_nxt.distance_from(seq), static_cast<uint32_t>(text.size()));
+        text = text.subspan(old);
+        seq += old;
+    }
+    const uint32_t room = c.rcv_edge.after(seq) ? c.rcv_edge.distance_from(seq) : 0;
+    return text.first(std::min<size_t>(text.size(), room));
+}
+
+// In-order text: straight to the application if nothing is queued before it.
+uint32_t take_in_order(Connection& c, std::span<const uint8_t> text, Environment& env, Instant now,
+                       InputResult& result) {
+    Transfer* t = transfer_of(c, env);
+    const bool direct = t == nullptr || (t->unread.empty() && t->held == no_index);
+    auto taken = static_cast<uint32_t>(text.size());
+    const bool filled_hole = t != nullptr && t->held != no_index;
+    if (direct) {
+        result.data = text;
+        c.rcv_nxt = c.rcv_nxt.load() + taken;
+    } else {
+        taken = t->unread.append_copy(text, env.buffers);
+        env.counters.receive_pruned += text.size() - taken;
+        c.rcv_nxt = take_contiguous(*t, c.rcv_nxt.load() + taken, env);
+        c.rcv_edge = later_of(c.rcv_edge, c.rcv_nxt);
+        result.events.readable = !t->unread.empty();
+    }
+    // RFC 5681 section 4.2: at once when a hole is filled or a second full segment has come.
+    const uint32_t options = c.has(Mark::timestamps) ? 12 : 0;
+    const uint32_t two_segments = 2 * (c.mss > options ? c.mss - options : 1);
+    if (filled_hole || c.rcv_nxt.load().distance_from(c.last_ack_sent) >= two_segments) {
+        c.set(Mark::ack_now);
+    } else {
+        arm_delayed_ack(c, env, now);
+    }
+    return taken;
+}
+
+void hold_out_of_order(Connection& c, Seq seq, std::span<const uint8_t> text, Environment& env) {
+    c.set(Mark::ack_now);  // a duplicate ACK, to tell the sender of the hole
+    Transfer* t = require_transfer(c, env);
+    if (t != nullptr && hold(*t, seq, text, env)) {
+        ++env.counters.out_of_order;
+    } else {
+        ++env.counters.out_of_order_dropped;
+    }
+    drop_idle_transfer(c, env);
+}
+
+// Eighth, the FIN bit.
+void check_fin(Connection& c, Environment& env, Events& events) {
+    c.rcv_nxt = c.rcv_nxt.load() + 1;
+    c.rcv_edge = later_of(c.rcv_edge, c.rcv_nxt);
+    c.set(Mark::peer_fin);
+    c.set(Mark::ack_now);
+    events.peer_closed = true;
+    switch (c.state) {
+        case State::established: set_state(c, State::close_wait, env.counters); break;
+        case State::fin_wait_1: set_state(c, State::closing, env.counters); break;
+        case State::fin_wait_2: enter_time_wait(c, env, events); break;
+        default: break;
+    }
+}
+
+// The user has closed and reads no more: what comes now would be lost, and the peer must know
+// (SHLD-3).
+bool refuse_text_after_close(Connection& c, Environment& env, Events& events) {
+    if (!c.has(Mark::detached)) return false;
+    ++env.counters.abort_on_data;
+    reset_connection(c, CloseReason::aborted, events);
+    return true;
+}
+
+// A FIN of a segment whose text has been taken up to `seq`: in order, or behind a hole.
+void take_fin(Connection& c, Seq fin_seq, Environment& env, Events& events) {
+    if (fin_seq == c.rcv_nxt) {
+        check_fin(c, env, events);
+        return;
+    }
+    c.set(Mark::ack_now);
+    Transfer* t = require_transfer(c, env);
+    if (t == nullptr) return;
+    t->held_fin = true;
+    t->held_fin_seq = fin_seq;
+}
+
+void take_held_fin(Connection& c, Environment& env, Events& events) {
+    Transfer* t = transfer_of(c, env);
+    if (t == nullptr || !t->held_fin || t->held_fin_seq != c.rcv_nxt) return;
+    t->held_fin = false;
+    check_fin(c, env, events);
+    drop_idle_transfer(c, env);
+}
+
+// On the full connection only until the stack has made the compact record of it.
+InputResult input_time_wait(Connection& c, const Segment& s) {
+    switch (on_segment_in_time_wait(make_time_wait(c), s)) {
+        case TimeWaitVerdict::ignore: break;
+        case TimeWaitVerdict::acknowledge:
+        case TimeWaitVerdict::restart_and_acknowledge:
+        case TimeWaitVerdict::reopen: c.set(Mark::ack_now); break;
+    }
+    return {};
+}
+
+}  // namespace
+
+void end_connection(Connection& c, CloseReason reason, Environment& env, Events& events) {
+    disarm_retransmission(c);
+    c.clear(Mark::delayed_ack);
+    c.clear(Mark::ack_now);
+    c.clear(Mark::send_syn);
+    c.long_deadline_us = never_us;
+    set_state(c, State::closed, env.counters);
+    events.closed = reason;
+}
+
+void reset_connection(Connection& c, CloseReason reason, Events& events) {
+    disarm_retransmission(c);
+    c.clear(Mark::delayed_ack);
+    c.long_deadline_us = never_us;
+    c.set(Mark::send_reset);
+    events.closed = reason;
+}
+
+void enter_time_wait(Connection& c, Environment& env, Events& events) {
+    disarm_retransmission(c);
+    c.clear(Mark::delayed_ack);
+    c.long_deadline_us = never_us;
+    set_state(c, State::time_wait, env.counters);
+    events.closed = CloseReason::finished;
+}
+
+void complete_handshake(Connection& c, Environment& env, Instant now, Events& events) {
+    const uint32_t departure_us = c.rttvar_us;
+    c.rttvar_us = 0;
+    if (!c.has(Mark::syn_retransmitted)) {  // Karn
+        take_round_trip_sample(c, static_cast<uint32_t>(now.us()) - departure_us);
+    }
+    start_congestion_control(c, env);
+    c.backoff = 0;
+    c.snd_una = c.snd_una.load() + 1;
+    c.clear(Mark::syn_unacked);
+    c.clear(Mark::send_syn);
+    if (Transfer* t = transfer_of(c, env)) {
+        t->recover = c.snd_una.load() - 1;
+        t->retransmit_next = t->retransmit_end = c.snd_una;
+    }
+    if (c.snd_una == c.snd_nxt.load()) {
+        disarm_retransmission(c);
+    } else {
+        arm_retransmission(c, env, now);
+    }
+    if (c.state == State::syn_sent || c.state == State::syn_received) {
+        set_state(c, State::established, env.counters);
+        if (c.has(Mark::send_closed)) set_state(c, State::fin_wait_1, env.counters);
+    }
+    events.established = true;
+    arm_keep_alive(c, env, now);
+}
+
+void process_text(Connection& c, const Segment& s, Environment& env, Instant now,
+                  InputResult& result) {
+    if (!can_receive(c.state)) {
+        if (!s.payload.empty()) ++env.counters.drop_after_fin;
+        return;
+    }
+    Seq seq = s.seq;
+    const Seq fin_seq = s.seq + static_cast<uint32_t>(s.payload.size());
+    const std::span<const uint8_t> text = trim_text(c, s, seq);
+    const bool cut_right = seq + static_cast<uint32_t>(text.size()) != fin_seq;
+    bool complete = !cut_right;
+
+    if (!text.empty()) {
+        if (refuse_text_after_close(c, env, result.events)) return;
+        if (seq == c.rcv_nxt) {
+            complete = take_in_order(c, text, env, now, result) == text.size() && complete;
+        } else {
+            hold_out_of_order(c, seq, text, env);
+        }
+    } else if (!s.payload.empty()) {
+        c.set(Mark::ack_now);  // nothing new, or a closed window is being probed
+    }
+    if (s.flags.fin() && complete && fin_seq.at_or_after(c.rcv_nxt)) {
+        take_fin(c, fin_seq, env, result.events);
+    }
+    take_held_fin(c, env, result.events);
+}
+
+InputResult input(Connection& c, const Segment& segment, Environment& env, Instant now) {
+    if (c.state == State::closed || c.has(Mark::send_reset)) return {};
+    if (c.state == State::syn_sent) return input_syn_sent(c, segment, env, now);
+    if (c.state == State::time_wait) return input_time_wait(c, segment);
+
+    InputResult result;
+    if (segment.flags.rst()) {
+        check_rst(c, segment, env, now, result.events);
+        return result;
+    }
+    if (segment.flags.syn() && segment.flags.fin()) {
+        ++env.counters.drop_illegal_flags;
+        return result;
+    }
+    // Simultaneous open: the peer's SYN,ACK repeats the SYN that was taken; the rest is an ACK.
+    Segment s = segment;
+    if (c.state == State::syn_received && !c.has(Mark::passive_open) && s.flags.syn() &&
+        s.flags.ack() && s.seq + 1 == c.rcv_nxt) {
+        s.seq = c.rcv_nxt;
+        s.flags = s.flags & ~wire::flag::syn;
+        c.set(Mark::ack_now);
+    }
+    if (s.flags.syn() && is_synchronized(c.state)) {  // irrespective of its sequence number
+        check_syn(c, env, now, result.events);
+        return result;
+    }
+    if (check_timestamps(c, s, env, now) == Check::drop) return result;
+    if (check_sequence(c, s, env, now) == Check::drop) return result;
+    update_ts_recent(c, s, now);
+    if (s.flags.syn()) {
+        check_syn(c, env, now, result.events);
+        return result;
+    }
+    if (check_ack(c, s, env, now, result) == Check::drop) return result;
+    arm_keep_alive(c, env, now);
+    if (advance_after_fin_ack(c, env, now, result.events)) return result;
+    process_text(c, s, env, now, result);
+    return result;
+}
+
+Events on_icmp_error(Connection& c, Seq quoted, bool hard, Environment& env, Instant now) {
+    static_cast<void>(now);
+    Events events;
+    if (c.state == State::closed || c.has(Mark::send_reset)) return events;
+    // RFC 5927 section 4.1: only about something that is in flight.
+    const uint32_t flight = c.snd_nxt.load().distance_from(c.snd_una);
+    if (!quoted.in_window(c.snd_una, flight)) return events;
+    // Section 5.2: hard errors are soft once the connection is synchronized (against SHLD-26).
+    if (hard && c.state == State::syn_sent)
+        end_connection(c, CloseReason::unreachable, env, events);
+    return events;
+}
+
+}  // namespace synfin::tcp

@@ -1,0 +1,75 @@
+// SEGMENT ARRIVES in SYN_SENT (RFC 9293 section 3.10.7.3).
+#include <algorithm>
+
+#include <synfin/tcp/internal.hpp>
+
+namespace synfin::tcp {
+
+namespace {
+
+void take_peer_syn(Connection& c, const Segment& s, Environment& env, Instant now) {
+    c.rcv_nxt = s.seq + 1;
+    c.last_ack_sent = c.rcv_nxt;
+    // What our SYN announced, unscaled, counts from here.
+    c.rcv_edge = c.rcv_nxt.load() + std::min<uint32_t>(receive_buffer_space(c, env), 0xffff);
+    negotiate(c, s, env, now);
+    c.snd_wnd = s.window;  // unscaled in a SYN
+    c.max_snd_wnd = static_cast<uint16_t>(s.window >> c.snd_scale);
+    c.snd_wl1 = s.seq;
+    c.snd_wl2 = c.snd_una;
+}
+
+}  // namespace
+
+InputResult input_syn_sent(Connection& c, const Segment& s, Environment& env, Instant now) {
+    InputResult result;
+    const bool ack_acceptable =
+        s.flags.ack() && s.ack.after(c.snd_una) && s.ack.at_or_before(c.snd_nxt);
+
+    // First, the ACK bit.
+    if (s.flags.ack() && !ack_acceptable) {
+        if (s.flags.rst()) {
+            ++env.counters.drop_rst_bad_ack;
+        } else {
+            ++env.counters.drop_bad_ack;
+            result.reply = Reply{s.ack, Seq{}, wire::flag::rst};
+        }
+        return result;
+    }
+    // Second, the RST bit.
+    if (s.flags.rst()) {
+        if (ack_acceptable) {
+            end_connection(c, CloseReason::refused, env, result.events);
+        } else {
+            ++env.counters.drop_rst_bad_ack;
+        }
+        return result;
+    }
+    // Fourth, the SYN bit; a FIN cannot be meant before a SYN has been understood.
+    if (!s.flags.syn()) {
+        ++(s.flags.fin() ? env.counters.drop_fin_before_syn : env.counters.drop_no_ack);
+        return result;
+    }
+    if (s.flags.fin()) {
+        ++env.counters.drop_illegal_flags;
+        return result;
+    }
+    take_peer_syn(c, s, env, now);
+    if (!ack_acceptable) {
+        // Simultaneous open (MUST-10): answer with SYN,ACK; the timer of our SYN runs on.
+        set_state(c, State::syn_received, env.counters);
+        c.set(Mark::send_syn);
+        return result;
+    }
+    c.snd_wl2 = s.ack;
+    complete_handshake(c, env, now, result.events);
+    c.set(Mark::ack_now);
+    if (!s.payload.empty()) {
+        Segment text = s;
+        text.seq = c.rcv_nxt;
+        process_text(c, text, env, now, result);
+    }
+    return result;
+}
+
+}  // namespace synfin::tcp

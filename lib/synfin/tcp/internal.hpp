@@ -1,0 +1,106 @@
+// What the files of this folder say to each other; nobody else includes it.
+#pragma once
+
+#include <synfin/tcp/core.hpp>
+
+namespace synfin::tcp {
+
+// ---- connection.cpp: the queues behind a connection
+
+Transfer* transfer_of(const Connection& c, Environment& env);
+const Transfer* transfer_of(const Connection& c, const Environment& env);
+/// The connection's transfer, taken now if it has none; nullptr when the pool is empty.
+Transfer* require_transfer(Connection& c, Environment& env);
+/// Gives the transfer back if nothing is in it.
+void drop_idle_transfer(Connection& c, Environment& env);
+
+uint32_t queued_bytes(const Connection& c, const Environment& env);
+Seq data_begin(const Connection& c);  ///< the sequence number of the first queued byte
+Seq data_end(const Connection& c, const Environment& env);  ///< of the FIN, if there will be one
+bool fin_acknowledged(const Connection& c);
+
+// ---- options.cpp
+
+/// How many bytes of options a segment with data or a plain ACK carries now.
+uint32_t option_bytes(const Connection& c, const Environment& env);
+uint32_t timestamp_clock(const Connection& c, Instant now);
+/// Our MSS option: the largest segment that we can take (SHLD-6, MUST-67).
+uint16_t receive_mss(const Connection& c, const Environment& env);
+/// Marks what our SYN offers, by the profile.
+void offer_options(Connection& c, const Environment& env);
+/// Takes over what a SYN or SYN,ACK offers; what it does not offer is unmarked.
+void negotiate(Connection& c, const Segment& syn, Environment& env, Instant now);
+wire::TcpOptions syn_options(const Connection& c, const Environment& env, Instant now);
+wire::TcpOptions plain_options(const Connection& c, const Environment& env, Instant now);
+
+// ---- receive_window.cpp
+
+uint32_t receive_buffer_space(const Connection& c, const Environment& env);
+/// Moves the right edge as far as buffers and silly-window avoidance allow; returns the header
+/// field.
+uint16_t announce_window(Connection& c, const Environment& env);
+
+// ---- reassembly.cpp
+
+/// Keeps payload that lies ahead of a hole. False if a limit refuses it.
+bool hold(Transfer& t, Seq begin, std::span<const uint8_t> payload, Environment& env);
+/// Moves what has become contiguous to `unread`; returns the new rcv_nxt.
+Seq take_contiguous(Transfer& t, Seq rcv_nxt, Environment& env);
+void release_held(Transfer& t, Environment& env);
+void check_held(const Transfer& t, Seq rcv_nxt, const Environment& env);
+uint8_t sack_blocks(const Transfer& t, const Environment& env, unsigned max, wire::SackBlock* out);
+
+// ---- round_trip.cpp
+
+/// RTO before back-off (RFC 6298 section 2).
+Duration base_rto(const Connection& c, const Environment& env);
+/// RTO with back-off (5.5), bounded.
+Duration backed_off_rto(const Connection& c, const Environment& env);
+/// How long the same octets have been tried, when the timer expires for the (backoff + 1)th time.
+Duration time_tried(const Connection& c, const Environment& env);
+void take_round_trip_sample(Connection& c, uint32_t sample_us);
+
+// ---- congestion.cpp
+
+/// Congestion control of one algorithm, over the fields of Connection and Transfer.
+struct CongestionControl {
+    /// `acked` bytes were newly acknowledged outside of recovery; `flight` was in flight before.
+    void (*on_ack)(Connection& c, Transfer& t, uint32_t acked, uint32_t flight);
+    /// A loss was detected by duplicate ACKs: sets ssthresh.
+    void (*on_loss)(Connection& c, uint32_t flight);
+    /// The retransmission timer expired for the first time for this data.
+    void (*on_timeout)(Connection& c, uint32_t flight);
+};
+const CongestionControl& congestion_control(CongestionAlgorithm algorithm);
+void start_congestion_control(Connection& c, const Environment& env);
+
+// ---- acknowledgment.cpp
+
+/// Section 3.10.7.4, fifth check, of an ACK in SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT.
+void process_ack(Connection& c, const Segment& segment, Environment& env, Instant now,
+                 Events& events);
+void update_send_window(Connection& c, const Segment& segment);
+
+// ---- input_syn_sent.cpp, input.cpp
+
+InputResult input_syn_sent(Connection& c, const Segment& segment, Environment& env, Instant now);
+/// Sixth to eighth check of section 3.10.7.4: text and FIN.
+void process_text(Connection& c, const Segment& segment, Environment& env, Instant now,
+                  InputResult& result);
+void enter_time_wait(Connection& c, Environment& env, Events& events);
+/// The end of a connection by something other than FINs.
+void end_connection(Connection& c, CloseReason reason, Environment& env, Events& events);
+/// The end by a RST of ours, which leaves at the next output.
+void reset_connection(Connection& c, CloseReason reason, Events& events);
+/// ESTABLISHED, after either side's handshake; a close that was called earlier takes effect.
+void complete_handshake(Connection& c, Environment& env, Instant now, Events& events);
+
+// ---- timers.cpp
+
+void arm_retransmission(Connection& c, const Environment& env, Instant now);
+void disarm_retransmission(Connection& c);
+void arm_delayed_ack(Connection& c, const Environment& env, Instant now);
+void arm_keep_alive(Connection& c, const Environment& env, Instant now);
+void arm_fin_wait_2(Connection& c, const Environment& env, Instant now);
+
+}  // namespace synfin::tcp

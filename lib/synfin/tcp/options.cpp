@@ -1,0 +1,125 @@
+// Which options a segment carries, and what the two SYNs agree on (RFC 9293 section 3.7.1, RFC
+// 7323, RFC 2018).
+#include <algorithm>
+
+#include <synfin/tcp/internal.hpp>
+
+namespace synfin::tcp {
+
+namespace {
+
+constexpr uint32_t timestamp_option_bytes = 12;  // NOP, NOP, kind, length, two values
+constexpr uint32_t max_option_bytes = 40;
+constexpr uint8_t max_window_shift = 14;  // RFC 7323 section 2.3
+
+// The headers below the payload, without options.
+uint16_t header_bytes(const Connection& c) { return flow::is_interned(c.remote_address) ? 60 : 40; }
+
+// Below this a peer could make us send mostly headers (CVE-2019-11479).
+constexpr uint16_t min_send_mss = 48;
+
+uint16_t default_send_mss(const Connection& c) {  // MUST-15
+    return flow::is_interned(c.remote_address) ? 1220 : 536;
+}
+
+// The smallest shift with which the whole receive buffer can be announced.
+uint8_t window_shift_for(uint32_t buffer_bytes) {
+    uint8_t shift = 0;
+    while (shift < max_window_shift && (buffer_bytes >> shift) > 0xffff) ++shift;
+    return shift;
+}
+
+}  // namespace
+
+uint32_t timestamp_clock(const Connection& c, Instant now) {
+    return static_cast<uint32_t>(now.ms()) + c.ts_offset;
+}
+
+uint16_t receive_mss(const Connection& c, const Environment& env) {
+    const int by_mtu = std::max(env.mtu - header_bytes(c), 1);
+    const uint16_t clamp = env.profile_of(c).mss_clamp;
+    return static_cast<uint16_t>(clamp == 0 ? by_mtu : std::min<int>(by_mtu, clamp));
+}
+
+void negotiate(Connection& c, const Segment& syn, Environment& env, Instant now) {
+    const wire::TcpOptions& o = syn.options;
+    const uint16_t offered = o.has_mss ? std::max(o.mss, min_send_mss) : default_send_mss(c);
+    c.mss = std::min(offered, receive_mss(c, env));  // MUST-16
+
+    // Each of these holds only if both SYNs carry it; our own was marked when it was offered.
+    if (!o.has_window_scale) c.clear(Mark::window_scaling);
+    if (!o.sack_permitted) c.clear(Mark::sack_permitted);
+    if (!o.has_timestamps) c.clear(Mark::timestamps);
+    if (c.has(Mark::window_scaling)) {
+        c.snd_scale = std::min(o.window_scale, max_window_shift) & 0xf;
+    } else {
+        c.snd_scale = 0;
+        c.rcv_scale = 0;
+    }
+    if (c.has(Mark::timestamps)) {
+        c.ts_recent = o.ts_value;
+        c.ts_recent_hour = static_cast<uint16_t>(now.ms() / 3'600'000);
+    }
+}
+
+void offer_options(Connection& c, const Environment& env) {
+    const Profile& p = env.profile_of(c);
+    if (p.window_scaling) {
+        c.set(Mark::window_scaling);
+        c.rcv_scale = window_shift_for(p.receive_buffer_bytes) & 0xf;
+    }
+    if (p.timestamps) c.set(Mark::timestamps);
+    if (p.sack) c.set(Mark::sack_permitted);
+    if (!p.nagle) c.set(Mark::no_nagle);
+    if (p.keep_alive) c.set(Mark::keep_alive);
+    c.ts_offset = timestamp_offset(c.tuple(), env.secret);
+}
+
+wire::TcpOptions syn_options(const Connection& c, const Environment& env, Instant now) {
+    wire::TcpOptions o;
+    o.has_mss = true;
+    o.mss = receive_mss(c, env);
+    o.sack_permitted = c.has(Mark::sack_permitted);
+    if (c.has(Mark::timestamps)) {
+        o.has_timestamps = true;
+        o.ts_value = timestamp_clock(c, now);
+        o.ts_echo = c.ts_recent;
+    }
+    if (c.has(Mark::window_scaling)) {
+        o.has_window_scale = true;
+        o.window_scale = c.rcv_scale;
+    }
+    return o;
+}
+
+wire::TcpOptions plain_options(const Connection& c, const Environment& env, Instant now) {
+    wire::TcpOptions o;
+    if (c.has(Mark::timestamps)) {
+        o.has_timestamps = true;
+        o.ts_value = timestamp_clock(c, now);
+        o.ts_echo = c.ts_recent;
+    }
+    if (c.has(Mark::sack_permitted)) {
+        const Transfer* t = transfer_of(c, env);
+        if (t != nullptr && t->held != no_index) {
+            const unsigned room = c.has(Mark::timestamps) ? 3 : 4;
+            o.sack_count = sack_blocks(*t, env, room, o.sack);
+        }
+    }
+    return o;
+}
+
+uint32_t option_bytes(const Connection& c, const Environment& env) {
+    uint32_t bytes = c.has(Mark::timestamps) ? timestamp_option_bytes : 0;
+    if (c.has(Mark::sack_permitted)) {
+        const Transfer* t = transfer_of(c, env);
+        if (t != nullptr && t->held_count > 0) {
+            const uint32_t blocks =
+                std::min<uint32_t>(t->held_count, (max_option_bytes - bytes - 4) / 8);
+            bytes += 4 + 8 * blocks;
+        }
+    }
+    return bytes;
+}
+
+}  // namespace synfin::tcp

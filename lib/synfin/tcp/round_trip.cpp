@@ -1,0 +1,59 @@
+// Round-trip time and the retransmission timeout (RFC 6298).
+#include <algorithm>
+#include <cstdlib>
+
+#include <synfin/tcp/internal.hpp>
+
+namespace synfin::tcp {
+
+namespace {
+
+// G of RFC 6298: our clock ticks in microseconds.
+constexpr uint32_t clock_granularity_us = 1;
+constexpr Duration rto_after_syn_timeout = Duration::seconds(3);  // (5.7)
+
+}  // namespace
+
+void take_round_trip_sample(Connection& c, uint32_t sample_us) {
+    const uint32_t r = std::max(sample_us, 1u);
+    if (c.srtt_us == 0) {  // (2.2)
+        c.srtt_us = r;
+        c.rttvar_us = r / 2;
+        return;
+    }
+    // (2.3), in this order
+    const uint32_t error = c.srtt_us > r ? c.srtt_us - r : r - c.srtt_us;
+    c.rttvar_us = static_cast<uint32_t>((uint64_t{3} * c.rttvar_us + error) / 4);
+    c.srtt_us = std::max<uint32_t>(static_cast<uint32_t>((uint64_t{7} * c.srtt_us + r) / 8), 1);
+}
+
+Duration base_rto(const Connection& c, const Environment& env) {
+    const Profile& p = env.profile_of(c);
+    if (c.srtt_us == 0) {
+        const bool data_after_syn_timeout =
+            c.has(Mark::syn_retransmitted) && !c.has(Mark::syn_unacked);
+        return data_after_syn_timeout ? std::max(p.rto_initial, rto_after_syn_timeout)
+                                      : p.rto_initial;
+    }
+    const uint64_t variance = std::max<uint64_t>(clock_granularity_us, uint64_t{4} * c.rttvar_us);
+    const auto rto = Duration::microseconds(static_cast<int64_t>(c.srtt_us + variance));
+    return std::clamp(rto, p.rto_min, p.rto_max);
+}
+
+Duration backed_off_rto(const Connection& c, const Environment& env) {
+    const Duration max = env.profile_of(c).rto_max;
+    const uint8_t shift = std::min<uint8_t>(c.backoff, 20);
+    return std::min(base_rto(c, env) * (int64_t{1} << shift), max);
+}
+
+Duration time_tried(const Connection& c, const Environment& env) {
+    const Duration base = base_rto(c, env);
+    const Duration max = env.profile_of(c).rto_max;
+    Duration sum;
+    for (unsigned i = 0; i <= c.backoff; ++i) {
+        sum = sum + std::min(base * (int64_t{1} << std::min(i, 20u)), max);
+    }
+    return sum;
+}
+
+}  // namespace synfin::tcp
