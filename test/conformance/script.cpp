@@ -216,6 +216,11 @@ Duration Script::expect_between(Duration least, Duration most, const Packet& pac
     return took;
 }
 
+void Script::expect_reset(uint32_t relative_seq, Where where) {
+    const bool with_ack = !sent_.empty() && sent_.front().flags.ack();
+    expect((with_ack ? RstAck() : Rst()).seq(relative_seq), where);
+}
+
 std::vector<Sent> Script::take_sent() {
     std::vector<Sent> all{sent_.begin(), sent_.end()};
     sent_.clear();
@@ -291,12 +296,14 @@ void Script::establish(const Handshake& h, Where where) {
     if (h.active) {
         call_open();
         expect(Syn().seq(0), where);
+        wait(h.round_trip);
         inject(dress(SynAck().ack(1)), where);
         expect(Ack().seq(1).ack(1), where);
     } else {
         listen();
         inject(dress(Syn()), where);
         expect(SynAck().seq(0).ack(1), where);
+        wait(h.round_trip);
         inject(Ack().seq(1).ack(1), where);
     }
     expect_state(State::established, where);

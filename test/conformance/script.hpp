@@ -20,6 +20,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <optional>
 #include <source_location>
 #include <string>
@@ -82,6 +83,10 @@ class Script {
     /// An ICMP error that quotes a segment with this relative sequence number.
     void inject_icmp(uint32_t relative_quoted, bool hard);
 
+    /// What the application does in the middle of an event, before anything is sent.
+    std::function<void()> when_established = [] {};
+    std::function<void()> when_peer_closed = [] {};
+
     // ---- segments in
     void inject(const Packet& packet, Where where = Where::current());
     /// Several segments in one loop of the stack: output comes after the last one.
@@ -100,6 +105,8 @@ class Script {
     /// stands there afterwards.
     Duration expect_between(Duration least, Duration most, const Packet& packet,
                             Where where = Where::current());
+    /// A RST with this sequence number, with or without ACK: both are in use for an abort.
+    void expect_reset(uint32_t relative_seq, Where where = Where::current());
     /// All that has been sent and not been expected yet, for tests that judge it themselves.
     std::vector<Sent> take_sent();
     void ignore_sent() { sent_.clear(); }
@@ -115,10 +122,11 @@ class Script {
     struct Handshake {
         uint16_t window = 65535;  ///< the peer's, in each of its segments from then on
         std::optional<uint16_t> mss = 1460;
-        std::optional<uint8_t> window_scale;
+        std::optional<uint8_t> window_scale{};
         bool timestamps = false;
         bool sack_permitted = false;
         bool active = false;
+        Duration round_trip = Duration::milliseconds(10);
     };
     void establish(const Handshake& handshake, Where where = Where::current());
     void establish(Where where = Where::current()) { establish(Handshake{}, where); }
@@ -157,6 +165,8 @@ class Script {
     /// One past the last byte (or FIN) that we have sent, relative.
     uint32_t sent_end() const { return sent_end_; }
     uint32_t milliseconds_of_peer() const;
+    /// One past the last sequence number of ours-to-receive that we have allowed, relative.
+    uint32_t announced_edge() const { return announced_edge_.value_or(0); }
     uint32_t last_ts_value() const { return last_ts_value_; }
 
   private:
@@ -168,6 +178,7 @@ class Script {
     void arrive_at_listener(const tcp::Segment& segment, std::optional<tcp::Seq> last_seq);
     void take_events(const tcp::Events& events);
     void take_result(const tcp::InputResult& result);
+    void react(const std::function<void()>& reaction);
     void read_unread();
     void take_bytes(std::span<const uint8_t> bytes);
     void record(const tcp::OutSegment& out, bool wanted);
@@ -198,6 +209,7 @@ class Script {
     Place place_ = Place::none;
     bool listening_ = false;
     bool reading_ = true;
+    bool in_event_ = false;    ///< the application's reaction: output waits for the event's end
     bool user_knows_ = false;  ///< a connection exists of whose end the user has not been told
     tcp::TimeWait record_{};
     Instant time_wait_end_;

@@ -133,11 +133,13 @@ void Script::take_events(const tcp::Events& e) {
         ++established_count_;
         user_knows_ = true;
         EXPECT_EQ(established_count_, 1u) << "established twice" << story();
+        react(when_established);
     }
     if (e.readable && reading_) read_unread();
     if (e.peer_closed) {
         ++peer_closed_count_;
         EXPECT_EQ(peer_closed_count_, 1u) << "the peer's FIN was taken twice" << story();
+        react(when_peer_closed);
     }
     if (e.retrying) ++retrying_count_;
     if (e.closed != CloseReason::none) {
@@ -147,6 +149,12 @@ void Script::take_events(const tcp::Events& e) {
         user_knows_ = false;
         story_.push_back(std::string{"closed: "} + tcp::name(e.closed));
     }
+}
+
+void Script::react(const std::function<void()>& reaction) {
+    in_event_ = true;
+    reaction();
+    in_event_ = false;
 }
 
 void Script::read_unread() {
@@ -267,6 +275,7 @@ void Script::judge_segment(const Sent& s, const tcp::OutSegment& out) {
 }
 
 void Script::settle() {
+    if (in_event_) return;
     constexpr int most_segments_of_one_event = 20'000;
     for (int i = 0; place_ == Place::alive; ++i) {
         tcp::check_invariants(c_, env_);
