@@ -68,6 +68,8 @@ struct SocketAddress {
 
 /// Parsers take exactly the whole text; nothing on any error (RFC 4291, RFC 5952 for IPv6).
 std::optional<IpAddress> parse_ip_address(std::string_view text);
+/// `198.18.0.0/15`. Bits behind the prefix may be written and are cleared: `198.18.0.1/15` is the
+/// block that this address lies in.
 std::optional<IpPrefix> parse_ip_prefix(std::string_view text);
 std::optional<SocketAddress> parse_socket_address(
     std::string_view text);  ///< `1.2.3.4:80`, `[::1]:80`

@@ -94,7 +94,27 @@ struct IpFields {
 /// Writes a header of 20 bytes for `payload_bytes` of payload: DF set, identification 0 (an atomic
 /// datagram, RFC 6864). The checksum is filled in unless `device_checksum`; then it is 0.
 /// Returns 20.
-size_t write_ipv4_header(uint8_t* out, const IpFields& fields, size_t payload_bytes,
-                         bool device_checksum = false);
+inline size_t write_ipv4_header(uint8_t* out, const IpFields& fields, size_t payload_bytes,
+                                bool device_checksum = false) {
+    const auto total = static_cast<uint32_t>(Ipv4View::header_bytes_min + payload_bytes);
+    const uint32_t version_to_length =
+        network_order(0x45000000u | static_cast<uint32_t>(fields.traffic_class) << 16 | total);
+    const uint32_t identification_to_offset = network_order(0x00004000u);
+    const uint32_t hop_limit_and_protocol =
+        network_order(static_cast<uint32_t>(fields.hop_limit) << 24 |
+                      static_cast<uint32_t>(fields.protocol) << 16);
+    const uint32_t source = network_order(fields.source.v4());
+    const uint32_t destination = network_order(fields.destination.v4());
+    store_native(out, version_to_length);
+    store_native(out + 4, identification_to_offset);
+    store_native(out + 8, hop_limit_and_protocol);
+    store_native(out + 12, source);
+    store_native(out + 16, destination);
+    if (!device_checksum) {
+        store_checksum(out + 10, PartialSum{uint64_t{version_to_length} + identification_to_offset +
+                                            hop_limit_and_protocol + source + destination});
+    }
+    return Ipv4View::header_bytes_min;
+}
 
 }  // namespace synfin::wire

@@ -89,6 +89,14 @@ class Ipv6View {
 };
 
 /// Writes the fixed header for `payload_bytes` of payload, flow label 0. Returns 40.
-size_t write_ipv6_header(uint8_t* out, const IpFields& fields, size_t payload_bytes);
+inline size_t write_ipv6_header(uint8_t* out, const IpFields& fields, size_t payload_bytes) {
+    store_be32(out, 0x60000000u | static_cast<uint32_t>(fields.traffic_class) << 20);
+    store_be16(out + 4, static_cast<uint16_t>(payload_bytes));
+    out[6] = fields.protocol;
+    out[7] = fields.hop_limit;
+    store_ipv6(out + 8, fields.source);
+    store_ipv6(out + 24, fields.destination);
+    return Ipv6View::header_bytes;
+}
 
 }  // namespace synfin::wire

@@ -38,12 +38,12 @@ struct DeviceChecksums {
     bool tcp = false;  ///< the TCP checksum holds the sum of the pseudo header only
 };
 
-/// Headers never take more than this; a buffer of this plus the payload suffices.
+/// Headers never take more than this.
 inline constexpr size_t segment_headers_bytes_max = 18 + 40 + 60;
 
 /// Writes the frame at the beginning of `buffer` and returns its length, without padding to
-/// Ethernet's minimum. `buffer` must have room for segment_headers_bytes_max and the payload
-/// (asserted), and the whole must be a datagram of at most 65535 bytes (asserted).
+/// Ethernet's minimum. `buffer` must have room for segment_headers_bytes_max and for the frame,
+/// which must be a datagram of at most 65535 bytes (both asserted).
 ///
 /// IPv4: DF set, identification 0 (an atomic datagram, RFC 6864). SACK blocks that do not fit
 /// beside the other options are left out.

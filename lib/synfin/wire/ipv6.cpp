@@ -1,0 +1,56 @@
+#include <synfin/wire/ipv6.hpp>
+
+namespace synfin::wire {
+
+namespace {
+
+/// Walks the options of a hop-by-hop or destination options header (RFC 8200 section 4.2). None is
+/// known here but padding; the two highest bits of a type say whether that matters.
+Drop check_options(std::span<const uint8_t> options) {
+    constexpr uint8_t pad1 = 0;
+    for (size_t i = 0; i < options.size();) {
+        if (options[i] == pad1) {
+            ++i;
+            continue;
+        }
+        if (options.size() - i < 2) return Drop::ip_bad_extension;
+        const size_t length = size_t{2} + options[i + 1];
+        if (length > options.size() - i) return Drop::ip_bad_extension;
+        if ((options[i] >> 6) != 0) return Drop::ip_unknown_option;
+        i += length;
+    }
+    return Drop::none;
+}
+
+}  // namespace
+
+Drop Ipv6View::walk_extensions() {
+    for (unsigned n = 0; is_extension(protocol_); ++n) {
+        if (protocol_ == ipv6_extension::no_next_header) return Drop::ip_no_payload;
+        const size_t left = total_ - header_;
+        if (n == ipv6_extensions_max || left < 8) return Drop::ip_bad_extension;
+        const uint8_t* extension = at_ + header_;
+        size_t length = size_t{8} + size_t{8} * extension[1];
+        if (protocol_ == ipv6_extension::fragment) {
+            // Offset and M; an atomic fragment has neither, and is none.
+            if ((load_be16(extension + 2) & 0xfff9u) != 0) return Drop::ip_fragment;
+            if (fragment_header_) return Drop::ip_bad_extension;
+            fragment_header_ = true;
+            length = 8;
+        } else if (length > left) {
+            return Drop::ip_bad_extension;
+        } else if (protocol_ == ipv6_extension::routing) {
+            if (extension[3] != 0) return Drop::ip_source_routed;
+        } else {
+            if (protocol_ == ipv6_extension::hop_by_hop && n != 0) return Drop::ip_bad_extension;
+            if (const Drop drop = check_options({extension + 2, length - 2}); drop != Drop::none) {
+                return drop;
+            }
+        }
+        protocol_ = extension[0];
+        header_ += length;
+    }
+    return Drop::none;
+}
+
+}  // namespace synfin::wire

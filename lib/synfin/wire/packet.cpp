@@ -1,0 +1,157 @@
+#include <synfin/wire/arp.hpp>
+#include <synfin/wire/ethernet.hpp>
+#include <synfin/wire/icmp4.hpp>
+#include <synfin/wire/icmp6.hpp>
+#include <synfin/wire/ipv4.hpp>
+#include <synfin/wire/ipv6.hpp>
+#include <synfin/wire/packet.hpp>
+#include <synfin/wire/tcp.hpp>
+
+namespace synfin::wire {
+
+namespace {
+
+PacketKind refuse(Packet& packet, Drop reason) {
+    packet.drop = reason;
+    return packet.kind = PacketKind::drop;
+}
+
+PacketKind accept(Packet& packet, PacketKind kind) {
+    packet.drop = Drop::none;
+    return packet.kind = kind;
+}
+
+/// What both families have in common from here on: packet.payload is the segment.
+PacketKind parse_tcp(Packet& packet, bool to_group, PartialSum pseudo_header, bool verified) {
+    const auto segment = TcpView::checked(packet.payload);
+    if (!segment) [[unlikely]]
+        return refuse(packet, segment.error());
+    if (to_group || packet.link_group) [[unlikely]]
+        return refuse(packet, Drop::tcp_to_group);
+    if (packet.source == packet.destination) [[unlikely]]
+        return refuse(packet, Drop::tcp_land);
+    if (!verified && !segment->checksum_is_right(pseudo_header)) [[unlikely]] {
+        return refuse(packet, Drop::tcp_bad_checksum);
+    }
+    if (!parse_tcp_options(segment->options(), packet.options)) [[unlikely]] {
+        return refuse(packet, Drop::tcp_bad_options);
+    }
+    packet.source_port = segment->source_port();
+    packet.destination_port = segment->destination_port();
+    packet.seq = segment->seq();
+    packet.ack = segment->ack();
+    packet.flags = segment->flags();
+    packet.window = segment->window();
+    packet.urgent = segment->urgent();
+    packet.payload = segment->payload();
+    return accept(packet, PacketKind::tcp);
+}
+
+/// Takes over what the IP headers of both families say.
+template <typename View>
+void read_ip(const View& ip, Packet& packet) {
+    packet.protocol = ip.protocol();
+    packet.hop_limit = ip.hop_limit();
+    packet.traffic_class = ip.traffic_class();
+    packet.source = ip.source();
+    packet.destination = ip.destination();
+    packet.network = ip.datagram();
+    packet.payload = ip.payload();
+}
+
+PacketKind parse_ipv4(std::span<const uint8_t> bytes, VerifiedChecksums verified, Packet& packet) {
+    const auto ip = Ipv4View::checked(bytes, verified.ip);
+    if (!ip) [[unlikely]]
+        return refuse(packet, ip.error());
+    read_ip(*ip, packet);
+    const uint32_t destination = packet.destination.v4();
+    if (!is_possible_ipv4_source(packet.source.v4())) [[unlikely]] {
+        return refuse(packet, Drop::ip_bad_source);
+    }
+    if ((destination >> 24) == 0 || (destination >> 24) == 127) [[unlikely]] {
+        return refuse(packet, Drop::ip_bad_destination);
+    }
+    if (ip->is_fragment()) [[unlikely]]
+        return refuse(packet, Drop::ip_fragment);
+
+    if (packet.protocol == ip_protocol::tcp) [[likely]] {
+        const bool to_group = destination >= 0xe000'0000;  // multicast, class E, broadcast
+        return parse_tcp(packet, to_group,
+                         pseudo_header_sum_ipv4(packet.source, packet.destination, ip_protocol::tcp,
+                                                static_cast<uint32_t>(packet.payload.size())),
+                         verified.tcp);
+    }
+    if (packet.protocol == ip_protocol::icmp) {
+        const auto message = Icmp4View::checked(packet.payload);
+        return message ? accept(packet, PacketKind::icmp4) : refuse(packet, message.error());
+    }
+    return accept(packet, PacketKind::other);
+}
+
+/// ::1, and IPv4-mapped addresses, which stand for IPv4 inside a host and never on a wire.
+bool is_never_on_a_wire(const IpAddress& address) {
+    return address.is_v4() || (address.high() == 0 && address.low() == 1);
+}
+
+PacketKind parse_ipv6(std::span<const uint8_t> bytes, VerifiedChecksums verified, Packet& packet) {
+    const auto ip = Ipv6View::checked(bytes);
+    if (!ip) [[unlikely]]
+        return refuse(packet, ip.error());
+    read_ip(*ip, packet);
+    // Only neighbor discovery may come from the unspecified address.
+    const bool from_nobody =
+        packet.source.is_unspecified() && packet.protocol != ip_protocol::icmp6;
+    if (is_ipv6_multicast(packet.source) || is_never_on_a_wire(packet.source) || from_nobody)
+        [[unlikely]] {
+        return refuse(packet, Drop::ip_bad_source);
+    }
+    if (is_never_on_a_wire(packet.destination) || packet.destination.is_unspecified())
+        [[unlikely]] {
+        return refuse(packet, Drop::ip_bad_destination);
+    }
+
+    if (packet.protocol == ip_protocol::tcp) [[likely]] {
+        return parse_tcp(packet, is_ipv6_multicast(packet.destination),
+                         pseudo_header_sum_ipv6(packet.source, packet.destination, ip_protocol::tcp,
+                                                static_cast<uint32_t>(packet.payload.size())),
+                         verified.tcp);
+    }
+    if (packet.protocol == ip_protocol::icmp6) {
+        if (ip->has_fragment_header()) return refuse(packet, Drop::ip_fragment);
+        const auto message =
+            Icmp6View::checked(packet.payload, packet.source, packet.destination, packet.hop_limit);
+        return message ? accept(packet, PacketKind::icmp6) : refuse(packet, message.error());
+    }
+    return accept(packet, PacketKind::other);
+}
+
+PacketKind parse_arp(std::span<const uint8_t> bytes, Packet& packet) {
+    const auto arp = ArpView::checked(bytes);
+    if (!arp) return refuse(packet, arp.error());
+    packet.network = bytes.first(ArpView::packet_bytes);
+    return accept(packet, PacketKind::arp);
+}
+
+}  // namespace
+
+PacketKind parse_frame(std::span<const uint8_t> frame, VerifiedChecksums verified, Packet& packet) {
+    const auto ethernet = EthernetView::checked(frame);
+    if (!ethernet) [[unlikely]]
+        return refuse(packet, ethernet.error());
+    packet.ethernet = frame.data();
+    packet.link_group = ethernet->destination_is_group();
+    packet.has_vlan_tag = ethernet->has_tag();
+    packet.vlan_tag = ethernet->tag();
+    if (ethernet->source_is_group()) [[unlikely]] {
+        return refuse(packet, Drop::ethernet_bad_source);
+    }
+    switch (ethernet->type()) {
+        [[likely]] case ethertype::ipv4:
+            return parse_ipv4(ethernet->payload(), verified, packet);
+        case ethertype::ipv6: return parse_ipv6(ethernet->payload(), verified, packet);
+        case ethertype::arp: return parse_arp(ethernet->payload(), packet);
+        default: return refuse(packet, Drop::unknown_ethertype);
+    }
+}
+
+}  // namespace synfin::wire
