@@ -13,12 +13,23 @@ namespace synfin::tcp {
 /// 128 bits of secret, from the system's random source, or from the seed of a simulation.
 using Secret = std::array<uint64_t, 2>;
 
-/// ISN = M + F(tuple, secret), M ticking every 4 us (RFC 6528 section 3, MUST-8, SHLD-1); F is
-/// SipHash-2-4, so it cannot be computed from outside (MUST-9).
-Seq initial_sequence(const flow::FourTuple& tuple, const Secret& secret, Instant now);
+/// What a tuple owes to the secret. Both halves come from one SipHash-2-4, a pseudorandom function,
+/// so what is seen of one says nothing about the other, and neither can be computed from outside
+/// (MUST-9).
+struct TupleSecrets {
+    uint32_t sequence = 0;   ///< F(tuple, secret) of RFC 6528
+    uint32_t timestamp = 0;  ///< offset of this tuple's timestamp clock (RFC 7323 section 5.4): the
+                             ///< same for each incarnation, so that timestamps grow across them
+};
+TupleSecrets tuple_secrets(const flow::FourTuple& tuple, const Secret& secret);
 
-/// The offset of this tuple's timestamp clock (RFC 7323 section 5.4): the same for each incarnation
-/// of a tuple, so that timestamps grow from one to the next, and unrelated between tuples.
-uint32_t timestamp_offset(const flow::FourTuple& tuple, const Secret& secret);
+/// ISN = M + F(tuple, secret), M ticking every 4 us (RFC 6528 section 3, MUST-8, SHLD-1).
+Seq initial_sequence(const TupleSecrets& secrets, Instant now);
+inline Seq initial_sequence(const flow::FourTuple& tuple, const Secret& secret, Instant now) {
+    return initial_sequence(tuple_secrets(tuple, secret), now);
+}
+inline uint32_t timestamp_offset(const flow::FourTuple& tuple, const Secret& secret) {
+    return tuple_secrets(tuple, secret).timestamp;
+}
 
 }  // namespace synfin::tcp

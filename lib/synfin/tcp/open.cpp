@@ -22,7 +22,9 @@ void open_active(Connection& c, Environment& env, Instant now) {
     offer_options(c, env);
     // Until the peer's MSS is known (MUST-15 does not apply: it may still come), our own bounds it.
     c.mss = receive_mss(c, env);
-    start_sequence(c, initial_sequence(c.tuple(), env.secret, now));
+    const TupleSecrets secrets = tuple_secrets(c.tuple(), env.secret);
+    c.ts_offset = secrets.timestamp;
+    start_sequence(c, initial_sequence(secrets, now));
     set_state(c, State::syn_sent, env.counters);
 }
 
@@ -39,7 +41,9 @@ void open_passive(Connection& c, const Segment& syn, std::optional<Seq> last_seq
     c.snd_wnd = syn.window;
     c.max_snd_wnd = static_cast<uint16_t>(syn.window >> c.snd_scale);
     c.snd_wl1 = syn.seq;
-    Seq iss = initial_sequence(c.tuple(), env.secret, now);
+    const TupleSecrets secrets = tuple_secrets(c.tuple(), env.secret);
+    c.ts_offset = secrets.timestamp;
+    Seq iss = initial_sequence(secrets, now);
     // RFC 6191 and MAY-2: beyond everything that the earlier incarnation used.
     if (last_seq && !iss.after(*last_seq)) iss = *last_seq + 1;
     start_sequence(c, iss);

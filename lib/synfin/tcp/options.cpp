@@ -72,7 +72,6 @@ void offer_options(Connection& c, const Environment& env) {
     if (p.sack) c.set(Mark::sack_permitted);
     if (!p.nagle) c.set(Mark::no_nagle);
     if (p.keep_alive) c.set(Mark::keep_alive);
-    c.ts_offset = timestamp_offset(c.tuple(), env.secret);
 }
 
 wire::TcpOptions syn_options(const Connection& c, const Environment& env, Instant now) {

@@ -240,12 +240,12 @@ bool wants_output(const Connection& c, const Environment& env) {
 }
 
 bool next_segment(Connection& c, OutSegment& out, Environment& env, Instant now) {
+    if (c.state == State::closed || !wants_output(c, env)) return false;
     out.flags = flag::none;
     out.options = wire::TcpOptions{};
     out.piece_count = 0;
     out.payload_length = 0;
     out.urgent = 0;
-    if (c.state == State::closed) return false;
     if (c.has(Mark::send_reset)) return emit_reset(c, out, env);
     if (c.has(Mark::send_syn)) return emit_syn(c, out, env, now);
     if (is_handshake(c.state) && !c.has(Mark::ack_now)) return false;
