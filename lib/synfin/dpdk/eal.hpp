@@ -32,12 +32,8 @@ struct EalOptions {
     std::string extra;                         ///< more arguments of EAL, separated by spaces
 };
 
-/// What the system offers, as far as the arguments depend on it.
-struct SystemMemory {
-    uint64_t free_huge_bytes = 0;
-    bool hugetlbfs_mounted = false;
-};
-SystemMemory system_memory();
+/// The huge pages that are free, in bytes. EAL takes them by mmap, so no hugetlbfs need be mounted.
+uint64_t free_huge_bytes();
 
 /// The cores that this process may run on.
 std::vector<unsigned> allowed_cores();
@@ -60,11 +56,14 @@ class Eal {
     double tsc_hz() const { return tsc_hz_; }
     /// For the user, one line: what memory is in use.
     std::string description() const;
+    /// What drivers have complained about while EAL started; the reason why a device is missing.
+    const std::string& complaints() const { return complaints_; }
 
   private:
     EalOptions options_;
     bool huge_pages_ = false;
     double tsc_hz_ = 0;
+    std::string complaints_;
 };
 
 }  // namespace synfin::dpdk

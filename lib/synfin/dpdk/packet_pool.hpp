@@ -17,6 +17,7 @@
 #include <synfin/dpdk/eal.hpp>
 
 struct rte_mempool;
+struct rte_memzone;
 
 namespace synfin::dpdk {
 
@@ -37,7 +38,10 @@ class PacketPool {
     uint32_t in_use() const;
 
   private:
+    void free();
+
     Region memory_;
+    const rte_memzone* zone_ = nullptr;
     rte_mempool* pool_ = nullptr;
     uint32_t size_ = 0;
 };

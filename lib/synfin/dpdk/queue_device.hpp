@@ -1,4 +1,4 @@
-// The device of one worker: its queue pair on each port, and the stash of buffers between them.
+// The device of one worker on one port: its queue pair, and the stash of buffers between the two.
 //
 //     receive ---> worker ---> recycle ---> [ stash ] ---> prepare ---> worker ---> transmit
 //                                            |     ^                                   |
@@ -21,7 +21,6 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
-#include <vector>
 
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
@@ -57,11 +56,9 @@ class QueueDevice {
   public:
     static constexpr unsigned burst = stack::TransmitBatch::capacity;
 
-    /// `lanes[p]` is what Frame::port p means. All lanes' buffers come from `pool`.
-    QueueDevice(rte_mempool* pool, std::vector<Lane> lanes)
-        : pool_{pool}, lanes_(lanes.size()), counters_{} {
-        SYNFIN_ASSERT(!lanes.empty() && lanes.size() <= UINT8_MAX);
-        for (size_t i = 0; i < lanes.size(); ++i) lanes_[i].lane = lanes[i];
+    QueueDevice(rte_mempool* pool, const Lane& lane) : pool_{pool}, lane_{lane} {
+        // A buffer's bytes begin at a fixed distance from its descriptor.
+        SYNFIN_ASSERT(rte_pktmbuf_priv_size(pool) == 0);
     }
     ~QueueDevice() { close(); }
     QueueDevice(const QueueDevice&) = delete;
@@ -70,15 +67,29 @@ class QueueDevice {
     /// Up to `max` received frames. They are the worker's until recycle.
     unsigned receive(stack::Frame* frames, unsigned max) {
         if (congested()) flush();
-        if (lanes_.size() == 1) return receive_from(0, frames, std::min(max, burst));
-        unsigned count = 0;
-        // The lane that was second is first next time, so that none can starve the others.
-        first_lane_ = first_lane_ + 1 < lanes_.size() ? first_lane_ + 1 : 0;
-        for (size_t i = 0; i < lanes_.size() && count < max; ++i) {
-            const size_t lane = (first_lane_ + i) % lanes_.size();
-            count += receive_from(lane, frames + count, std::min(max - count, burst));
+        std::array<rte_mbuf*, burst> buffers;
+        const unsigned count = receive_buffers(buffers.data(), std::min(max, burst));
+        // Where the headers of a packet usually lie is known without reading its descriptor, so
+        // both are fetched at once.
+        for (unsigned i = 0; i < count; ++i) {
+            rte_prefetch0(buffers[i]);
+            rte_prefetch0(usual_data(buffers[i]));
         }
-        return count;
+        unsigned kept = 0;
+        for (unsigned i = 0; i < count; ++i) {
+            rte_mbuf* buffer = buffers[i];
+            if (!is_ours_and_whole(*buffer)) [[unlikely]] {
+                buffer = make_whole(buffer);
+                if (buffer == nullptr) continue;
+            }
+            stack::Frame& frame = frames[kept++];
+            frame.data = rte_pktmbuf_mtod(buffer, uint8_t*);
+            frame.length = buffer->data_len;
+            set_checksum_flags(frame, buffer->ol_flags);
+            frame.owner = buffer;
+        }
+        counters_.received += kept;
+        return kept;
     }
 
     /// The frames are consumed.
@@ -103,11 +114,9 @@ class QueueDevice {
             wanted = std::min(wanted, stashed_);
         for (unsigned i = 0; i < wanted; ++i) {
             rte_mbuf* const buffer = stash_[--stashed_];
-            buffer->data_off = RTE_PKTMBUF_HEADROOM;
-            buffer->ol_flags = 0;
             stack::Frame& frame = batch.frames[i];
             frame = stack::Frame{};
-            frame.data = static_cast<uint8_t*>(buffer->buf_addr) + RTE_PKTMBUF_HEADROOM;
+            frame.data = usual_data(buffer);
             frame.owner = buffer;
         }
         batch.available = wanted;
@@ -119,34 +128,44 @@ class QueueDevice {
         for (unsigned i = batch.available; i > batch.filled; --i) {
             stash_[stashed_++] = static_cast<rte_mbuf*>(batch.frames[i - 1].owner);
         }
-        if (lanes_.size() == 1) {
-            transmit_on(lanes_[0], batch, [](const stack::Frame&) { return true; });
-        } else {
-            for (size_t lane = 0; lane < lanes_.size(); ++lane) {
-                transmit_on(lanes_[lane], batch,
-                            [lane](const stack::Frame& frame) { return frame.port == lane; });
-            }
+        std::array<rte_mbuf*, burst> buffers;
+        const bool offload =
+            lane_.properties.transmit_ip_checksum || lane_.properties.transmit_tcp_checksum;
+        for (unsigned i = 0; i < batch.filled; ++i) {
+            const stack::Frame& frame = batch.frames[i];
+            auto* const buffer = static_cast<rte_mbuf*>(frame.owner);
+            buffer->data_off = RTE_PKTMBUF_HEADROOM;
+            buffer->ol_flags = 0;
+            buffer->data_len = static_cast<uint16_t>(frame.length);
+            buffer->pkt_len = frame.length;
+            if (offload) ask_for_checksums(*buffer, frame, lane_.properties);
+            buffers[i] = buffer;
         }
+        counters_.transmitted += batch.filled;
+        if (congested()) [[unlikely]]
+            flush();
+        const unsigned sent = congested() ? 0 : send(buffers.data(), batch.filled);
+        if (sent < batch.filled) keep_pending(buffers.data() + sent, batch.filled - sent);
         batch.available = 0;
         batch.filled = 0;
     }
 
     /// Frames wait for room in a queue: prepare gives nothing now.
-    bool congested() const { return pending_ != 0; }
+    bool congested() const { return pending_count_ != 0; }
 
     /// Tries again to send what is pending; receive does so, too.
-    void flush() {
-        for (SendingLane& lane : lanes_) flush(lane);
+    [[gnu::noinline]] void flush() {
+        if (!congested()) return;
+        const unsigned sent = send(pending_.data() + first_pending_, pending_count_);
+        pending_count_ -= sent;
+        first_pending_ = congested() ? first_pending_ + sent : 0;
     }
 
     /// The size of the space that a frame offers to be written.
     uint32_t frame_bytes() const {
         return static_cast<uint32_t>(rte_pktmbuf_data_room_size(pool_)) - RTE_PKTMBUF_HEADROOM;
     }
-    const stack::DeviceProperties& properties(size_t port = 0) const {
-        return lanes_[port].lane.properties;
-    }
-    size_t ports() const { return lanes_.size(); }
+    const stack::DeviceProperties& properties() const { return lane_.properties; }
     const DeviceCounters& counters() const { return counters_; }
     rte_mempool* pool() const { return pool_; }
 
@@ -154,62 +173,41 @@ class QueueDevice {
     void close() {
         free_buffers(stash_.data(), stashed_);
         stashed_ = 0;
-        for (SendingLane& lane : lanes_) {
-            free_buffers(lane.pending.data() + lane.first_pending, lane.pending_count);
-            lane.pending_count = 0;
-        }
-        pending_ = 0;
+        free_buffers(pending_.data() + first_pending_, pending_count_);
+        first_pending_ = 0;
+        pending_count_ = 0;
     }
 
   private:
-    // A frame is at most pending once while another batch is being written.
+    // What was refused of one batch, and one that was prepared before that.
     static constexpr unsigned pending_capacity = 2 * burst;
     // What an operation may add to the stash at once stays free above its capacity.
     static constexpr unsigned stash_room = 2 * burst;
     static constexpr unsigned stash_capacity = 512 - stash_room;
 
-    struct SendingLane {
-        Lane lane;
-        unsigned first_pending = 0;
-        unsigned pending_count = 0;
-        std::array<rte_mbuf*, pending_capacity> pending;
-    };
-
-    unsigned receive_from(size_t index, stack::Frame* frames, unsigned max) {
-        const Lane& lane = lanes_[index].lane;
-        std::array<rte_mbuf*, burst> buffers;
-        const unsigned count =
-            lane.receive_ring != nullptr
-                ? rte_ring_sc_dequeue_burst(lane.receive_ring,
-                                            reinterpret_cast<void**>(buffers.data()), max, nullptr)
-                : rte_eth_rx_burst(lane.port_id, lane.queue_id, buffers.data(),
-                                   static_cast<uint16_t>(max));
-        // Where the headers of a packet usually lie is known without reading its descriptor, so
-        // both are fetched at once.
-        for (unsigned i = 0; i < count; ++i) {
-            rte_prefetch0(buffers[i]);
-            rte_prefetch0(reinterpret_cast<const uint8_t*>(buffers[i]) + sizeof(rte_mbuf) +
-                          RTE_PKTMBUF_HEADROOM);
-        }
-        unsigned kept = 0;
-        for (unsigned i = 0; i < count; ++i) {
-            rte_mbuf* buffer = buffers[i];
-            if (!is_ours_and_whole(*buffer)) [[unlikely]] {
-                buffer = make_whole(buffer);
-                if (buffer == nullptr) continue;
-            }
-            stack::Frame& frame = frames[kept++];
-            frame.data = rte_pktmbuf_mtod(buffer, uint8_t*);
-            frame.length = buffer->data_len;
-            set_checksum_flags(frame, buffer->ol_flags, lane.checksums_are_good);
-            frame.port = static_cast<uint8_t>(index);
-            frame.owner = buffer;
-        }
-        counters_.received += kept;
-        return kept;
+    static uint8_t* usual_data(rte_mbuf* buffer) {
+        return reinterpret_cast<uint8_t*>(buffer) + sizeof(rte_mbuf) + RTE_PKTMBUF_HEADROOM;
     }
 
-    static void set_checksum_flags(stack::Frame& frame, uint64_t flags, bool all_good) {
+    unsigned receive_buffers(rte_mbuf** buffers, unsigned max) {
+        return lane_.receive_ring != nullptr
+                   ? rte_ring_sc_dequeue_burst(lane_.receive_ring,
+                                               reinterpret_cast<void**>(buffers), max, nullptr)
+                   : rte_eth_rx_burst(lane_.port_id, lane_.queue_id, buffers,
+                                      static_cast<uint16_t>(max));
+    }
+
+    unsigned send(rte_mbuf** buffers, unsigned count) {
+        return lane_.transmit_ring != nullptr
+                   ? rte_ring_sp_enqueue_burst(lane_.transmit_ring,
+                                               reinterpret_cast<void* const*>(buffers), count,
+                                               nullptr)
+                   : rte_eth_tx_burst(lane_.port_id, lane_.queue_id, buffers,
+                                      static_cast<uint16_t>(count));
+    }
+
+    void set_checksum_flags(stack::Frame& frame, uint64_t flags) const {
+        const bool all_good = lane_.checksums_are_good;
         const uint64_t ip = flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
         const uint64_t tcp = flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
         frame.ip_checksum_good = all_good || ip == RTE_MBUF_F_RX_IP_CKSUM_GOOD;
@@ -236,57 +234,13 @@ class QueueDevice {
         return copy;
     }
 
-    template <typename Belongs>
-    void transmit_on(SendingLane& lane, const stack::TransmitBatch& batch, Belongs belongs) {
-        std::array<rte_mbuf*, burst> buffers;
-        unsigned count = 0;
-        const stack::DeviceProperties& device = lane.lane.properties;
-        const bool offload = device.transmit_ip_checksum || device.transmit_tcp_checksum;
-        for (unsigned i = 0; i < batch.filled; ++i) {
-            const stack::Frame& frame = batch.frames[i];
-            if (!belongs(frame)) continue;
-            auto* const buffer = static_cast<rte_mbuf*>(frame.owner);
-            buffer->data_len = static_cast<uint16_t>(frame.length);
-            buffer->pkt_len = frame.length;
-            if (offload) ask_for_checksums(*buffer, frame, device);
-            buffers[count++] = buffer;
-        }
-        if (count == 0) return;
-        counters_.transmitted += count;
-        if (lane.pending_count != 0) [[unlikely]]
-            flush(lane);
-        const unsigned sent = lane.pending_count == 0 ? send(lane.lane, buffers.data(), count) : 0;
-        if (sent < count) keep_pending(lane, buffers.data() + sent, count - sent);
-    }
-
-    static unsigned send(const Lane& lane, rte_mbuf** buffers, unsigned count) {
-        return lane.transmit_ring != nullptr
-                   ? rte_ring_sp_enqueue_burst(lane.transmit_ring,
-                                               reinterpret_cast<void* const*>(buffers), count,
-                                               nullptr)
-                   : rte_eth_tx_burst(lane.port_id, lane.queue_id, buffers,
-                                      static_cast<uint16_t>(count));
-    }
-
-    void flush(SendingLane& lane) {
-        if (lane.pending_count == 0) return;
-        const unsigned sent =
-            send(lane.lane, lane.pending.data() + lane.first_pending, lane.pending_count);
-        lane.pending_count -= sent;
-        lane.first_pending = lane.pending_count == 0 ? 0 : lane.first_pending + sent;
-        pending_ -= sent;
-    }
-
-    [[gnu::noinline]] void keep_pending(SendingLane& lane, rte_mbuf** buffers, unsigned count) {
-        if (lane.first_pending != 0) {
-            std::memmove(lane.pending.data(), lane.pending.data() + lane.first_pending,
-                         lane.pending_count * sizeof(rte_mbuf*));
-            lane.first_pending = 0;
-        }
-        SYNFIN_ASSERT(lane.pending_count + count <= pending_capacity);
-        std::memcpy(lane.pending.data() + lane.pending_count, buffers, count * sizeof(rte_mbuf*));
-        lane.pending_count += count;
-        pending_ += count;
+    [[gnu::noinline]] void keep_pending(rte_mbuf** buffers, unsigned count) {
+        std::memmove(pending_.data(), pending_.data() + first_pending_,
+                     pending_count_ * sizeof(rte_mbuf*));
+        first_pending_ = 0;
+        SYNFIN_ASSERT(pending_count_ + count <= pending_capacity);
+        std::memcpy(pending_.data() + pending_count_, buffers, count * sizeof(rte_mbuf*));
+        pending_count_ += count;
         counters_.refused += count;
     }
 
@@ -297,7 +251,7 @@ class QueueDevice {
         constexpr uint8_t tcp = 6;
         const uint8_t* const bytes = frame.data;
         unsigned network = 14;
-        if (frame.length < 34) return;
+        if (frame.length < 42) return;
         if (bytes[12] == 0x81 && bytes[13] == 0x00) network = 18;
         const unsigned type = static_cast<unsigned>(bytes[network - 2]) << 8 | bytes[network - 1];
         uint64_t flags = 0;
@@ -346,11 +300,12 @@ class QueueDevice {
     }
 
     rte_mempool* pool_;
-    std::vector<SendingLane> lanes_;
-    size_t first_lane_ = 0;
-    unsigned pending_ = 0;
+    Lane lane_;
     unsigned stashed_ = 0;
+    unsigned first_pending_ = 0;
+    unsigned pending_count_ = 0;
     std::array<rte_mbuf*, stash_capacity + stash_room> stash_;
+    std::array<rte_mbuf*, pending_capacity> pending_;
     DeviceCounters counters_;
 };
 

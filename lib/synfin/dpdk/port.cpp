@@ -1,0 +1,264 @@
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <thread>
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include <synfin/dpdk/port.hpp>
+
+namespace synfin::dpdk {
+
+namespace {
+
+/// The indices of a redirection table that the ports-only key spreads over: enough for any number
+/// of queues that we use.
+constexpr unsigned ports_key_bits = 7;
+constexpr size_t shortest_key = 40;
+
+std::string device(const DeviceSpec& spec) { return "device '" + spec.text + "' "; }
+
+std::string error_text(int result) { return std::strerror(result < 0 ? -result : result); }
+
+/// What the log has to say about a device that did not appear.
+std::string first_complaint(const std::string& complaints) {
+    std::istringstream stream{complaints};
+    std::string line;
+    std::getline(stream, line);
+    return line.empty() ? "the driver gives no reason" : line;
+}
+
+unsigned within(unsigned wanted, const rte_eth_desc_lim& limits) {
+    unsigned count = wanted;
+    if (limits.nb_max != 0) count = std::min(count, unsigned{limits.nb_max});
+    if (limits.nb_min != 0) count = std::max(count, unsigned{limits.nb_min});
+    if (limits.nb_align > 1) count -= count % limits.nb_align;
+    return count;
+}
+
+rte_ether_addr to_ether(const wire::MacAddress& mac) {
+    rte_ether_addr address{};
+    std::copy(mac.bytes.begin(), mac.bytes.end(), address.addr_bytes);
+    return address;
+}
+
+}  // namespace
+
+Port::Port(const Eal& eal, unsigned index, PacketPool& pool, const PortOptions& options)
+    : spec_{eal.options().devices.at(index)} {
+    const std::string name = ethdev_name(spec_, index);
+    if (spec_.kind == DeviceKind::ring) {
+        throw SetupError{device(spec_) +
+                         "connects two workers of one process and is for `synfin pair` only"};
+    }
+    if (rte_eth_dev_get_port_by_name(name.c_str(), &id_) != 0) {
+        throw SetupError{device(spec_) + "could not be opened (" +
+                         first_complaint(eal.complaints()) + ")"};
+    }
+    configure(options, pool);
+    const int result = rte_eth_dev_start(id_);
+    if (result != 0) {
+        rte_eth_dev_close(id_);
+        throw SetupError{device(spec_) + "does not start (" + error_text(result) + ")"};
+    }
+    running_ = true;
+    set_up_receive_hash(options);
+}
+
+Port::~Port() {
+    stop();
+    rte_eth_dev_close(id_);
+}
+
+void Port::stop() {
+    if (!running_) return;
+    running_ = false;
+    rte_eth_dev_stop(id_);
+}
+
+void Port::configure(const PortOptions& options, PacketPool& pool) {
+    const auto require = [this](int result, const char* what) {
+        if (result == 0) return;
+        rte_eth_dev_close(id_);
+        throw SetupError{device(spec_) + what + " (" + error_text(result) + ")"};
+    };
+
+    rte_eth_dev_info info{};
+    require(rte_eth_dev_info_get(id_, &info), "does not describe itself");
+    driver_ = info.driver_name;
+
+    const unsigned most =
+        std::min({options.queues, unsigned{info.max_rx_queues}, unsigned{info.max_tx_queues}});
+    if (most < options.queues) {
+        const std::string text = device(spec_) + "has " + std::to_string(most) +
+                                 (most == 1 ? " queue pair" : " queue pairs") + ": use --workers " +
+                                 std::to_string(most) + " or fewer";
+        rte_eth_dev_close(id_);
+        throw SetupError{text};
+    }
+    queues_ = most;
+    properties_.mtu = options.mtu;
+
+    rte_eth_conf conf{};
+    if (options.checksum_offload) {
+        conf.rxmode.offloads |=
+            info.rx_offload_capa & (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
+        conf.txmode.offloads |=
+            info.tx_offload_capa & (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM);
+        properties_.transmit_ip_checksum =
+            (conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM) != 0;
+        properties_.transmit_tcp_checksum =
+            (conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_TCP_CKSUM) != 0;
+    }
+    conf.rxmode.mtu = options.mtu;
+
+    std::vector<uint8_t> key;
+    const uint64_t hashes = RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_IPV6 |
+                            RTE_ETH_RSS_NONFRAG_IPV6_TCP;
+    if (queues_ > 1 && (info.flow_type_rss_offloads & hashes) != 0) {
+        conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+        conf.rx_adv_conf.rss_conf.rss_hf = info.flow_type_rss_offloads & hashes;
+        if (options.ports_only_rss && info.hash_key_size >= shortest_key) {
+            key = ports_only_key(ports_key_bits, info.hash_key_size);
+            conf.rx_adv_conf.rss_conf.rss_key = key.data();
+            conf.rx_adv_conf.rss_conf.rss_key_len = info.hash_key_size;
+        }
+    }
+
+    const auto count = static_cast<uint16_t>(queues_);
+    int result = rte_eth_dev_configure(id_, count, count, &conf);
+    if (result != 0 && !key.empty()) {
+        // The device wants its own key.
+        conf.rx_adv_conf.rss_conf.rss_key = nullptr;
+        conf.rx_adv_conf.rss_conf.rss_key_len = 0;
+        result = rte_eth_dev_configure(id_, count, count, &conf);
+    }
+    require(result, ("cannot have " + std::to_string(queues_) + " queue pairs and an MTU of " +
+                     std::to_string(options.mtu))
+                        .c_str());
+
+    auto receive_descriptors =
+        static_cast<uint16_t>(within(options.receive_descriptors, info.rx_desc_lim));
+    auto transmit_descriptors =
+        static_cast<uint16_t>(within(options.transmit_descriptors, info.tx_desc_lim));
+    rte_eth_dev_adjust_nb_rx_tx_desc(id_, &receive_descriptors, &transmit_descriptors);
+    rte_eth_txconf transmit_conf = info.default_txconf;
+    transmit_conf.offloads = conf.txmode.offloads;
+    rte_eth_rxconf receive_conf = info.default_rxconf;
+    receive_conf.offloads = conf.rxmode.offloads;
+    const auto socket = static_cast<unsigned>(std::max(0, rte_eth_dev_socket_id(id_)));
+    for (uint16_t queue = 0; queue < count; ++queue) {
+        require(rte_eth_rx_queue_setup(id_, queue, receive_descriptors, socket, &receive_conf,
+                                       pool.get()),
+                "does not set up a receive queue");
+        require(rte_eth_tx_queue_setup(id_, queue, transmit_descriptors, socket, &transmit_conf),
+                "does not set up a transmit queue");
+    }
+
+    // Devices that know no MTU pass whatever fits into a buffer.
+    uint16_t mtu = 0;
+    if (rte_eth_dev_get_mtu(id_, &mtu) == 0 && mtu != options.mtu) {
+        result = rte_eth_dev_set_mtu(id_, static_cast<uint16_t>(options.mtu));
+        if (result != -ENOTSUP) {
+            require(result, ("refuses an MTU of " + std::to_string(options.mtu)).c_str());
+        }
+    }
+
+    bool promiscuous = options.promiscuous;
+    if (options.mac) {
+        rte_ether_addr address = to_ether(*options.mac);
+        // What is not filtered out is received all the same.
+        if (rte_eth_dev_default_mac_addr_set(id_, &address) != 0) promiscuous = true;
+        mac_ = *options.mac;
+    } else {
+        rte_ether_addr address{};
+        require(rte_eth_macaddr_get(id_, &address), "does not tell its MAC address");
+        std::copy(std::begin(address.addr_bytes), std::end(address.addr_bytes), mac_.bytes.begin());
+    }
+    if (promiscuous) {
+        result = rte_eth_promiscuous_enable(id_);
+        if (result != -ENOTSUP) require(result, "does not receive frames for another MAC address");
+    }
+}
+
+void Port::set_up_receive_hash(const PortOptions& options) {
+    if (queues_ == 1) return;
+    rte_eth_dev_info info{};
+    if (rte_eth_dev_info_get(id_, &info) != 0) return;
+
+    std::vector<uint8_t> key(std::max<size_t>(info.hash_key_size, shortest_key));
+    rte_eth_rss_conf conf{};
+    conf.rss_key = key.data();
+    conf.rss_key_len = static_cast<uint8_t>(key.size());
+    if (rte_eth_dev_rss_hash_conf_get(id_, &conf) != 0) return;
+    receive_hash_.tcp_over_ipv4 = (conf.rss_hf & RTE_ETH_RSS_NONFRAG_IPV4_TCP) != 0;
+    // A device that cannot tell its key leaves the buffer as it was.
+    if (std::any_of(key.begin(), key.end(), [](uint8_t byte) { return byte != 0; })) {
+        receive_hash_.key = key;
+        receive_hash_.key_is_ours =
+            options.ports_only_rss && key == ports_only_key(ports_key_bits, key.size());
+    }
+
+    if (info.reta_size == 0) return;
+    constexpr unsigned group = RTE_ETH_RETA_GROUP_SIZE;
+    std::vector<rte_eth_rss_reta_entry64> table((info.reta_size + group - 1u) / group);
+    for (auto& entries : table) entries.mask = UINT64_MAX;
+    if (rte_eth_dev_rss_reta_query(id_, table.data(), info.reta_size) != 0) return;
+    for (unsigned i = 0; i < info.reta_size; ++i) {
+        receive_hash_.queue_of.push_back(table[i / group].reta[i % group]);
+    }
+}
+
+Lane Port::lane(unsigned queue) const {
+    Lane lane;
+    lane.port_id = id_;
+    lane.queue_id = static_cast<uint16_t>(queue);
+    lane.properties = properties_;
+    return lane;
+}
+
+bool Port::link_up() const {
+    rte_eth_link link{};
+    return rte_eth_link_get_nowait(id_, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+}
+
+bool Port::wait_for_link(Duration patience) const {
+    constexpr auto step = std::chrono::milliseconds{5};
+    for (int64_t waited_ms = 0; !link_up(); waited_ms += step.count()) {
+        if (waited_ms >= patience.count_ms()) return false;
+        std::this_thread::sleep_for(step);
+    }
+    return true;
+}
+
+PortStatistics Port::statistics() const {
+    rte_eth_stats stats{};
+    if (rte_eth_stats_get(id_, &stats) != 0) return {};
+    return {.received_packets = stats.ipackets,
+            .received_bytes = stats.ibytes,
+            .transmitted_packets = stats.opackets,
+            .transmitted_bytes = stats.obytes,
+            .missed = stats.imissed,
+            .receive_errors = stats.ierrors,
+            .transmit_errors = stats.oerrors,
+            .no_buffer = stats.rx_nombuf};
+}
+
+std::string Port::description() const {
+    std::string text = spec_.text + " (" + driver_ + "), " + wire::to_string(mac_) + ", MTU " +
+                       std::to_string(properties_.mtu) + ", " + std::to_string(queues_) +
+                       (queues_ == 1 ? " queue" : " queues") + ", checksums in ";
+    const bool ip = properties_.transmit_ip_checksum;
+    const bool tcp = properties_.transmit_tcp_checksum;
+    text += ip && tcp ? "the device"
+            : ip      ? "the device (IP) and software (TCP)"
+            : tcp     ? "software (IP) and the device (TCP)"
+                      : "software";
+    return text;
+}
+
+}  // namespace synfin::dpdk

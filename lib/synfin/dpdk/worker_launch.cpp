@@ -1,0 +1,158 @@
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <utility>
+
+#include <poll.h>
+#include <pthread.h>
+#include <rte_lcore.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <synfin/base/assert.hpp>
+#include <synfin/dpdk/eal.hpp>
+#include <synfin/dpdk/worker_launch.hpp>
+
+namespace synfin::dpdk {
+
+namespace {
+
+// What a signal handler may touch: lock-free atomics, and a descriptor to write to.
+std::atomic<int> requests{0};
+std::atomic<int> wake_up{-1};
+static_assert(std::atomic<int>::is_always_lock_free);
+
+struct sigaction previous_interrupt;
+struct sigaction previous_terminate;
+
+void count_request() {
+    requests.fetch_add(1, std::memory_order_relaxed);
+    const uint64_t one = 1;
+    const int descriptor = wake_up.load(std::memory_order_relaxed);
+    // A full counter wakes up as well.
+    if (descriptor >= 0) static_cast<void>(!::write(descriptor, &one, sizeof one));
+}
+
+extern "C" void on_signal(int /*number*/) {
+    const int saved = errno;
+    count_request();
+    errno = saved;
+}
+
+void pin_to(unsigned core) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(core, &set);
+    // Refused only when the core has gone meanwhile; then the thread runs where it may.
+    ::pthread_setaffinity_np(::pthread_self(), sizeof set, &set);
+}
+
+/// A thread's registration with DPDK.
+class Registration {
+  public:
+    Registration() : done_{rte_thread_register() == 0} {}
+    ~Registration() {
+        if (done_) rte_thread_unregister();
+    }
+    Registration(const Registration&) = delete;
+    Registration& operator=(const Registration&) = delete;
+    bool done() const { return done_; }
+
+  private:
+    bool done_;
+};
+
+}  // namespace
+
+Shutdown::Shutdown() {
+    SYNFIN_ASSERT(wake_up.load() == -1);
+    requests.store(0);
+    wake_up.store(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    struct sigaction action{};
+    action.sa_handler = on_signal;
+    ::sigemptyset(&action.sa_mask);
+    action.sa_flags = SA_RESTART;
+    ::sigaction(SIGINT, &action, &previous_interrupt);
+    ::sigaction(SIGTERM, &action, &previous_terminate);
+}
+
+Shutdown::~Shutdown() {
+    ::sigaction(SIGINT, &previous_interrupt, nullptr);
+    ::sigaction(SIGTERM, &previous_terminate, nullptr);
+    ::close(wake_up.exchange(-1));
+}
+
+int Shutdown::level() const { return requests.load(std::memory_order_relaxed); }
+
+void Shutdown::request() { count_request(); }
+
+void Shutdown::request_immediate() {
+    while (!immediate()) count_request();
+}
+
+void Shutdown::wait(Duration patience) const {
+    pollfd descriptor{wake_up.load(), POLLIN, 0};
+    const auto milliseconds = std::clamp<int64_t>(patience.count_ms(), 0, INT32_MAX);
+    if (::poll(&descriptor, 1, static_cast<int>(milliseconds)) <= 0) return;
+    uint64_t count = 0;
+    static_cast<void>(!::read(descriptor.fd, &count, sizeof count));
+}
+
+WorkerThreads::~WorkerThreads() {
+    stop();
+    for (std::thread& thread : threads_) {
+        if (thread.joinable()) thread.join();
+    }
+}
+
+void WorkerThreads::start(unsigned core, const std::string& name,
+                          std::function<void(const std::atomic<bool>& stop)> body) {
+    failures_.push_back(std::make_unique<std::exception_ptr>());
+    running_.fetch_add(1, std::memory_order_relaxed);
+    try {
+        threads_.emplace_back(
+            [this, core, name, body = std::move(body), failure = failures_.back().get()] {
+                // The kernel keeps 15 characters of a thread's name.
+                ::pthread_setname_np(::pthread_self(), name.substr(0, 15).c_str());
+                pin_to(core);
+                try {
+                    const Registration registration;
+                    if (!registration.done()) {
+                        throw SetupError{"worker '" + name +
+                                         "' finds no room among DPDK's threads: use fewer workers"};
+                    }
+                    body(stop_);
+                } catch (...) {
+                    *failure = std::current_exception();
+                }
+                running_.fetch_sub(1, std::memory_order_release);
+            });
+    } catch (const std::system_error& error) {
+        running_.fetch_sub(1, std::memory_order_relaxed);
+        throw SetupError{"the thread of worker '" + name + "' cannot be started (" + error.what() +
+                         ")"};
+    }
+}
+
+void WorkerThreads::join() {
+    for (std::thread& thread : threads_) {
+        if (thread.joinable()) thread.join();
+    }
+    for (const auto& failure : failures_) {
+        if (*failure) std::rethrow_exception(std::exchange(*failure, nullptr));
+    }
+}
+
+std::vector<unsigned> assign_cores(unsigned workers, const std::vector<unsigned>& wanted) {
+    const std::vector<unsigned> cores = wanted.empty() ? allowed_cores() : wanted;
+    SYNFIN_ASSERT(!cores.empty());
+    std::vector<unsigned> assigned;
+    for (unsigned worker = 0; worker < workers; ++worker) {
+        assigned.push_back(cores[worker % cores.size()]);
+    }
+    return assigned;
+}
+
+}  // namespace synfin::dpdk
