@@ -1,0 +1,234 @@
+// Which local ports are free towards a destination (RFC 6056).
+//
+// A port is scarce per destination, not globally: the same one may serve any number of connections
+// that differ in the remote side. So there is one pool per scope, the three other parts of the
+// four-tuple, made when its first port is asked for:
+//
+//   top      16 bits   which words of `middle` are not zero
+//   middle   1024 bits which words of `free` are not zero
+//   free     65536 bits one per port: is it free?                     8.4 KB per pool
+//
+// The next free port at or after a random start takes a look at three words and, at the worst,
+// three more after the wrap, whether none or all but one of the ports are taken. The randomness is
+// the caller's: this file has none.
+//
+// Limits: `max_pools`. A pool whose ports are all free again is kept, so that its filter need not
+// be asked again, until the limit is reached and another scope takes its place, the longest idle
+// first.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include <tl/expected.hpp>
+
+#include <synfin/base/assert.hpp>
+#include <synfin/base/index_pool.hpp>
+#include <synfin/flow/connection_table.hpp>
+#include <synfin/flow/four_tuple.hpp>
+#include <synfin/flow/tuple_hash.hpp>
+
+namespace synfin::flow {
+
+/// A four-tuple without its local port.
+struct PortScope {
+    AddressId local_address = 0;
+    AddressId remote_address = 0;
+    uint16_t remote_port = 0;
+    friend constexpr bool operator==(const PortScope&, const PortScope&) = default;
+};
+
+enum class PortError : uint8_t {
+    all_taken,        ///< every port that the scope may use is in use
+    too_many_scopes,  ///< max_pools scopes have ports in use
+    not_free,         ///< the port asked for is in use, out of range, or not for us
+};
+
+class PortAllocator {
+  public:
+    /// Hands out ports first .. last, inclusive, for at most `max_pools` scopes at a time.
+    PortAllocator(uint16_t first, uint16_t last, uint32_t max_pools, const HashKey& key)
+        : first_{first}, last_{last}, key_{key}, pools_{max_pools}, table_{max_pools} {
+        SYNFIN_ASSERT(first > 0 && first <= last && max_pools > 0);
+    }
+
+    /// Takes the next free port at or after a start that `random` (32 uniform bits) chooses,
+    /// wrapping around. O(1), but for a scope's first: then `allowed(port)` is asked once for each
+    /// port of the range, and those it refuses are never handed out in this scope.
+    template <typename Allowed>
+    tl::expected<uint16_t, PortError> take(const PortScope& scope, uint32_t random,
+                                           Allowed&& allowed) {
+        Pool* pool = find_or_make(scope, allowed);
+        if (pool == nullptr) return tl::unexpected{PortError::too_many_scopes};
+        const uint32_t range = uint32_t{last_} - first_ + 1;
+        const uint32_t start = first_ + static_cast<uint32_t>((uint64_t{random} * range) >> 32);
+        uint32_t port = pool->next_free(start);
+        if (port == no_port) port = pool->next_free(0);
+        if (port == no_port) return tl::unexpected{PortError::all_taken};
+        take_from(*pool, port);
+        return static_cast<uint16_t>(port);
+    }
+
+    /// Takes this very port.
+    template <typename Allowed>
+    tl::expected<void, PortError> take_exact(const PortScope& scope, uint16_t port,
+                                             Allowed&& allowed) {
+        Pool* pool = find_or_make(scope, allowed);
+        if (pool == nullptr) return tl::unexpected{PortError::too_many_scopes};
+        if (!pool->is_free(port)) return tl::unexpected{PortError::not_free};
+        take_from(*pool, port);
+        return {};
+    }
+
+    /// Gives back a port that was taken.
+    void release(const PortScope& scope, uint16_t port) {
+        const uint32_t number = find(scope, hash_of(scope));
+        SYNFIN_ASSERT(number != no_index);
+        Pool& pool = pools_[number];
+        SYNFIN_ASSERT(port >= first_ && port <= last_ && !pool.is_free(port) && pool.taken > 0);
+        pool.set_free(port);
+        --taken_;
+        if (--pool.taken == 0) append_idle(number);
+    }
+
+    /// Ports in use, of all scopes.
+    uint64_t taken() const { return taken_; }
+    /// Ports in use in this scope.
+    uint32_t taken(const PortScope& scope) const {
+        const uint32_t number = find(scope, hash_of(scope));
+        return number == no_index ? 0 : pools_[number].taken;
+    }
+    /// Scopes that have a pool, idle ones included.
+    uint32_t pools() const { return pools_.used(); }
+
+  private:
+    static constexpr uint32_t no_port = UINT32_MAX;
+    static constexpr uint32_t ports = 65536;
+
+    struct Pool {
+        PortScope scope;
+        uint32_t hash = 0;
+        uint32_t taken = 0;
+        uint32_t prev = no_index;  ///< in the list of idle pools
+        uint32_t next = no_index;
+        uint64_t top = 0;
+        std::array<uint64_t, ports / 64 / 64> middle{};
+        std::array<uint64_t, ports / 64> free{};
+
+        friend uint32_t& pool_link(Pool& pool) { return pool.next; }
+
+        bool is_free(uint32_t port) const { return (free[port / 64] >> (port % 64) & 1) != 0; }
+
+        void set_free(uint32_t port) {
+            free[port / 64] |= uint64_t{1} << (port % 64);
+            middle[port / 64 / 64] |= uint64_t{1} << (port / 64 % 64);
+            top |= uint64_t{1} << (port / 64 / 64);
+        }
+
+        void set_taken(uint32_t port) {
+            free[port / 64] &= ~(uint64_t{1} << (port % 64));
+            if (free[port / 64] != 0) return;
+            middle[port / 64 / 64] &= ~(uint64_t{1} << (port / 64 % 64));
+            if (middle[port / 64 / 64] != 0) return;
+            top &= ~(uint64_t{1} << (port / 64 / 64));
+        }
+
+        static uint64_t from_bit(uint64_t word, uint32_t bit) {
+            return bit >= 64 ? 0 : word & (~uint64_t{0} << bit);
+        }
+        static uint32_t lowest(uint64_t word) {
+            return static_cast<uint32_t>(std::countr_zero(word));
+        }
+
+        /// The first free port at or after `start`, without wrapping.
+        uint32_t next_free(uint32_t start) const {
+            uint32_t word = start / 64;
+            uint64_t bits = from_bit(free[word], start % 64);
+            if (bits != 0) return word * 64 + lowest(bits);
+            uint32_t group = word / 64;
+            bits = from_bit(middle[group], word % 64 + 1);
+            if (bits == 0) {
+                bits = from_bit(top, group + 1);
+                if (bits == 0) return no_port;
+                group = lowest(bits);
+                bits = middle[group];
+            }
+            word = group * 64 + lowest(bits);
+            return word * 64 + lowest(free[word]);
+        }
+    };
+
+    uint32_t hash_of(const PortScope& scope) const {
+        return tuple_hash({scope.local_address, scope.remote_address, 0, scope.remote_port}, key_);
+    }
+
+    uint32_t find(const PortScope& scope, uint32_t hash) const {
+        return table_.find(hash, [&](uint32_t number) { return pools_[number].scope == scope; });
+    }
+
+    template <typename Allowed>
+    Pool* find_or_make(const PortScope& scope, Allowed&& allowed) {
+        const uint32_t hash = hash_of(scope);
+        uint32_t number = find(scope, hash);
+        if (number != no_index) return &pools_[number];
+        number = pools_.take();
+        if (number == no_index) number = take_longest_idle();
+        if (number == no_index) return nullptr;
+        if (!table_.insert(hash, number)) {
+            pools_.give_back(number);
+            return nullptr;
+        }
+        Pool& pool = pools_[number];
+        pool = Pool{};
+        pool.scope = scope;
+        pool.hash = hash;
+        for (uint32_t port = first_; port <= last_; ++port) {
+            if (allowed(static_cast<uint16_t>(port))) pool.set_free(port);
+        }
+        append_idle(number);
+        return &pool;
+    }
+
+    void take_from(Pool& pool, uint32_t port) {
+        if (pool.taken == 0) unlink_idle(pool);
+        pool.set_taken(port);
+        ++pool.taken;
+        ++taken_;
+    }
+
+    // ---- the list of idle pools, the longest idle first
+
+    void append_idle(uint32_t number) {
+        Pool& pool = pools_[number];
+        pool.prev = last_idle_;
+        pool.next = no_index;
+        (last_idle_ != no_index ? pools_[last_idle_].next : first_idle_) = number;
+        last_idle_ = number;
+    }
+
+    void unlink_idle(Pool& pool) {
+        (pool.prev != no_index ? pools_[pool.prev].next : first_idle_) = pool.next;
+        (pool.next != no_index ? pools_[pool.next].prev : last_idle_) = pool.prev;
+    }
+
+    uint32_t take_longest_idle() {
+        const uint32_t number = first_idle_;
+        if (number == no_index) return no_index;
+        unlink_idle(pools_[number]);
+        table_.erase(pools_[number].hash, number);
+        return number;
+    }
+
+    uint16_t first_;
+    uint16_t last_;
+    HashKey key_;
+    IndexPool<Pool> pools_;
+    ConnectionTable table_;
+    uint64_t taken_ = 0;
+    uint32_t first_idle_ = no_index;
+    uint32_t last_idle_ = no_index;
+};
+
+}  // namespace synfin::flow
