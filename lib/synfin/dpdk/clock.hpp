@@ -28,13 +28,14 @@ class Clock {
 
     Instant at(uint64_t tick) const {
         const auto ticks = static_cast<int64_t>(tick - origin_);
-        const auto ns = static_cast<__int128>(ticks) * static_cast<int64_t>(nanoseconds_per_tick_);
+        const auto ns = static_cast<Wide>(ticks) * static_cast<int64_t>(nanoseconds_per_tick_);
         return start + Duration::nanoseconds(static_cast<int64_t>(ns >> shift));
     }
 
     static uint64_t ticks() { return rte_rdtsc(); }
 
   private:
+    __extension__ using Wide = __int128;
     static constexpr unsigned shift = 32;
     static constexpr Instant start = Instant::from_us(int64_t{3600} * 1'000'000);
     uint64_t nanoseconds_per_tick_;

@@ -55,12 +55,15 @@ PacketPool::PacketPool(const Eal& eal, uint32_t count, uint32_t mtu) : size_{cou
     const bool lent_to_others =
         std::any_of(eal.options().devices.begin(), eal.options().devices.end(), needs_eal_memory);
 
+    // Without huge pages every device sees our own addresses (--iova-mode=va), so page boundaries
+    // mean nothing to it, and buffers may lie across them.
+    const unsigned flags = eal.huge_pages() ? 0 : RTE_MEMPOOL_F_NO_IOVA_CONTIG;
     rte_pktmbuf_pool_private settings{};
     settings.mbuf_data_room_size = static_cast<uint16_t>(room);
     settings.mbuf_priv_size = 0;
     pool_ = rte_mempool_create_empty(pool_name.c_str(), count,
                                      static_cast<unsigned>(sizeof(rte_mbuf)) + room, cache_buffers,
-                                     sizeof(rte_pktmbuf_pool_private), SOCKET_ID_ANY, 0);
+                                     sizeof(rte_pktmbuf_pool_private), SOCKET_ID_ANY, flags);
     if (pool_ == nullptr) throw SetupError{sentence(count, room)};
     if (rte_mempool_set_ops_byname(pool_, "ring_mp_mc", nullptr) != 0) {
         rte_mempool_free(pool_);
@@ -84,8 +87,6 @@ PacketPool::PacketPool(const Eal& eal, uint32_t count, uint32_t mtu) : size_{cou
             memory_ = Region{bytes};
             place = memory_.data();
         }
-        // Without huge pages every device sees our own addresses (--iova-mode=va), so all of it is
-        // contiguous to them.
         if (place != nullptr) {
             populated = rte_mempool_populate_iova(
                 pool_, static_cast<char*>(place),
