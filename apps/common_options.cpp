@@ -1,9 +1,9 @@
 #include "common_options.hpp"
 
-#include <fmt/format.h>
-
 #include <charconv>
 #include <sstream>
+
+#include <fmt/format.h>
 
 namespace synfin::apps {
 
@@ -37,8 +37,10 @@ std::optional<std::vector<unsigned>> parse_core_list(const std::string& text) {
 }  // namespace
 
 void MachineOptions::attach(OptionTable& table) {
-    table.count("workers", "worker threads, each with a queue of its own on each device", workers, 1, 128);
-    table.value("cores", "the cores that they run on, such as 0,2-5 (default: all that are allowed)",
+    table.count("workers", "worker threads, each with a queue of its own on each device", workers,
+                1, 128);
+    table.value("cores",
+                "the cores that they run on, such as 0,2-5 (default: all that are allowed)",
                 [this](const std::string& text) -> std::optional<std::string> {
                     const auto parsed = parse_core_list(text);
                     if (!parsed) return "must be a list of cores, such as 1 or 0,2-5";
@@ -47,14 +49,15 @@ void MachineOptions::attach(OptionTable& table) {
                 });
     table.choice("huge", "huge pages: when some are free, never, or not without",
                  {"auto", "off", "on"}, huge);
-    table.count("memory", "MB that DPDK itself reserves (default: what the buffers need)", memory_mb, 0,
-                1 << 20);
+    table.count("memory", "MB that DPDK itself reserves (default: what the buffers need)",
+                memory_mb, 0, 1 << 20);
     table.text("eal", "further arguments for DPDK's EAL, in one string", eal);
     table.count("mtu", "bytes of an IP packet on the device", mtu, 576, 9000);
     table.text("json", "FILE to write the result to, as JSON", json_file);
 }
 
-dpdk::EalOptions MachineOptions::eal_options(std::vector<dpdk::DeviceSpec> devices, unsigned queues) const {
+dpdk::EalOptions MachineOptions::eal_options(std::vector<dpdk::DeviceSpec> devices,
+                                             unsigned queues) const {
     if (huge == "on" && dpdk::free_huge_bytes() == 0) {
         throw RunError{
             "no huge page is free; reserve some with scripts/hugepages, or leave --huge at auto"};
@@ -70,27 +73,29 @@ dpdk::EalOptions MachineOptions::eal_options(std::vector<dpdk::DeviceSpec> devic
 }
 
 void LinkOptions::attach(OptionTable& table) {
-    table.list("dev",
-               "device: tap:NAME, af_packet:IFACE, af_xdp:IFACE, memif:SOCKET[,role=server|client], "
-               "vhost:SOCKET, virtio_user:SOCKET, pci:ADDRESS, vdev:NAME,ARGS or pcap:IN,OUT",
-               [this](const std::string& text) -> std::optional<std::string> {
-                   auto spec = dpdk::parse_device(text);
-                   if (!spec) return spec.error();
-                   if (spec->kind == dpdk::DeviceKind::ring) {
-                       return "a ring exists only inside one process: use it through `synfin pair`";
-                   }
-                   devices.push_back(*spec);
-                   return std::nullopt;
-               });
+    table.list(
+        "dev",
+        "device: tap:NAME, af_packet:IFACE, af_xdp:IFACE, memif:SOCKET[,role=server|client], "
+        "vhost:SOCKET, virtio_user:SOCKET, pci:ADDRESS, vdev:NAME,ARGS or pcap:IN,OUT",
+        [this](const std::string& text) -> std::optional<std::string> {
+            auto spec = dpdk::parse_device(text);
+            if (!spec) return spec.error();
+            if (spec->kind == dpdk::DeviceKind::ring) {
+                return "a ring exists only inside one process: use it through `synfin pair`";
+            }
+            devices.push_back(*spec);
+            return std::nullopt;
+        });
     table.address("gateway", "the router to what is not on the link", gateway);
-    table.value("mac", "our Ethernet address, instead of the device's",
-                [this](const std::string& text) -> std::optional<std::string> {
-                    mac = wire::parse_mac_address(text);
-                    if (!mac || mac->is_multicast()) {
-                        return "must be an Ethernet address of one station, such as 02:00:00:00:00:01";
-                    }
-                    return std::nullopt;
-                });
+    table.value(
+        "mac", "our Ethernet address, instead of the device's",
+        [this](const std::string& text) -> std::optional<std::string> {
+            mac = wire::parse_mac_address(text);
+            if (!mac || mac->is_multicast()) {
+                return "must be an Ethernet address of one station, such as 02:00:00:00:00:01";
+            }
+            return std::nullopt;
+        });
     table.list("neighbor", "IP=MAC of a station that is never asked by ARP",
                [this](const std::string& text) -> std::optional<std::string> {
                    const size_t at = text.find('=');
@@ -113,27 +118,29 @@ void LinkOptions::attach(OptionTable& table) {
 }
 
 void TcpOptions::attach(OptionTable& table) {
-    table.duration("time-wait", "2MSL; 0 leaves TIME_WAIT out, and the report says so", time_wait, 0_s,
-                   Duration::minutes(10));
+    table.duration("time-wait", "2MSL; 0 leaves TIME_WAIT out, and the report says so", time_wait,
+                   0_s, Duration::minutes(10));
     table.count("max-connections", "connections per worker at once", max_connections, 1,
                 uint64_t{1} << 28);
-    table.count("max-time-wait", "TIME_WAIT records per worker", max_time_wait, 1, uint64_t{1} << 28);
+    table.count("max-time-wait", "TIME_WAIT records per worker", max_time_wait, 1,
+                uint64_t{1} << 28);
     table.count("first-port", "first local port of connections that we open", first_port, 1, 65535);
     table.count("last-port", "last one", last_port, 1, 65535);
-    table.bytes("receive-buffer", "bytes unread per connection, and so the window", receive_buffer_, 2048,
-                uint64_t{1} << 30);
+    table.bytes("receive-buffer", "bytes unread per connection, and so the window", receive_buffer_,
+                2048, uint64_t{1} << 30);
     table.bytes("send-buffer", "bytes unacknowledged per connection", send_buffer_, 2048,
                 uint64_t{1} << 30);
-    table.count("mss", "upper bound of the maximum segment size (default: by the MTU)", mss_, 88, 65495);
-    table.duration("delayed-ack", "how long an ACK may wait; 0: not at all", profile.delayed_ack, 0_s,
-                   499_ms);
+    table.count("mss", "upper bound of the maximum segment size (default: by the MTU)", mss_, 88,
+                65495);
+    table.duration("delayed-ack", "how long an ACK may wait; 0: not at all", profile.delayed_ack,
+                   0_s, 499_ms);
     table.duration("rto-min", "least retransmission timeout", profile.rto_min, 1_ms, 60_s);
     table.duration("rto-initial", "retransmission timeout before the first measurement",
                    profile.rto_initial, 1_ms, 60_s);
     table.duration("syn-timeout", "how long a SYN is tried", profile.syn_timeout, 1_ms,
                    Duration::hours(1));
-    table.duration("retransmission-timeout", "how long data is tried", profile.retransmission_timeout,
-                   1_ms, Duration::hours(24));
+    table.duration("retransmission-timeout", "how long data is tried",
+                   profile.retransmission_timeout, 1_ms, Duration::hours(24));
     table.duration("fin-wait-2-timeout", "how long a peer may leave its FIN out after our close",
                    profile.fin_wait_2_timeout, 1_ms, Duration::hours(24));
     table.flag("no-timestamps", "do not offer timestamps (RFC 7323)", no_timestamps);

@@ -1,12 +1,5 @@
 #include "control_socket.hpp"
 
-#include <fmt/format.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
@@ -17,6 +10,13 @@
 #include <sstream>
 #include <string_view>
 
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
 #include "option_table.hpp"
 
 namespace synfin::apps {
@@ -26,7 +26,9 @@ namespace {
 constexpr std::string_view suffix = ".sock";
 constexpr int patience_ms = 2000;  // for a client that connects and says nothing
 
-std::string socket_path(pid_t pid) { return fmt::format("{}/{}{}", control_directory(), pid, suffix); }
+std::string socket_path(pid_t pid) {
+    return fmt::format("{}/{}{}", control_directory(), pid, suffix);
+}
 
 sockaddr_un address_of(const std::string& path) {
     sockaddr_un address{};
@@ -65,7 +67,8 @@ void write_all(int fd, std::string_view text) {
 }  // namespace
 
 std::string control_directory() {
-    if (const char* runtime = std::getenv("XDG_RUNTIME_DIR"); runtime != nullptr && *runtime == '/') {
+    if (const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+        runtime != nullptr && *runtime == '/') {
         return fmt::format("{}/synfin", runtime);
     }
     if (::geteuid() == 0) return "/run/synfin";
@@ -76,7 +79,7 @@ ControlServer::ControlServer(Handler handler) : handler_{std::move(handler)} {
     const std::string directory = control_directory();
     std::error_code error;
     std::filesystem::create_directories(directory, error);
-    struct stat status {};
+    struct stat status{};
     if (::stat(directory.c_str(), &status) != 0 || status.st_uid != ::geteuid()) {
         throw RunError{fmt::format("the folder {} for the control socket is not ours", directory)};
     }
@@ -87,7 +90,8 @@ ControlServer::ControlServer(Handler handler) : handler_{std::move(handler)} {
     const sockaddr_un address = address_of(path_);
     if (listener_ < 0 || ::bind(listener_, as_sockaddr(address), sizeof(address)) != 0 ||
         ::chmod(path_.c_str(), 0600) != 0 || ::listen(listener_, 8) != 0 || ::pipe(wake_) != 0) {
-        throw RunError{fmt::format("the control socket {} cannot be made: {}", path_, std::strerror(errno))};
+        throw RunError{
+            fmt::format("the control socket {} cannot be made: {}", path_, std::strerror(errno))};
     }
     thread_ = std::thread{[this] { serve(); }};
 }

@@ -1,11 +1,10 @@
-// The door through which `synfin ss` and `synfin counters` look into a running synfin: a Unix socket
-// named by the process id, open to the same user only. One request line in, text out, closed.
+// The door through which `synfin ss` and `synfin counters` look into a running synfin: a Unix
+// socket named by the process id, open to the same user only. One request line in, text out,
+// closed.
 //
 // The answers are produced on a thread of its own from what workers publish lock-free; no worker
 // ever waits for it.
 #pragma once
-
-#include <sys/types.h>
 
 #include <atomic>
 #include <functional>
@@ -13,6 +12,8 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#include <sys/types.h>
 
 namespace synfin::apps {
 

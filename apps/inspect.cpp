@@ -1,11 +1,11 @@
 #include "inspect.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <map>
 #include <ostream>
+
+#include <fmt/format.h>
 
 namespace synfin::apps {
 
@@ -15,9 +15,9 @@ using stack::ConnectionInfo;
 using tcp::State;
 
 constexpr std::array<State, tcp::state_count> all_states{
-    State::closed,     State::listen,     State::syn_sent,   State::syn_received,
+    State::closed,      State::listen,     State::syn_sent,   State::syn_received,
     State::established, State::fin_wait_1, State::fin_wait_2, State::close_wait,
-    State::closing,    State::last_ack,   State::time_wait};
+    State::closing,     State::last_ack,   State::time_wait};
 
 bool is_selected(State state, const std::vector<std::string>& wanted) {
     if (wanted.empty()) return true;
@@ -40,7 +40,7 @@ std::string timer_text(const ConnectionInfo& info) {
         case ConnectionInfo::Timer::delayed_ack: name = "delack"; break;
     }
     const int64_t ms = std::max<int64_t>(info.timer_left.count_ms(), 0);
-    const std::string left = ms >= 60'000 ? fmt::format("{}min{}sec", ms / 60'000, ms / 1'000 % 60)
+    const std::string left = ms >= 60'000  ? fmt::format("{}min{}sec", ms / 60'000, ms / 1'000 % 60)
                              : ms >= 1'000 ? fmt::format("{}sec", ms / 1'000)
                                            : fmt::format("{}ms", ms);
     return fmt::format("timer:({},{},{})", name, left, info.backoff);
@@ -86,7 +86,8 @@ void summarize(const Inspected& inspected, std::ostream& out) {
     }
     out << fmt::format("TCP: {} connections\n", total);
     for (const State state : all_states) {
-        if (state != State::closed) out << fmt::format("{:<10} {:>10}\n", name(state), counts[state]);
+        if (state != State::closed)
+            out << fmt::format("{:<10} {:>10}\n", name(state), counts[state]);
     }
 }
 

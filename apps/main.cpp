@@ -1,9 +1,10 @@
 // synfin: one program, several instruments. See subcommands.hpp.
-#include <CLI/CLI.hpp>
 #include <exception>
 #include <functional>
 #include <iostream>
 #include <new>
+
+#include <CLI/CLI.hpp>
 
 #include <synfin/dpdk/eal.hpp>
 

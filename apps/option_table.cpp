@@ -1,13 +1,13 @@
 #include "option_table.hpp"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-#include <toml++/toml.h>
-
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <toml++/toml.h>
 
 #include "units.hpp"
 
@@ -67,7 +67,8 @@ void OptionTable::text(std::string name, std::string help, std::string& target) 
           });
 }
 
-void OptionTable::number(std::string name, std::string help, double& target, double least, double most) {
+void OptionTable::number(std::string name, std::string help, double& target, double least,
+                         double most) {
     value(std::move(name), std::move(help),
           [&target, least, most](const std::string& text) -> std::optional<std::string> {
               const auto parsed = parse_count(text);
@@ -85,10 +86,10 @@ void OptionTable::count(std::string name, std::string help, uint64_t& target, ui
     value(std::move(name), std::move(help),
           [&target, least, most](const std::string& text) -> std::optional<std::string> {
               const auto parsed = parse_count(text);
-              if (!parsed || *parsed != std::floor(*parsed) || *parsed < static_cast<double>(least) ||
-                  *parsed > static_cast<double>(most)) {
-                  return fmt::format("must be a whole number from {} to {}, such as 500, 100k or 1M",
-                                     least, most);
+              if (!parsed || *parsed != std::floor(*parsed) ||
+                  *parsed < static_cast<double>(least) || *parsed > static_cast<double>(most)) {
+                  return fmt::format(
+                      "must be a whole number from {} to {}, such as 500, 100k or 1M", least, most);
               }
               target = static_cast<uint64_t>(*parsed);
               return std::nullopt;
@@ -123,7 +124,8 @@ void OptionTable::duration(std::string name, std::string help, Duration& target,
           });
 }
 
-void OptionTable::address(std::string name, std::string help, std::optional<wire::IpAddress>& target) {
+void OptionTable::address(std::string name, std::string help,
+                          std::optional<wire::IpAddress>& target) {
     value(std::move(name), std::move(help),
           [&target](const std::string& text) -> std::optional<std::string> {
               target = wire::parse_ip_address(text);
@@ -156,12 +158,12 @@ void OptionTable::attach(CLI::App& app) {
             added->type_name("");
             added->expected(1);
             added->allow_extra_args(false);
-            added->multi_option_policy(option.kind == Kind::list
-                                           ? CLI::MultiOptionPolicy::TakeAll
-                                           : CLI::MultiOptionPolicy::Throw);
+            added->multi_option_policy(option.kind == Kind::list ? CLI::MultiOptionPolicy::TakeAll
+                                                                 : CLI::MultiOptionPolicy::Throw);
         }
     }
-    app.add_option("--config", file_, "a TOML file whose keys are these options")->type_name("FILE");
+    app.add_option("--config", file_, "a TOML file whose keys are these options")
+        ->type_name("FILE");
 }
 
 OptionTable::Option* OptionTable::find(const std::string& name) {
@@ -171,8 +173,8 @@ OptionTable::Option* OptionTable::find(const std::string& name) {
 }
 
 std::string OptionTable::closest_name(const std::string& name) const {
-    const auto best = std::min_element(
-        options_.begin(), options_.end(), [&](const Option& a, const Option& b) {
+    const auto best =
+        std::min_element(options_.begin(), options_.end(), [&](const Option& a, const Option& b) {
             return edit_distance(name, a.name) < edit_distance(name, b.name);
         });
     return best == options_.end() ? "" : best->name;
@@ -184,7 +186,8 @@ void OptionTable::apply_file() {
         table = toml::parse_file(file_);
     } catch (const toml::parse_error& error) {
         const auto line = error.source().begin.line;
-        if (line == 0) throw UsageError{fmt::format("{}: cannot be read: {}", file_, error.description())};
+        if (line == 0)
+            throw UsageError{fmt::format("{}: cannot be read: {}", file_, error.description())};
         throw UsageError{fmt::format("{}:{}: {}", file_, line, error.description())};
     }
     for (const auto& [key, node] : table) {
@@ -192,13 +195,14 @@ void OptionTable::apply_file() {
         const auto place = fmt::format("{}:{}", file_, key.source().begin.line);
         Option* option = find(name);
         if (option == nullptr) {
-            throw UsageError{fmt::format("{}: unknown key '{}'; the closest known one is '{}'", place, name,
-                                         closest_name(name))};
+            throw UsageError{fmt::format("{}: unknown key '{}'; the closest known one is '{}'",
+                                         place, name, closest_name(name))};
         }
         std::vector<std::string> values;
         const toml::array* array = node.as_array();
         if (array != nullptr && option->kind == Kind::list) {
-            for (const toml::node& element : *array) values.push_back(as_text(element).value_or(""));
+            for (const toml::node& element : *array)
+                values.push_back(as_text(element).value_or(""));
         } else if (const auto text = as_text(node)) {
             values.push_back(*text);
         } else {
@@ -207,7 +211,8 @@ void OptionTable::apply_file() {
         if (!option->from_command_line.empty()) continue;
         for (const std::string& text : values) {
             if (const auto error = option->set(text)) {
-                throw UsageError{fmt::format("{}: '{}' is '{}', but {}", place, name, text, *error)};
+                throw UsageError{
+                    fmt::format("{}: '{}' is '{}', but {}", place, name, text, *error)};
             }
         }
         option->given = true;

@@ -46,7 +46,8 @@ class OptionTable {
     void count(std::string name, std::string help, uint64_t& target, uint64_t least, uint64_t most);
     void number(std::string name, std::string help, double& target, double least, double most);
     void bytes(std::string name, std::string help, uint64_t& target, uint64_t least, uint64_t most);
-    void duration(std::string name, std::string help, Duration& target, Duration least, Duration most);
+    void duration(std::string name, std::string help, Duration& target, Duration least,
+                  Duration most);
     void address(std::string name, std::string help, std::optional<wire::IpAddress>& target);
     void choice(std::string name, std::string help, std::vector<std::string> choices,
                 std::string& target);

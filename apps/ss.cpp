@@ -1,11 +1,12 @@
 // `synfin ss` and `synfin counters`: what running synfins tell of themselves.
-#include <fmt/format.h>
+#include <iostream>
 
 #include <CLI/CLI.hpp>
-#include <iostream>
+#include <fmt/format.h>
 
 #include "control_socket.hpp"
 #include "inspect.hpp"
+#include "option_table.hpp"
 #include "subcommands.hpp"
 
 namespace synfin::apps {
@@ -22,7 +23,9 @@ struct AskOptions {
 std::vector<pid_t> targets(const AskOptions& options) {
     if (options.pid > 0) return {static_cast<pid_t>(options.pid)};
     const std::vector<pid_t> found = running_processes();
-    if (found.empty()) throw RunError{fmt::format("no synfin of this user is running (looked in {})", control_directory())};
+    if (found.empty())
+        throw RunError{
+            fmt::format("no synfin of this user is running (looked in {})", control_directory())};
     return found;
 }
 
@@ -39,8 +42,10 @@ int run_ss(const AskOptions& options) {
     std::string request = options.summary ? "summary" : "ss";
     for (const std::string& state : options.states) {
         if (!is_known_state(state)) {
-            throw UsageError{fmt::format("--state is '{}', but must be a state as ss prints it, such as ESTAB or "
-                                         "TIME-WAIT, or all, connected, synchronized", state)};
+            throw UsageError{fmt::format(
+                "--state is '{}', but must be a state as ss prints it, such as ESTAB or "
+                "TIME-WAIT, or all, connected, synchronized",
+                state)};
         }
         request += " " + state;
     }
@@ -51,8 +56,10 @@ int run_ss(const AskOptions& options) {
 
 void add_ss(CLI::App& app, std::function<int()>& run) {
     const auto options = std::make_shared<AskOptions>();
-    CLI::App* command = app.add_subcommand("ss", "list the connections of a running synfin, as `ss -tan` does");
-    command->add_option("--state", options->states, "only connections in this state; may be repeated");
+    CLI::App* command =
+        app.add_subcommand("ss", "list the connections of a running synfin, as `ss -tan` does");
+    command->add_option("--state", options->states,
+                        "only connections in this state; may be repeated");
     command->add_flag("--summary", options->summary, "how many there are in each state");
     command->add_option("--pid", options->pid, "the process to ask (default: all of this user)");
     command->callback([options, &run] { run = [options] { return run_ss(*options); }; });
@@ -60,9 +67,11 @@ void add_ss(CLI::App& app, std::function<int()>& run) {
 
 void add_counters(CLI::App& app, std::function<int()>& run) {
     const auto options = std::make_shared<AskOptions>();
-    CLI::App* command = app.add_subcommand("counters", "print the counters of a running synfin, as `nstat` does");
+    CLI::App* command =
+        app.add_subcommand("counters", "print the counters of a running synfin, as `nstat` does");
     command->add_option("--pid", options->pid, "the process to ask (default: all of this user)");
-    command->callback([options, &run] { run = [options] { return ask_all(*options, "counters"); }; });
+    command->callback(
+        [options, &run] { run = [options] { return ask_all(*options, "counters"); }; });
 }
 
 }  // namespace synfin::apps

@@ -1,5 +1,5 @@
-// The subcommands of `synfin`. Each adds itself to the parser and, when the user has chosen it, sets
-// `run` to what main then calls: exit code 0 when all went well, 1 when something failed.
+// The subcommands of `synfin`. Each adds itself to the parser and, when the user has chosen it,
+// sets `run` to what main then calls: exit code 0 when all went well, 1 when something failed.
 #pragma once
 
 #include <functional>

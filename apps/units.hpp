@@ -10,10 +10,11 @@
 
 namespace synfin::apps {
 
-/// A count: a number with an optional k, M or G (powers of 1000). Nothing if it is anything else, or
-/// negative, or beyond 2^53.
+/// A count: a number with an optional k, M or G (powers of 1000). Nothing if it is anything else,
+/// or negative, or beyond 2^53.
 std::optional<double> parse_count(std::string_view text);
-/// A time: a number with ns, us, ms, s, m or h. A bare `0` is accepted, any other bare number is not.
+/// A time: a number with ns, us, ms, s, m or h. A bare `0` is accepted, any other bare number is
+/// not.
 std::optional<Duration> parse_duration(std::string_view text);
 /// A size in bytes: a number with an optional B, K, KB, M, MB, G or GB (powers of 1024). Whole.
 std::optional<uint64_t> parse_bytes(std::string_view text);
