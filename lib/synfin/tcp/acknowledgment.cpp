@@ -72,7 +72,7 @@ void acknowledge_new(Connection& c, Seq ack, Environment& env, Instant now, Even
     }
     c.backoff = 0;
     if (ack == c.snd_nxt) {  // (5.2)
-        disarm_retransmission(c);
+        stop_retransmission(c, now);
         arm_keep_alive(c, env, now);
     } else {  // (5.3)
         arm_retransmission(c, env, now);
@@ -87,10 +87,11 @@ bool is_duplicate(const Connection& c, const Segment& s) {
 
 void count_duplicate(Connection& c, Transfer& t, Environment& env, Instant now) {
     if (t.recovering) {
-        c.cwnd += c.mss;  // a segment has left the network
+        // A segment has left the network, but no more of them than were sent.
+        if (c.cwnd < c.ssthresh + c.snd_nxt.load().distance_from(c.snd_una)) c.cwnd += c.mss;
         return;
     }
-    if (c.duplicate_acks < UINT8_MAX) ++c.duplicate_acks;
+    if (c.duplicate_acks <= duplicate_threshold) c.duplicate_acks = (c.duplicate_acks + 1) & 7;
     if (c.duplicate_acks < duplicate_threshold) {
         t.limited_transmit = uint32_t{c.duplicate_acks} * c.mss;
         return;
@@ -98,7 +99,9 @@ void count_duplicate(Connection& c, Transfer& t, Environment& env, Instant now) 
     // A loss that was already answered must not be answered again (RFC 6582 section 3.2, step 2).
     if (c.duplicate_acks != duplicate_threshold || !c.snd_una.load().after(t.recover)) return;
     const uint32_t flight = c.snd_nxt.load().distance_from(c.snd_una);
-    congestion_control(env.profile_of(c).congestion).on_loss(c, flight);
+    // Without what limited transmit has sent beyond the window (RFC 5681 section 3.2, step 2).
+    const uint32_t beyond = flight > c.cwnd ? std::min(flight - c.cwnd, t.limited_transmit) : 0;
+    congestion_control(env.profile_of(c).congestion).on_loss(c, flight - beyond);
     t.recovering = true;
     t.recover = c.snd_nxt;
     t.limited_transmit = 0;
@@ -113,6 +116,7 @@ void count_duplicate(Connection& c, Transfer& t, Environment& env, Instant now) 
 void leave_persist(Connection& c, Transfer* t) {
     disarm_retransmission(c);
     c.backoff = 0;
+    c.rto_shift = 0;  // it was the peer's window that made us wait, not a loss
     if (t == nullptr) return;
     t->retransmit_next = c.snd_una;
     t->retransmit_end = c.snd_nxt;

@@ -34,6 +34,12 @@ void new_reno_on_loss(Connection& c, uint32_t flight) { c.ssthresh = half_of_fli
 
 void new_reno_on_timeout(Connection& c, uint32_t flight) { c.ssthresh = half_of_flight(c, flight); }
 
+uint32_t initial_window(const Connection& c, const Environment& env) {
+    const uint32_t mss = c.mss;
+    const uint32_t segments = env.profile_of(c).initial_window_segments;
+    return std::min(segments * mss, std::max(2 * mss, segments * 1460));
+}
+
 constexpr CongestionControl new_reno{new_reno_on_ack, new_reno_on_loss, new_reno_on_timeout};
 
 }  // namespace
@@ -46,11 +52,13 @@ const CongestionControl& congestion_control(CongestionAlgorithm algorithm) {
 }
 
 void start_congestion_control(Connection& c, const Environment& env) {
-    const uint32_t mss = c.mss;
-    const uint32_t segments = env.profile_of(c).initial_window_segments;
     // RFC 6928: ten segments, and one if the SYN or SYN,ACK had to be sent more than twice.
-    c.cwnd = c.backoff > 1 ? mss : std::min(segments * mss, std::max(2 * mss, segments * 1460));
+    c.cwnd = c.backoff > 1 ? c.mss : initial_window(c, env);
     c.ssthresh = UINT32_MAX;
+}
+
+void restart_after_idle(Connection& c, const Environment& env) {
+    c.cwnd = std::min(c.cwnd, initial_window(c, env));
 }
 
 }  // namespace synfin::tcp

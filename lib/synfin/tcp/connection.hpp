@@ -56,14 +56,11 @@ enum class Mark : uint32_t {
     eof_told = 1u << 20,          ///< the application knows of the peer's FIN
     established_told = 1u << 21,  ///< the application knows of the connection
     counted_in_backlog = 1u << 22,
-    in_table = 1u << 23,        ///< found by its tuple
+    more_unread = 1u << 23,     ///< the application left data unread
     send_blocked = 1u << 24,    ///< the application was refused bytes and awaits on_writable
     owns_port = 1u << 25,       ///< the local port came from the port allocator
     retry_reported = 1u << 26,  ///< R1 was reached and the application told (SHLD-9)
     syn_unacked = 1u << 27,     ///< snd_una stands before our SYN
-    // for the stack, again
-    close_noted = 1u << 28,     ///< the application is about to be told of the end
-    memory_blocked = 1u << 29,  ///< a send found no memory: on_writable comes without an ACK
 };
 
 struct Counters;
@@ -80,7 +77,10 @@ struct alignas(64) Connection {
     uint8_t rcv_scale : 4 = 0;  ///< Rcv.Wind.Shift
     Relaxed<uint8_t> backoff;   ///< consecutive expiries of the retransmission, persist or
                                 ///< keep-alive timer: only one of them runs
-    uint8_t duplicate_acks = 0;
+    uint8_t duplicate_acks : 3 = 0;
+    /// How often the RTO stands doubled. Unlike `backoff`, an ACK does not end it, only a sample
+    /// does (Karn).
+    uint8_t rto_shift : 5 = 0;
     uint32_t flags = 0;  ///< of Mark
     Relaxed<Seq> rcv_nxt;
     Seq rcv_edge;       ///< right edge of the window that was announced
@@ -106,7 +106,9 @@ struct alignas(64) Connection {
     uint16_t max_snd_wnd = 0;     ///< largest window ever offered, in units of 2^snd_scale
     uint16_t ts_recent_hour = 0;  ///< when ts_recent was set, in hours, for the 24 days of PAWS
     uint16_t challenge_tick = 0;  ///< last answer to an unacceptable segment, in 2^13 us
-    Relaxed<uint32_t> retransmit_deadline_us;  ///< low 32 bits of microseconds
+    /// Low 32 bits of microseconds; while the timer does not run, when it was stopped: since then
+    /// the connection has been idle.
+    Relaxed<uint32_t> retransmit_deadline_us;
     Relaxed<uint32_t> delayed_ack_deadline_us;
     Relaxed<uint32_t> transfer{no_index};
     Relaxed<int64_t> long_deadline_us{never_us};  ///< keep-alive, FIN_WAIT_2; or never_us

@@ -299,6 +299,7 @@ void complete_handshake(Connection& c, Environment& env, Instant now, Events& ev
     }
     start_congestion_control(c, env);
     c.backoff = 0;
+    c.rto_shift = 0;
     c.snd_una = c.snd_una.load() + 1;
     c.clear(Mark::syn_unacked);
     c.clear(Mark::send_syn);
@@ -307,7 +308,7 @@ void complete_handshake(Connection& c, Environment& env, Instant now, Events& ev
         t->retransmit_next = t->retransmit_end = c.snd_una;
     }
     if (c.snd_una == c.snd_nxt.load()) {
-        disarm_retransmission(c);
+        stop_retransmission(c, now);
     } else {
         arm_retransmission(c, env, now);
     }

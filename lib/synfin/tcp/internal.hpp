@@ -56,6 +56,8 @@ uint8_t sack_blocks(const Transfer& t, const Environment& env, unsigned max, wir
 Duration base_rto(const Connection& c, const Environment& env);
 /// RTO with back-off (5.5), bounded.
 Duration backed_off_rto(const Connection& c, const Environment& env);
+/// (5.5): doubles the RTO, until the next sample.
+void back_off_rto(Connection& c);
 /// How long the same octets have been tried, when the timer expires for the (backoff + 1)th time.
 Duration time_tried(const Connection& c, const Environment& env);
 void take_round_trip_sample(Connection& c, uint32_t sample_us);
@@ -73,6 +75,9 @@ struct CongestionControl {
 };
 const CongestionControl& congestion_control(CongestionAlgorithm algorithm);
 void start_congestion_control(Connection& c, const Environment& env);
+/// Nothing has been sent for longer than the RTO: what cwnd knew of the path is stale (RFC 5681
+/// section 4.1).
+void restart_after_idle(Connection& c, const Environment& env);
 
 // ---- acknowledgment.cpp
 
@@ -99,6 +104,10 @@ void complete_handshake(Connection& c, Environment& env, Instant now, Events& ev
 
 void arm_retransmission(Connection& c, const Environment& env, Instant now);
 void disarm_retransmission(Connection& c);
+/// The same at the moment when everything has been acknowledged: idleness begins.
+void stop_retransmission(Connection& c, Instant now);
+/// How long the connection has been idle; the timer must not run.
+Duration idle_time(const Connection& c, Instant now);
 void arm_delayed_ack(Connection& c, const Environment& env, Instant now);
 void arm_keep_alive(Connection& c, const Environment& env, Instant now);
 void arm_fin_wait_2(Connection& c, const Environment& env, Instant now);

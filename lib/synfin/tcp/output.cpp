@@ -165,6 +165,9 @@ bool emit_new(Connection& c, OutSegment& out, uint32_t payload_max, Environment&
     const bool bare_fin = unsent == 0 && c.has(Mark::send_closed);
     uint32_t length = 0;
     if (unsent > 0) {
+        if (!c.has(Mark::retransmit_armed) && idle_time(c, now) > base_rto(c, env)) {
+            restart_after_idle(c, env);
+        }
         length = sendable_length(c, *t, unsent, payload_max);
         if (length == 0) return false;
     } else if (!bare_fin) {

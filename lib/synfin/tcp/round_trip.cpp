@@ -16,6 +16,7 @@ constexpr Duration rto_after_syn_timeout = Duration::seconds(3);  // (5.7)
 
 void take_round_trip_sample(Connection& c, uint32_t sample_us) {
     const uint32_t r = std::max(sample_us, 1u);
+    c.rto_shift = 0;
     if (c.srtt_us == 0) {  // (2.2)
         c.srtt_us = r;
         c.rttvar_us = r / 2;
@@ -42,16 +43,22 @@ Duration base_rto(const Connection& c, const Environment& env) {
 
 Duration backed_off_rto(const Connection& c, const Environment& env) {
     const Duration max = env.profile_of(c).rto_max;
-    const uint8_t shift = std::min<uint8_t>(c.backoff, 20);
-    return std::min(base_rto(c, env) * (int64_t{1} << shift), max);
+    return std::min(base_rto(c, env) * (int64_t{1} << c.rto_shift), max);
+}
+
+void back_off_rto(Connection& c) {
+    constexpr uint8_t most_doublings = 20;
+    if (c.rto_shift < most_doublings) c.rto_shift = (c.rto_shift + 1) & 0x1f;
 }
 
 Duration time_tried(const Connection& c, const Environment& env) {
     const Duration base = base_rto(c, env);
     const Duration max = env.profile_of(c).rto_max;
+    // The first of these tries may have begun with an RTO that was backed off before.
+    const unsigned first = c.rto_shift > c.backoff ? c.rto_shift - c.backoff : 0u;
     Duration sum;
     for (unsigned i = 0; i <= c.backoff; ++i) {
-        sum = sum + std::min(base * (int64_t{1} << std::min(i, 20u)), max);
+        sum = sum + std::min(base * (int64_t{1} << std::min(first + i, 20u)), max);
     }
     return sum;
 }

@@ -44,6 +44,7 @@ void on_syn_timeout(Connection& c, Environment& env, Instant now, Events& events
                                                      : time_tried(c, env) >= p.syn_timeout;
     if (exhausted || user_timeout_reached(c, env)) return give_up(c, env, events);
     ++c.backoff;
+    back_off_rto(c);
     c.set(Mark::syn_retransmitted);
     c.set(Mark::send_syn);
     arm_retransmission(c, env, now);
@@ -65,6 +66,7 @@ void on_persist_timeout(Connection& c, Environment& env, Instant now, Events& ev
     }
     if (user_timeout_reached(c, env)) return give_up(c, env, events);
     if (c.backoff < UINT8_MAX) ++c.backoff;
+    back_off_rto(c);
     if (t->unanswered_probes < UINT8_MAX) ++t->unanswered_probes;
     c.set(Mark::send_probe);
     arm_retransmission(c, env, now);
@@ -88,6 +90,7 @@ void on_retransmission_timeout(Connection& c, Environment& env, Instant now, Eve
     const uint32_t flight = c.snd_nxt.load().distance_from(c.snd_una);
     if (c.backoff == 0) congestion_control(env.profile_of(c).congestion).on_timeout(c, flight);
     ++c.backoff;
+    back_off_rto(c);
     c.cwnd = c.mss;
     c.duplicate_acks = 0;
     Transfer* t = transfer_of(c, env);
@@ -135,6 +138,15 @@ void arm_retransmission(Connection& c, const Environment& env, Instant now) {
 void disarm_retransmission(Connection& c) {
     c.clear(Mark::retransmit_armed);
     c.clear(Mark::persisting);
+}
+
+void stop_retransmission(Connection& c, Instant now) {
+    disarm_retransmission(c);
+    c.retransmit_deadline_us = low_us(now);
+}
+
+Duration idle_time(const Connection& c, Instant now) {
+    return Duration::microseconds(low_us(now) - c.retransmit_deadline_us);
 }
 
 void arm_delayed_ack(Connection& c, const Environment& env, Instant now) {
