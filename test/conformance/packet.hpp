@@ -51,10 +51,12 @@ class Packet {
     }
     /// These very bytes.
     Packet& payload(std::string_view text) {
-        return content.emplace(text), length_bytes = static_cast<uint32_t>(text.size()), *this;
+        return content.emplace(text), length(static_cast<uint32_t>(text.size()));
     }
     /// So many bytes of the sender's test stream (see stream_byte), from this sequence number on.
-    Packet& length(uint32_t bytes) { return length_bytes = bytes, *this; }
+    Packet& length(uint32_t bytes) { return length_bytes = bytes, any_payload = false, *this; }
+    /// Expected: payload of whatever length, but some.
+    Packet& some_payload() { return any_payload = true, *this; }
 
     wire::TcpFlags flags;
     std::optional<uint32_t> sequence, acknowledgment;
@@ -64,6 +66,7 @@ class Packet {
     std::optional<std::string> content;
     uint16_t urgent_pointer = 0;
     uint32_t length_bytes = 0;
+    bool any_payload = false;
     Presence mss_presence = Presence::unspecified;
     Presence scale_presence = Presence::unspecified;
     Presence sack_permitted_presence = Presence::unspecified;
@@ -74,8 +77,8 @@ class Packet {
 inline Packet Syn() { return Packet{wire::flag::syn}; }
 inline Packet SynAck() { return Packet{wire::flag::syn | wire::flag::ack}; }
 inline Packet Ack() { return Packet{wire::flag::ack}; }
-/// A segment with payload; the same flags as an ACK, since PSH is not compared.
-inline Packet Data() { return Packet{wire::flag::ack}; }
+/// A segment with payload, of any length unless one is given; PSH is not compared.
+inline Packet Data() { return Packet{wire::flag::ack}.some_payload(); }
 inline Packet FinAck() { return Packet{wire::flag::fin | wire::flag::ack}; }
 inline Packet Rst() { return Packet{wire::flag::rst}; }
 inline Packet RstAck() { return Packet{wire::flag::rst | wire::flag::ack}; }

@@ -1,0 +1,266 @@
+// Slow start, congestion avoidance, fast retransmit, limited transmit and NewReno (RFC 5681, 3042,
+// 6582, 6928), seen from the segments that leave.
+#include <gtest/gtest.h>
+
+#include "script.hpp"
+
+namespace synfin::conformance {
+namespace {
+
+constexpr Script::Handshake thousand{
+    .mss = 1000, .active = true, .round_trip = Duration::milliseconds(100)};
+
+std::vector<uint32_t> sequences(const std::vector<Sent>& all) {
+    std::vector<uint32_t> numbers;
+    for (const auto& sent : all) numbers.push_back(sent.seq);
+    return numbers;
+}
+using Numbers = std::vector<uint32_t>;
+
+/// Ten segments of 1000 bytes in flight, ten more queued.
+void fill_the_initial_window(Script& s) {
+    s.establish(thousand);
+    s.call_send_bytes(20'000);
+    ASSERT_EQ(s.take_sent().size(), 10u);
+    s.wait(100_ms);
+}
+
+TEST(Congestion, Rfc6928_InitialWindowIsTenSegments) {
+    Script s;
+    s.establish({.mss = 1460, .active = true});
+    s.call_send_bytes(60'000);
+    EXPECT_EQ(s.take_sent().size(), 10u);
+    EXPECT_EQ(s.sent_end(), 14'601u);
+}
+
+TEST(Congestion, Rfc6928_InitialWindowIsOneSegmentAfterLostSyns) {
+    Script s;
+    s.call_open();
+    s.wait(3_s);
+    EXPECT_EQ(s.take_sent().size(), 3u);
+    s.inject(SynAck().seq(0).ack(1).mss(1000));
+    s.expect(Ack().seq(1));
+    s.call_send_bytes(20'000);
+    s.expect(Data().seq(1).length(1000));
+    s.expect_nothing();
+}
+
+TEST(Congestion, SlowStartSendsTwoSegmentsForEachAcknowledged) {
+    Script s;
+    fill_the_initial_window(s);
+    s.inject(Ack().seq(1).ack(1001));
+    EXPECT_EQ(sequences(s.take_sent()), (Numbers{10'001, 11'001}));
+    s.inject(Ack().seq(1).ack(2001));
+    EXPECT_EQ(sequences(s.take_sent()), (Numbers{12'001, 13'001}));
+}
+
+TEST(Congestion, SlowStartGrowsByBytesNotByAcknowledgments) {
+    Script s;
+    fill_the_initial_window(s);
+    // ACK division: a thousand acknowledgments of one byte each open no more than one would.
+    for (uint32_t i = 1; i <= 1000; ++i) s.inject(Ack().seq(1).ack(1 + i));
+    EXPECT_LE(s.sent_end(), 1u + 12'000u);
+    s.ignore_sent();
+}
+
+TEST(Congestion, TimeoutBeginsAgainWithOneSegment) {
+    Script s;
+    s.establish(thousand);
+    s.call_send_bytes(20'000);
+    EXPECT_EQ(s.take_sent().size(), 10u);
+    s.expect_after(300_ms, Data().seq(1).length(1000));
+    s.expect_nothing();
+    s.inject(Ack().seq(1).ack(1001));
+    // Two segments now: the next ones that were sent before the timeout.
+    EXPECT_EQ(sequences(s.take_sent()), (Numbers{1001, 2001}));
+}
+
+TEST(Congestion, TimeoutHalvesTheThresholdOnce) {
+    Script s;
+    s.establish(thousand);
+    s.call_send_bytes(20'000);
+    s.wait(300_ms);
+    EXPECT_EQ(s.connection().ssthresh, 5000u);
+    s.wait(600_ms);
+    EXPECT_EQ(s.connection().ssthresh, 5000u)
+        << "RFC 5681: a segment that is lost again does not lower it again";
+    s.ignore_sent();
+}
+
+TEST(Congestion, AvoidanceGrowsByOneSegmentPerRoundTrip) {
+    Script s;
+    s.establish(thousand);
+    s.call_send_bytes(100'000);
+    s.wait(300_ms);  // cwnd 1000, ssthresh 5000
+    s.ignore_sent();
+    uint32_t acked = 1;
+    while (s.connection().cwnd < 5000) {
+        acked += 1000;
+        s.inject(Ack().seq(1).ack(acked));
+    }
+    const uint32_t before = s.connection().cwnd;
+    const uint32_t round = before / 1000;
+    for (uint32_t i = 0; i < round; ++i) {
+        acked += 1000;
+        s.inject(Ack().seq(1).ack(acked));
+    }
+    EXPECT_GE(s.connection().cwnd, before + 800);
+    EXPECT_LE(s.connection().cwnd, before + 1200);
+    s.ignore_sent();
+}
+
+TEST(FastRetransmit, ComesWithTheThirdDuplicate) {
+    Script s;
+    fill_the_initial_window(s);
+    s.inject(Ack().seq(1).ack(1));
+    s.inject(Ack().seq(1).ack(1));
+    for (const auto& sent : s.take_sent()) EXPECT_GT(sent.seq, 1u) << "too early";
+    s.inject(Ack().seq(1).ack(1));
+    const auto third = s.take_sent();
+    ASSERT_FALSE(third.empty());
+    EXPECT_EQ(third[0].seq, 1u);
+    EXPECT_EQ(third[0].payload.size(), 1000u);
+    EXPECT_EQ(s.counters().fast_retransmits.load(), 1u);
+    EXPECT_EQ(s.counters().timeouts.load(), 0u);
+}
+
+TEST(FastRetransmit, Rfc3042_FirstTwoDuplicatesLetNewSegmentsOut) {
+    Script s;
+    fill_the_initial_window(s);
+    s.inject(Ack().seq(1).ack(1));
+    EXPECT_EQ(sequences(s.take_sent()), Numbers{10'001});
+    s.inject(Ack().seq(1).ack(1));
+    EXPECT_EQ(sequences(s.take_sent()), Numbers{11'001});
+}
+
+TEST(FastRetransmit, HalvesTheWindow) {
+    Script s;
+    fill_the_initial_window(s);
+    for (int i = 0; i < 3; ++i) s.inject(Ack().seq(1).ack(1));
+    // The flight of 10 segments, without what limited transmit added (RFC 5681 section 3.2).
+    EXPECT_EQ(s.connection().ssthresh, 5000u);
+    s.ignore_sent();
+    s.inject(Ack().seq(1).ack(s.sent_end()));
+    EXPECT_LE(s.connection().cwnd, 5000u + 1000u);
+    s.ignore_sent();
+}
+
+TEST(FastRetransmit, AckWithDataOrWithAnotherWindowIsNoDuplicate) {
+    Script s;
+    fill_the_initial_window(s);
+    for (uint32_t i = 0; i < 5; ++i) s.inject(Data().seq(1 + i).ack(1).length(1));
+    for (uint16_t i = 0; i < 5; ++i)
+        s.inject(Ack().seq(6).ack(1).window(static_cast<uint16_t>(60'000 + i)));
+    for (const auto& sent : s.take_sent()) EXPECT_NE(sent.seq, 1u) << to_text(sent);
+    EXPECT_EQ(s.counters().fast_retransmits.load(), 0u);
+}
+
+TEST(FastRetransmit, DuplicatesWithoutAnythingInFlightMeanNothing) {
+    Script s;
+    s.establish(thousand);
+    for (int i = 0; i < 10; ++i) s.inject(Ack().seq(1).ack(1));
+    s.expect_nothing();
+    s.call_send_bytes(1000);
+    s.expect(Data().seq(1).length(1000));
+    s.inject(Ack().seq(1).ack(1));
+    s.inject(Ack().seq(1).ack(1));
+    s.expect_nothing();
+    s.inject(Ack().seq(1).ack(1));
+    s.expect(Data().seq(1).length(1000));
+}
+
+TEST(NewReno, PartialAckSendsTheNextHoleAtOnce) {
+    Script s;
+    fill_the_initial_window(s);
+    for (int i = 0; i < 3; ++i) s.inject(Ack().seq(1).ack(1));
+    s.ignore_sent();
+    // Segments 1 and 5 of the flight were lost.
+    s.inject(Ack().seq(1).ack(4001));
+    const auto sent = s.take_sent();
+    ASSERT_FALSE(sent.empty());
+    EXPECT_EQ(sent[0].seq, 4001u);
+    EXPECT_EQ(sent[0].payload.size(), 1000u);
+    EXPECT_EQ(s.counters().timeouts.load(), 0u);
+}
+
+TEST(NewReno, FullAckEndsTheRecovery) {
+    Script s;
+    fill_the_initial_window(s);
+    for (int i = 0; i < 3; ++i) s.inject(Ack().seq(1).ack(1));
+    s.ignore_sent();
+    s.inject(Ack().seq(1).ack(12'001));
+    for (const auto& sent : s.take_sent()) EXPECT_GE(sent.seq, 12'001u) << to_text(sent);
+    for (int i = 0; i < 10; ++i) s.inject(Ack().seq(1).ack(s.sent_end()));
+    s.ignore_sent();
+    EXPECT_EQ(s.counters().fast_retransmits.load(), 1u);
+    s.expect_nothing_for(10_s);
+}
+
+TEST(NewReno, SecondLossInTheSameWindowDoesNotHalveAgain) {
+    Script s;
+    fill_the_initial_window(s);
+    for (int i = 0; i < 3; ++i) s.inject(Ack().seq(1).ack(1));
+    const uint32_t threshold = s.connection().ssthresh;
+    for (int i = 0; i < 8; ++i) s.inject(Ack().seq(1).ack(1));
+    s.inject(Ack().seq(1).ack(4001));
+    for (int i = 0; i < 5; ++i) s.inject(Ack().seq(1).ack(4001));
+    EXPECT_EQ(s.connection().ssthresh, threshold);
+    s.ignore_sent();
+}
+
+TEST(NewReno, EverythingArrivesWhenEachSecondSegmentOfAFlightIsLost) {
+    Script s;
+    fill_the_initial_window(s);
+    for (int i = 0; i < 5; ++i) s.inject(Ack().seq(1).ack(1));
+    // The peer has 2, 4, 6, 8, 10 and what follows; each repeated segment fills one hole.
+    for (uint32_t hole = 1; hole <= 9; hole += 2) {
+        bool repeated = false;
+        for (const auto& sent : s.take_sent()) repeated |= sent.seq == 1 + 1000 * (hole - 1);
+        EXPECT_TRUE(repeated) << hole;
+        s.inject(Ack().seq(1).ack(hole == 9 ? s.sent_end() : 1 + 1000 * (hole + 1)));
+    }
+    EXPECT_EQ(s.counters().timeouts.load(), 0u);
+    s.ignore_sent();
+}
+
+TEST(FastRetransmit, SpoofedDuplicatesInflateWithinTheWindowOnly) {
+    Script s;
+    fill_the_initial_window(s);
+    for (int i = 0; i < 10'000; ++i) s.inject(Ack().seq(1).ack(1));
+    EXPECT_LE(s.sent_end(), 20'001u);
+    EXPECT_LE(s.connection().cwnd, 1u << 20);
+    s.ignore_sent();
+}
+
+TEST(Congestion, IdleConnectionRestartsWithTheInitialWindow) {
+    Script s;
+    s.establish(thousand);
+    s.call_send_bytes(50'000);
+    while (s.sent_end() < 50'001) {
+        s.wait(100_ms);
+        s.inject(Ack().seq(1).ack(s.sent_end()));
+    }
+    s.inject(Ack().seq(1).ack(s.sent_end()));
+    s.ignore_sent();
+    s.wait(60_s);
+    s.call_send_bytes(50'000);
+    EXPECT_LE(s.take_sent().size(), 10u) << "RFC 5681 section 4.1";
+}
+
+TEST(Congestion, RecoveryIsFinishedByTheTimerWhenTheRepetitionIsLostToo) {
+    Script s;
+    fill_the_initial_window(s);
+    for (int i = 0; i < 3; ++i) s.inject(Ack().seq(1).ack(1));
+    s.ignore_sent();
+    s.expect_between(100_ms, 1_s, Data().seq(1).length(1000));
+    s.inject(Ack().seq(1).ack(s.sent_end()));
+    s.ignore_sent();
+    s.inject(Ack().seq(1).ack(s.sent_end()));
+    s.ignore_sent();
+    for (int i = 0; i < 20 && s.sent_end() < 20'001; ++i) s.inject(Ack().seq(1).ack(s.sent_end()));
+    s.ignore_sent();
+    EXPECT_EQ(s.sent_end(), 20'001u);
+}
+
+}  // namespace
+}  // namespace synfin::conformance
