@@ -26,6 +26,11 @@ class Relaxed {
     T load() const noexcept { return value_.load(std::memory_order_relaxed); }
     operator T() const noexcept { return load(); }
 
+    /// For a value that leads to other data (an index, say): who observes it sees what was written
+    /// before it was published. Plain instructions on x86-64.
+    void publish(T value) noexcept { value_.store(value, std::memory_order_release); }
+    T observe() const noexcept { return value_.load(std::memory_order_acquire); }
+
     // Only the owner writes, so these are a load and a store, not a read-modify-write.
     Relaxed& operator+=(T delta) noexcept { return *this = static_cast<T>(load() + delta); }
     Relaxed& operator-=(T delta) noexcept { return *this = static_cast<T>(load() - delta); }

@@ -82,6 +82,16 @@ class PortAllocator {
         return {};
     }
 
+    /// Gives back a port if it was taken; for one that the scope's filter allows. Returns whether it
+    /// was.
+    bool release_if_taken(const PortScope& scope, uint16_t port) {
+        SYNFIN_ASSERT(port >= first_ && port <= last_);
+        const uint32_t number = find(scope, hash_of(scope));
+        if (number == no_index || pools_[number].is_free(port)) return false;
+        release(scope, port);
+        return true;
+    }
+
     /// Gives back a port that was taken.
     void release(const PortScope& scope, uint16_t port) {
         const uint32_t number = find(scope, hash_of(scope));

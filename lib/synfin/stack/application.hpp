@@ -1,7 +1,8 @@
 // What an application is to the stack: handlers that the worker calls, on the worker's own thread.
 //
-// A handler runs to completion and must not block. It may call anything of Worker for any connection,
-// its own included; nothing is sent before the handler and all other input of the loop are done.
+// A handler runs to completion and must not block. It may call anything of Worker for any
+// connection, its own included; nothing is sent before the handler and all other input of the loop
+// are done.
 #pragma once
 
 #include <cstddef>
@@ -40,7 +41,9 @@ class Application {
     /// through (TIME_WAIT counts as through). The id is stale afterwards.
     virtual void on_closed(Worker& worker, ConnectionId id, tcp::CloseReason reason) = 0;
     /// Once per loop, after input and timers: the place for work of its own (opening connections).
-    virtual void on_poll(Worker& worker, Instant now) { static_cast<void>(worker), static_cast<void>(now); }
+    virtual void on_poll(Worker& worker, Instant now) {
+        static_cast<void>(worker), static_cast<void>(now);
+    }
 };
 
 }  // namespace synfin::stack

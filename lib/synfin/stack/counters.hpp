@@ -16,6 +16,7 @@ namespace synfin::stack {
     X(octets_in, "OctetsIn", "bytes of the frames received")                                       \
     X(octets_out, "OctetsOut", "bytes of the frames written")                                      \
     X(drop_other_mac, "DropOtherMac", "frames to another Ethernet address")                        \
+    X(drop_vlan, "DropVlan", "frames of a VLAN that we are not in")                                \
     X(drop_link_group, "DropLinkGroup", "IP packets sent to a group Ethernet address")             \
     X(drop_other_address, "DropOtherAddress", "IP packets to an address that is not ours")         \
     X(drop_from_ourselves, "DropFromOurselves", "IP packets that claim to come from us")           \

@@ -1,7 +1,7 @@
 // A packet buffer, as the worker sees it: bytes and a length, and whose it is.
 //
-// The device's own buffer type stays behind `owner`. Received frames that have been consumed are the
-// first that transmission takes: a frame is written where another was read a moment ago.
+// The device's own buffer type stays behind `owner`. Received frames that have been consumed are
+// the first that transmission takes: a frame is written where another was read a moment ago.
 #pragma once
 
 #include <array>
@@ -17,8 +17,8 @@ struct Frame {
     bool tcp_checksum_good = false;
     /// The device has verified a checksum and found it wrong.
     bool checksum_bad = false;
-    uint8_t port = 0;        ///< which of the worker's ports it came from or goes to
-    void* owner = nullptr;   ///< the device's
+    uint8_t port = 0;       ///< which of the worker's ports it came from or goes to
+    void* owner = nullptr;  ///< the device's
 };
 
 /// Empty frames on their way to being filled, up to a burst.
@@ -36,19 +36,21 @@ struct TransmitBatch {
 
 /// What a device does for its worker. The loop is a template over it; this is the shape.
 ///
-///     unsigned receive(Frame* frames, unsigned max);       // the frames are the worker's from then
-///     void recycle(Frame* frames, unsigned count);         // consumed: to the stash
-///     unsigned prepare(TransmitBatch&, unsigned wanted);   // stash first, then the pool
-///     void transmit(TransmitBatch&);                       // sends filled, takes the rest back; what
-///                                                          // the queue refuses stays pending inside
+///     unsigned receive(Frame* frames, unsigned max);       // the frames are the worker's from
+///     then void recycle(Frame* frames, unsigned count);         // consumed: to the stash unsigned
+///     prepare(TransmitBatch&, unsigned wanted);   // stash first, then the pool void
+///     transmit(TransmitBatch&);                       // sends filled, takes the rest back; what
+///                                                          // the queue refuses stays pending
+///                                                          inside
 ///     bool congested() const;                              // pending frames: prepare nothing now
 ///
 /// A prepared frame's `data` is where its Ethernet header goes, with room for DeviceProperties::mtu
 /// plus TransmitBatch::slack_bytes behind it. The worker sets `length` to what it has written.
 struct DeviceProperties {
     uint32_t mtu = 1500;
-    bool transmit_ip_checksum = false;   ///< the device fills in the IPv4 header checksum
-    bool transmit_tcp_checksum = false;  ///< the device completes the TCP checksum from its pseudo sum
+    bool transmit_ip_checksum = false;  ///< the device fills in the IPv4 header checksum
+    bool transmit_tcp_checksum =
+        false;  ///< the device completes the TCP checksum from its pseudo sum
 };
 
 }  // namespace synfin::stack

@@ -52,19 +52,23 @@ struct WorkerConfig {
     uint32_t max_time_wait = 1u << 22;      ///< then: the oldest entry ends early, counted
     uint32_t max_transfers = 1u << 16;      ///< connections with bytes queued, unread or held
     uint32_t max_buffer_chunks = 1u << 14;  ///< of 2 KB, for all queues; then: sends take less
-    uint32_t max_neighbors = 4096;          ///< at most 65535; then: one not used lately goes
-    uint32_t resets_per_second = 100'000;   ///< RST and ICMP replies without a connection; then: silence
+    uint32_t max_port_scopes =
+        1u << 16;  ///< (local address, remote address and port); then: connect() fails
+    uint32_t max_neighbors = 4096;  ///< at most 65534; then: one not used lately goes
+    uint32_t resets_per_second =
+        100'000;  ///< RST and ICMP replies without a connection; then: silence
     uint32_t echo_replies_per_second = 10'000;
     Duration time_wait = Duration::seconds(60);  ///< 2MSL; zero: none, and the report says so
-    uint16_t first_port = 32768;            ///< ephemeral ports (RFC 6056)
+    uint16_t first_port = 32768;                 ///< ephemeral ports (RFC 6056)
     uint16_t last_port = 65535;
-    tcp::Secret secret{};                   ///< for ISN, table hash, ports; random in production
+    tcp::Secret secret{};  ///< for ISN, table hash, ports; random in production
     std::vector<tcp::Profile> profiles{tcp::Profile{}};
     /// Which local ports bring a reply back to this worker; empty: all. Asked once per
     /// (local address, remote address and port) when its first connection is opened.
     bool (*port_filter)(const void* context, const flow::FourTuple& tuple) = nullptr;
     const void* port_filter_context = nullptr;
-    uint32_t receive_burst = 64;            ///< packets per loop and interface, at most Worker::receive_burst_max
+    uint32_t receive_burst =
+        64;  ///< packets per loop and interface, at most Worker::receive_burst_max
 };
 
 enum class Error : uint8_t {
@@ -79,7 +83,8 @@ const char* name(Error error);
 
 struct ListenOptions {
     uint16_t profile = 0;
-    uint32_t backlog = 65536;  ///< half-open and unaccepted connections; then: SYNs are dropped, counted
+    uint32_t backlog =
+        65536;  ///< half-open and unaccepted connections; then: SYNs are dropped, counted
 };
 
 struct ConnectOptions {
@@ -96,7 +101,14 @@ struct ConnectionInfo {
     wire::SocketAddress remote;
     uint32_t receive_queue_bytes = 0;
     uint32_t send_queue_bytes = 0;
-    enum class Timer : uint8_t { off, on, keep_alive, time_wait, persist, delayed_ack } timer = Timer::off;
+    enum class Timer : uint8_t {
+        off,
+        on,
+        keep_alive,
+        time_wait,
+        persist,
+        delayed_ack
+    } timer = Timer::off;
     Duration timer_left;
     uint8_t backoff = 0;
 };
@@ -119,11 +131,12 @@ class Worker {
     void close_listener(const wire::SocketAddress& local);
 
     /// Active OPEN. The connection's fate comes as on_established or on_closed.
-    tl::expected<ConnectionId, Error> connect(const wire::SocketAddress& remote, Application& application,
+    tl::expected<ConnectionId, Error> connect(const wire::SocketAddress& remote,
+                                              Application& application,
                                               const ConnectOptions& options = {});
 
-    /// Queue bytes to be sent; returns how many were taken. If fewer than offered, on_writable comes
-    /// when there is room. A stale id takes nothing.
+    /// Queue bytes to be sent; returns how many were taken. If fewer than offered, on_writable
+    /// comes when there is room. A stale id takes nothing.
     size_t send(ConnectionId id, std::span<const uint8_t> bytes);
     /// The same by reference: `bytes` must outlive the connection and not change.
     size_t send_static(ConnectionId id, std::span<const uint8_t> bytes);
@@ -165,7 +178,8 @@ class Worker {
     bool has_output() const;
     /// Fills frames until the batch is full or nothing is left to send by the batch's interface.
     void transmit(TransmitBatch& batch, Instant now);
-    /// When run_timers must be called next, at the latest; nothing: only a packet or a call matters.
+    /// When run_timers must be called next, at the latest; nothing: only a packet or a call
+    /// matters.
     std::optional<Instant> next_deadline() const;
 
     // ---- for anyone, from any thread, at any time
@@ -175,22 +189,23 @@ class Worker {
     /// What was malformed, by reason.
     const wire::DropCounters& drop_counters() const;
     struct Gauges {
-        uint64_t connections;      ///< without TIME_WAIT
+        uint64_t connections;  ///< without TIME_WAIT
         uint64_t time_wait;
         uint64_t half_open;
     };
     Gauges gauges() const;
     /// Calls `visit` for each connection and TIME_WAIT entry that stood in the tables during the
     /// whole walk, lock-free; entries that come or go meanwhile may be seen or not, never torn.
-    void for_each_connection(const std::function<void(const ConnectionInfo&)>& visit, Instant now) const;
+    void for_each_connection(const std::function<void(const ConnectionInfo&)>& visit,
+                             Instant now) const;
 
     // ---- for the end
 
     /// What is still held: all zero after everything has been closed and 2MSL is over.
     struct Leaks {
         uint64_t connections;
-        uint64_t buffers;   ///< chunks, nodes, ranges and transfers
-        uint64_t timers;    ///< deadlines armed for connections that are gone
+        uint64_t buffers;  ///< chunks, nodes, ranges and transfers
+        uint64_t timers;   ///< deadlines armed for connections that are gone
     };
     Leaks leaks() const;
     /// Ends all TIME_WAIT entries at once.

@@ -61,7 +61,7 @@ Transfer* require_transfer(Connection& c, Environment& env) {
         t = Transfer{};
         t.recover = c.snd_una.load() - 1;
         t.retransmit_next = t.retransmit_end = c.snd_una;
-        c.transfer = index;
+        c.transfer.publish(index);
     }
     return &env.transfers.transfers[c.transfer];
 }

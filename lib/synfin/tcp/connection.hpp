@@ -56,11 +56,14 @@ enum class Mark : uint32_t {
     eof_told = 1u << 20,          ///< the application knows of the peer's FIN
     established_told = 1u << 21,  ///< the application knows of the connection
     counted_in_backlog = 1u << 22,
-    more_unread = 1u << 23,     ///< the application left data unread
+    in_table = 1u << 23,        ///< found by its tuple
     send_blocked = 1u << 24,    ///< the application was refused bytes and awaits on_writable
     owns_port = 1u << 25,       ///< the local port came from the port allocator
     retry_reported = 1u << 26,  ///< R1 was reached and the application told (SHLD-9)
     syn_unacked = 1u << 27,     ///< snd_una stands before our SYN
+    // for the stack, again
+    close_noted = 1u << 28,     ///< the application is about to be told of the end
+    memory_blocked = 1u << 29,  ///< a send found no memory: on_writable comes without an ACK
 };
 
 struct Counters;

@@ -32,4 +32,9 @@ inline uint32_t timestamp_offset(const flow::FourTuple& tuple, const Secret& sec
     return tuple_secrets(tuple, secret).timestamp;
 }
 
+/// The timestamp clock of a tuple with this offset: a tick per millisecond (RFC 7323 section 5.4).
+constexpr uint32_t timestamp_clock(uint32_t offset, Instant now) {
+    return static_cast<uint32_t>(now.ms()) + offset;
+}
+
 }  // namespace synfin::tcp

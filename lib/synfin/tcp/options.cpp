@@ -32,7 +32,7 @@ uint8_t window_shift_for(uint32_t buffer_bytes) {
 }  // namespace
 
 uint32_t timestamp_clock(const Connection& c, Instant now) {
-    return static_cast<uint32_t>(now.ms()) + c.ts_offset;
+    return timestamp_clock(c.ts_offset, now);
 }
 
 uint16_t receive_mss(const Connection& c, const Environment& env) {

@@ -131,8 +131,10 @@ class TimerWheel {
     std::optional<Instant> next_due() const {
         const Event event = next_event();
         if (event.head == 0) return std::nullopt;
+        // Below a slot that is half moved down there may be earlier ones.
         const Link& head = links_[event.head];
-        const uint64_t tick = head.next == head.prev ? tick_of(links_[head.next]) : event.tick;
+        const bool lonely = head.next == head.prev && (event.tick > current_ || size_ == 1);
+        const uint64_t tick = lonely ? tick_of(links_[head.next]) : event.tick;
         return Instant::from_us(static_cast<int64_t>(tick));
     }
 

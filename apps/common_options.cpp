@@ -1,0 +1,173 @@
+#include "common_options.hpp"
+
+#include <charconv>
+#include <sstream>
+
+#include <fmt/format.h>
+
+namespace synfin::apps {
+
+namespace {
+
+using namespace synfin::literals;
+
+// `0,2-5` as numbers.
+std::optional<std::vector<unsigned>> parse_core_list(const std::string& text) {
+    std::vector<unsigned> cores;
+    std::istringstream items{text};
+    for (std::string item; std::getline(items, item, ',');) {
+        unsigned first = 0;
+        unsigned last = 0;
+        const char* end = item.data() + item.size();
+        auto [rest, error] = std::from_chars(item.data(), end, first);
+        if (error != std::errc{}) return std::nullopt;
+        last = first;
+        if (rest != end) {
+            if (*rest != '-') return std::nullopt;
+            const auto second = std::from_chars(rest + 1, end, last);
+            if (second.ec != std::errc{} || second.ptr != end || last < first) return std::nullopt;
+        }
+        if (last >= 4096) return std::nullopt;
+        for (unsigned core = first; core <= last; ++core) cores.push_back(core);
+    }
+    if (cores.empty()) return std::nullopt;
+    return cores;
+}
+
+}  // namespace
+
+void MachineOptions::attach(OptionTable& table) {
+    table.count("workers", "worker threads, each with a queue of its own on each device", workers,
+                1, 128);
+    table.value("cores",
+                "the cores that they run on, such as 0,2-5 (default: all that are allowed)",
+                [this](const std::string& text) -> std::optional<std::string> {
+                    const auto parsed = parse_core_list(text);
+                    if (!parsed) return "must be a list of cores, such as 1 or 0,2-5";
+                    cores = *parsed;
+                    return std::nullopt;
+                });
+    table.choice("huge", "huge pages: when some are free, never, or not without",
+                 {"auto", "off", "on"}, huge);
+    table.count("memory", "MB that DPDK itself reserves (default: what the buffers need)",
+                memory_mb, 0, 1 << 20);
+    table.text("eal", "further arguments for DPDK's EAL, in one string", eal);
+    table.count("mtu", "bytes of an IP packet on the device", mtu, 576, 9000);
+    table.text("json", "FILE to write the result to, as JSON", json_file);
+}
+
+dpdk::EalOptions MachineOptions::eal_options(std::vector<dpdk::DeviceSpec> devices,
+                                             unsigned queues) const {
+    if (huge == "on" && dpdk::free_huge_bytes() == 0) {
+        throw RunError{
+            "no huge page is free; reserve some with scripts/hugepages, or leave --huge at auto"};
+    }
+    dpdk::EalOptions options;
+    options.devices = std::move(devices);
+    options.queues = queues;
+    options.cores = cores;
+    options.huge = huge == "off" ? dpdk::HugePages::off : dpdk::HugePages::automatic;
+    options.memory_mb = static_cast<unsigned>(memory_mb);
+    options.extra = eal;
+    return options;
+}
+
+void LinkOptions::attach(OptionTable& table) {
+    table.list(
+        "dev",
+        "device: tap:NAME, af_packet:IFACE, af_xdp:IFACE, memif:SOCKET[,role=server|client], "
+        "vhost:SOCKET, virtio_user:SOCKET, pci:ADDRESS, vdev:NAME,ARGS or pcap:IN,OUT",
+        [this](const std::string& text) -> std::optional<std::string> {
+            auto spec = dpdk::parse_device(text);
+            if (!spec) return spec.error();
+            if (spec->kind == dpdk::DeviceKind::ring) {
+                return "a ring exists only inside one process: use it through `synfin pair`";
+            }
+            devices.push_back(*spec);
+            return std::nullopt;
+        });
+    table.address("gateway", "the router to what is not on the link", gateway);
+    table.value(
+        "mac", "our Ethernet address, instead of the device's",
+        [this](const std::string& text) -> std::optional<std::string> {
+            mac = wire::parse_mac_address(text);
+            if (!mac || mac->is_multicast()) {
+                return "must be an Ethernet address of one station, such as 02:00:00:00:00:01";
+            }
+            return std::nullopt;
+        });
+    table.list("neighbor", "IP=MAC of a station that is never asked by ARP",
+               [this](const std::string& text) -> std::optional<std::string> {
+                   const size_t at = text.find('=');
+                   const auto address = wire::parse_ip_address(text.substr(0, at));
+                   const auto station = wire::parse_mac_address(
+                       at == std::string::npos ? std::string{} : text.substr(at + 1));
+                   if (!address || !station) {
+                       return "must be IP=MAC, such as 198.18.0.1=02:00:00:00:00:01";
+                   }
+                   neighbors.push_back({*address, *station});
+                   return std::nullopt;
+               });
+    table.list("on-link", "a block of addresses that is reached without the gateway",
+               [this](const std::string& text) -> std::optional<std::string> {
+                   const auto prefix = wire::parse_ip_prefix(text);
+                   if (!prefix) return "must be a block of addresses, such as 198.18.0.0/15";
+                   on_link.push_back(*prefix);
+                   return std::nullopt;
+               });
+}
+
+void TcpOptions::attach(OptionTable& table) {
+    table.duration("time-wait", "2MSL; 0 leaves TIME_WAIT out, and the report says so", time_wait,
+                   0_s, Duration::minutes(10));
+    table.count("max-connections", "connections per worker at once", max_connections, 1,
+                uint64_t{1} << 28);
+    table.count("max-time-wait", "TIME_WAIT records per worker", max_time_wait, 1,
+                uint64_t{1} << 28);
+    table.count("first-port", "first local port of connections that we open", first_port, 1, 65535);
+    table.count("last-port", "last one", last_port, 1, 65535);
+    table.bytes("receive-buffer", "bytes unread per connection, and so the window", receive_buffer_,
+                2048, uint64_t{1} << 30);
+    table.bytes("send-buffer", "bytes unacknowledged per connection", send_buffer_, 2048,
+                uint64_t{1} << 30);
+    table.count("mss", "upper bound of the maximum segment size (default: by the MTU)", mss_, 88,
+                65495);
+    table.duration("delayed-ack", "how long an ACK may wait; 0: not at all", profile.delayed_ack,
+                   0_s, 499_ms);
+    table.duration("rto-min", "least retransmission timeout", profile.rto_min, 1_ms, 60_s);
+    table.duration("rto-initial", "retransmission timeout before the first measurement",
+                   profile.rto_initial, 1_ms, 60_s);
+    table.duration("syn-timeout", "how long a SYN is tried", profile.syn_timeout, 1_ms,
+                   Duration::hours(1));
+    table.duration("retransmission-timeout", "how long data is tried",
+                   profile.retransmission_timeout, 1_ms, Duration::hours(24));
+    table.duration("fin-wait-2-timeout", "how long a peer may leave its FIN out after our close",
+                   profile.fin_wait_2_timeout, 1_ms, Duration::hours(24));
+    table.flag("no-timestamps", "do not offer timestamps (RFC 7323)", no_timestamps);
+    table.flag("no-window-scaling", "do not offer window scaling (RFC 7323)", no_window_scaling);
+    table.flag("no-sack", "do not offer selective acknowledgments (RFC 2018)", no_sack);
+    table.flag("no-nagle", "send small segments at once", no_nagle);
+}
+
+void TcpOptions::apply_to(stack::WorkerConfig& config) const {
+    if (last_port < first_port) {
+        throw UsageError{fmt::format("--last-port is '{}', but must not be below --first-port, {}",
+                                     last_port, first_port)};
+    }
+    config.max_connections = static_cast<uint32_t>(max_connections);
+    config.max_time_wait = static_cast<uint32_t>(max_time_wait);
+    config.time_wait = time_wait;
+    config.first_port = static_cast<uint16_t>(first_port);
+    config.last_port = static_cast<uint16_t>(last_port);
+    tcp::Profile p = profile;
+    p.receive_buffer_bytes = static_cast<uint32_t>(receive_buffer_);
+    p.send_buffer_bytes = static_cast<uint32_t>(send_buffer_);
+    p.mss_clamp = static_cast<uint16_t>(mss_);
+    p.timestamps = !no_timestamps;
+    p.window_scaling = !no_window_scaling;
+    p.sack = !no_sack;
+    p.nagle = !no_nagle;
+    config.profiles = {p};
+}
+
+}  // namespace synfin::apps

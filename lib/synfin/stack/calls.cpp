@@ -1,0 +1,95 @@
+// What the application asks of its connections. Nothing is sent and no handler is called from here:
+// the connection is marked, and what comes of it is noted.
+#include <algorithm>
+
+#include <synfin/stack/worker_impl.hpp>
+
+namespace synfin::stack {
+
+using tcp::CloseReason;
+using tcp::Connection;
+using tcp::Mark;
+using tcp::State;
+
+bool Worker::Impl::has_memory() const {
+    return buffers.chunks.used() < buffers.chunks.capacity() &&
+           buffers.nodes.used() < buffers.nodes.capacity() &&
+           transfers.transfers.used() < transfers.transfers.capacity();
+}
+
+size_t Worker::Impl::send(ConnectionId id, std::span<const uint8_t> bytes, bool is_static) {
+    Connection* c = find(id);
+    if (c == nullptr || c->has(Mark::close_noted)) return 0;
+    const bool had_space = tcp::send_space(*c, env) > 0;
+    const size_t taken =
+        is_static ? tcp::send_static(*c, bytes, env, now) : tcp::send(*c, bytes, env, now);
+    if (taken < bytes.size()) {
+        c->set(Mark::send_blocked);
+        // With bytes in flight an ACK will make room; with none it was the worker's memory that ran
+        // out, and no ACK will come.
+        if (had_space && tcp::unacknowledged_bytes(*c, env) == 0 && !c->has(Mark::memory_blocked)) {
+            c->set(Mark::memory_blocked);
+            note(id.index, Notice::Kind::writable);
+        }
+    }
+    settle(id.index);
+    return taken;
+}
+
+void Worker::Impl::consume(ConnectionId id, size_t count) {
+    Connection* c = find(id);
+    if (c == nullptr || c->has(Mark::close_noted)) return;
+    const size_t unread = tcp::unread_bytes(*c, env);
+    tcp::consume_unread(*c, static_cast<uint32_t>(std::min(count, unread)), env, now);
+    if (tcp::unread_bytes(*c, env) == 0 && c->has(Mark::peer_fin) && !c->has(Mark::detached)) {
+        if (!c->has(Mark::eof_told)) {
+            c->set(Mark::eof_told);
+            note(id.index, Notice::Kind::peer_closed);
+        }
+        if (is_over(*c)) note_closed(id.index, CloseReason::finished);
+    }
+    settle(id.index);
+}
+
+void Worker::Impl::shutdown_send(ConnectionId id) {
+    Connection* c = find(id);
+    if (c == nullptr || c->has(Mark::close_noted)) return;
+    tcp::shutdown_send(*c, env, now);
+    settle(id.index);
+}
+
+void Worker::Impl::close(ConnectionId id) {
+    Connection* c = find(id);
+    if (c == nullptr || c->has(Mark::close_noted)) return;
+    if (is_over(*c)) {  // only unread bytes have kept it
+        note_closed(id.index, CloseReason::finished);
+    } else {
+        note_closed(id.index, tcp::close(*c, env, now).closed);
+    }
+    settle(id.index);
+}
+
+void Worker::Impl::abort(ConnectionId id) {
+    Connection* c = find(id);
+    if (c == nullptr || c->has(Mark::close_noted)) return;
+    if (is_over(*c)) {
+        note_closed(id.index, CloseReason::finished);
+    } else {
+        note_closed(id.index, tcp::abort(*c, env, now).closed);
+    }
+    settle(id.index);
+}
+
+// Half-open connections are reset; those that are established live on with their application.
+void Worker::Impl::close_listener(OwnerNumber number) {
+    owners.close(number);
+    for (uint32_t index = 0; index < connections.touched(); ++index) {
+        Connection& c = connections[index];
+        if (owner_of[index] != number || c.has(Mark::established_told)) continue;
+        tcp::abort(c, env, now);
+        disown(index);
+        settle(index);
+    }
+}
+
+}  // namespace synfin::stack

@@ -1,0 +1,115 @@
+// What arrives and is not TCP: ARP questions and answers, ICMP echoes and errors.
+#include <synfin/stack/worker_impl.hpp>
+#include <synfin/wire/arp.hpp>
+#include <synfin/wire/icmp4.hpp>
+#include <synfin/wire/quoted.hpp>
+
+namespace synfin::stack {
+
+// RFC 826, but for its invitation to learn from whoever speaks: only what we have asked for, or
+// know already, is changed by a packet.
+void Worker::Impl::take_arp(const wire::Packet& packet, uint8_t port) {
+    const auto view = wire::ArpView::checked(packet.network);
+    if (!view) {
+        drops.add(view.error());
+        return;
+    }
+    const wire::Arp arp = view->read();
+    const bool is_request = arp.operation == wire::ArpOperation::request;
+    ++(is_request ? counters.arp_requests_in : counters.arp_replies_in);
+
+    if (!view->is_probe() && !addressing.owns(arp.sender)) {
+        const NeighborIndex learned = neighbors.learn(port, arp.sender, arp.sender_mac, now);
+        if (learned != no_neighbor) {
+            Neighbor& n = neighbors[learned];
+            const uint32_t waiting = n.waiting_head;
+            n.waiting_head = n.waiting_tail = no_index;
+            wake(waiting);
+        } else if (!is_request) {
+            ++counters.arp_unsolicited;
+        }
+    }
+    if (!is_request || addressing.owner(arp.target) != port) return;
+    const wire::MacAddress own = interfaces[port].mac;
+    push_reply(port, ArpReply{.destination = arp.sender_mac,
+                              .arp = {.operation = wire::ArpOperation::reply,
+                                      .sender_mac = own,
+                                      .sender = arp.target,
+                                      .target_mac = arp.sender_mac,
+                                      .target = arp.sender}});
+}
+
+void Worker::Impl::ask_for_neighbor(const NeighborCache::Action& action) {
+    const Neighbor& n = neighbors[action.index];
+    const auto source = addressing.source_for(n.port, n.address);
+    if (!source || !n.address.is_v4()) return;
+    const wire::MacAddress destination = action.kind == NeighborCache::Action::Kind::ask_directly
+                                             ? wire::load_mac(n.header.bytes.data())
+                                             : wire::MacAddress::broadcast();
+    push_reply(n.port, ArpReply{.destination = destination,
+                                .arp = {.operation = wire::ArpOperation::request,
+                                        .sender_mac = interfaces[n.port].mac,
+                                        .sender = *source,
+                                        .target_mac = {},
+                                        .target = n.address}});
+}
+
+void Worker::Impl::take_icmp4(const wire::Packet& packet, uint8_t port) {
+    const auto view = wire::Icmp4View::checked(packet.payload);
+    if (!view) {
+        drops.add(view.error());
+        return;
+    }
+    switch (view->type()) {
+        case wire::Icmp4Type::echo_request: {
+            ++counters.echo_requests_in;
+            if (!echo_limit.take(now)) {
+                ++counters.echo_limited;
+                return;
+            }
+            const EchoReply reply{.destination = packet.source_mac(),
+                                  .local = packet.destination,
+                                  .remote = packet.source,
+                                  .identifier = view->identifier(),
+                                  .sequence = view->sequence(),
+                                  .data = view->echo_data()};
+            if (!interfaces[port].replies.push_echo(reply)) ++counters.replies_dropped;
+            return;
+        }
+        // RFC 9293 section 3.9.2.2: protocol and port unreachable are hard errors, and so is
+        // "fragmentation needed" for a host that cannot make its segments smaller; but that one is
+        // no reason to give up. The rest is soft (MUST-56).
+        case wire::Icmp4Type::destination_unreachable: {
+            const bool hard = view->code() == wire::icmp4_code::protocol_unreachable ||
+                              view->code() == wire::icmp4_code::port_unreachable;
+            return take_icmp4_error(view->quoted(), hard);
+        }
+        case wire::Icmp4Type::time_exceeded:
+        case wire::Icmp4Type::parameter_problem: return take_icmp4_error(view->quoted(), false);
+        default: ++counters.icmp_other; return;  // source quench, too (MUST-55)
+    }
+}
+
+// MUST-54: to the connection that the quoted segment came from.
+void Worker::Impl::take_icmp4_error(std::span<const uint8_t> quoted, bool hard) {
+    ++counters.icmp_errors_in;
+    const auto q = wire::read_quoted_tcp(quoted);
+    if (!q || q->source.is_v6()) {
+        ++counters.icmp_errors_ignored;
+        return;
+    }
+    const flow::FourTuple tuple{.local_address = id_of(q->source),
+                                .remote_address = id_of(q->destination),
+                                .local_port = q->source_port,
+                                .remote_port = q->destination_port};
+    const uint32_t index = look_up(tuple, flow::tuple_hash(tuple, hash_key));
+    if (index == no_index) {
+        ++counters.icmp_errors_ignored;
+        return;
+    }
+    tcp::InputResult result;
+    result.events = tcp::on_icmp_error(connections[index], tcp::Seq{q->seq}, hard, env, now);
+    deliver(index, result);
+}
+
+}  // namespace synfin::stack

@@ -1,0 +1,168 @@
+// What has happened to a connection, told to its application.
+//
+// The order is the order of the stream: established, data, the peer's end, room to send, the end.
+// Between two handlers the application may have ended the connection; what follows is then not
+// told.
+#include <algorithm>
+
+#include <synfin/stack/worker_impl.hpp>
+
+namespace synfin::stack {
+
+using tcp::CloseReason;
+using tcp::Connection;
+using tcp::Mark;
+using tcp::State;
+
+namespace {
+
+/// Whether the application still wants to hear of what the connection receives.
+bool is_read(const Connection& c) {
+    return !c.has(Mark::detached) && !c.has(Mark::send_reset) && !c.has(Mark::close_noted);
+}
+
+}  // namespace
+
+void Worker::Impl::deliver(uint32_t index, const tcp::InputResult& result) {
+    const tcp::Events& events = result.events;
+    const Connection& c = connections[index];
+    if (owner_of[index] != no_owner) [[likely]] {
+        if (events.established) deliver_established(index);
+        if (!result.data.empty()) deliver_data(index, result.data);
+        if (events.readable) deliver_unread(index);
+        if (events.peer_closed) deliver_peer_closed(index);
+        if (events.acknowledged && c.has(Mark::send_blocked)) deliver_writable(index);
+        if (events.closed != CloseReason::none) deliver_end(index, events.closed);
+    }
+    settle(index);
+}
+
+void Worker::Impl::deliver_established(uint32_t index) {
+    Connection& c = connections[index];
+    leave_backlog(index);
+    c.set(Mark::established_told);
+    owners[owner_of[index]].application->on_established(self, id_of(index));
+}
+
+void Worker::Impl::deliver_data(uint32_t index, std::span<const uint8_t> data) {
+    Connection& c = connections[index];
+    if (!is_read(c)) return;
+    Application& application = *owners[owner_of[index]].application;
+    const size_t taken = std::min(application.on_data(self, id_of(index), data), data.size());
+    const std::span<const uint8_t> rest = data.subspan(taken);
+    if (rest.empty() || c.has(Mark::send_reset) || c.has(Mark::close_noted)) return;
+    if (c.has(Mark::detached)) {  // closed by the handler with this data unread (SHLD-3)
+        ++tcp_counters.abort_on_close;
+        note_closed(index, tcp::abort(c, env, now).closed);
+        return;
+    }
+    if (tcp::keep_unread(c, rest, env) == rest.size()) return;
+    // These bytes are acknowledged or about to be: the stream cannot go on without them.
+    if (tcp::abort(c, env, now).closed != CloseReason::none) {
+        note_closed(index, CloseReason::no_resources);
+    }
+}
+
+void Worker::Impl::deliver_unread(uint32_t index) {
+    Connection& c = connections[index];
+    while (is_read(c)) {
+        const std::span<const uint8_t> piece = tcp::peek_unread(c, env);
+        if (piece.empty()) return;
+        Application& application = *owners[owner_of[index]].application;
+        const size_t taken = application.on_data(self, id_of(index), piece);
+        // The handler may have called consume() or close(), too.
+        const size_t left = tcp::unread_bytes(c, env);
+        tcp::consume_unread(c, static_cast<uint32_t>(std::min({taken, piece.size(), left})), env,
+                            now);
+        if (taken < piece.size()) return;
+    }
+}
+
+void Worker::Impl::deliver_peer_closed(uint32_t index) {
+    Connection& c = connections[index];
+    if (!is_read(c) || c.has(Mark::eof_told) || tcp::unread_bytes(c, env) > 0) return;
+    c.set(Mark::eof_told);
+    owners[owner_of[index]].application->on_peer_closed(self, id_of(index));
+}
+
+void Worker::Impl::deliver_writable(uint32_t index) {
+    Connection& c = connections[index];
+    if (c.has(Mark::close_noted) || tcp::send_space(c, env) == 0) return;
+    c.clear(Mark::send_blocked);
+    owners[owner_of[index]].application->on_writable(self, id_of(index));
+}
+
+void Worker::Impl::deliver_end(uint32_t index, CloseReason reason) {
+    const Connection& c = connections[index];
+    if (c.has(Mark::close_noted)) return;
+    // The application has never heard of a half-open connection that came to nothing.
+    if (c.has(Mark::passive_open) && !c.has(Mark::established_told)) return disown(index);
+    // Both FINs are through, but the application has not read everything: the end comes after that.
+    if (reason == CloseReason::finished && is_read(c) && tcp::unread_bytes(c, env) > 0) return;
+    tell_closed(index, reason);
+}
+
+void Worker::Impl::tell_closed(uint32_t index, CloseReason reason) {
+    Connection& c = connections[index];
+    c.set(Mark::close_noted);
+    owners[owner_of[index]].application->on_closed(self, id_of(index), reason);
+    disown(index);
+    ++c.generation;
+}
+
+void Worker::Impl::disown(uint32_t index) {
+    leave_backlog(index);
+    --owners[owner_of[index]].connections;
+    owner_of[index] = no_owner;
+}
+
+void Worker::Impl::leave_backlog(uint32_t index) {
+    Connection& c = connections[index];
+    if (!c.has(Mark::counted_in_backlog)) return;
+    c.clear(Mark::counted_in_backlog);
+    --owners[owner_of[index]].half_open;
+    --half_open;
+}
+
+// ---- what is told later
+
+void Worker::Impl::note(uint32_t index, Notice::Kind kind, CloseReason reason) {
+    notices.push({index, connections[index].generation, kind, reason});
+}
+
+void Worker::Impl::note_closed(uint32_t index, CloseReason reason) {
+    Connection& c = connections[index];
+    if (reason == CloseReason::none || c.has(Mark::close_noted)) return;
+    c.set(Mark::close_noted);
+    note(index, Notice::Kind::closed, reason);
+}
+
+// Handlers may cause more notices; those are for the next time, so that no application can hold the
+// loop.
+void Worker::Impl::tell_notices() {
+    for (size_t left = notices.size(); left > 0; --left) tell(notices.pop());
+}
+
+void Worker::Impl::tell(const Notice& notice) {
+    const uint32_t index = notice.index;
+    Connection& c = connections[index];
+    if (c.generation != notice.generation || owner_of[index] == no_owner) return;
+    switch (notice.kind) {
+        case Notice::Kind::closed: tell_closed(index, notice.reason); break;
+        case Notice::Kind::peer_closed:
+            if (c.has(Mark::detached) || c.has(Mark::send_reset)) return;
+            owners[owner_of[index]].application->on_peer_closed(self, id_of(index));
+            break;
+        case Notice::Kind::writable:
+            if (c.has(Mark::send_blocked) && !c.has(Mark::close_noted) && !has_memory()) {
+                notices.push(notice);
+                return;
+            }
+            c.clear(Mark::memory_blocked);
+            if (c.has(Mark::send_blocked)) deliver_writable(index);
+            break;
+    }
+    settle(index);
+}
+
+}  // namespace synfin::stack

@@ -1,0 +1,217 @@
+// From the first settle() to the last: ready lists, timers, TIME_WAIT, and letting go.
+//
+// A connection is let go when three things are true: the protocol is done with it, the application
+// has been told, and no list holds it. Whichever becomes true last lets it go.
+#include <synfin/stack/worker_impl.hpp>
+
+namespace synfin::stack {
+
+using tcp::Connection;
+using tcp::Mark;
+using tcp::Seq;
+using tcp::State;
+
+void Worker::Impl::settle(uint32_t index) {
+    const Connection& c = connections[index];
+    if (c.state != State::closed && !c.has(Mark::ready) && tcp::wants_output(c, env)) {
+        push_ready(neighbors[c.neighbor].port, index);
+    }
+    settle_after_output(index);
+}
+
+void Worker::Impl::settle_after_output(uint32_t index) {
+    const Connection& c = connections[index];
+    if (is_over(c)) {
+        let_go_if_over(index);
+    } else {
+        arm_timer(index);
+    }
+}
+
+void Worker::Impl::let_go_if_over(uint32_t index) {
+    Connection& c = connections[index];
+    // Its tuple is free at once, also while the application has not read everything yet.
+    if (c.state == State::closed) leave_table(index);
+    if (owner_of[index] != no_owner || c.has(Mark::ready)) return;
+    if (c.state == State::time_wait) enter_time_wait(index);
+    leave_table(index);
+    tcp::release(c, env);
+    c.state = State::closed;
+    c.flags = 0;
+    ++c.generation;
+    connections.give_back(index);
+}
+
+void Worker::Impl::leave_table(uint32_t index) {
+    Connection& c = connections[index];
+    if (!c.has(Mark::in_table)) return;
+    c.clear(Mark::in_table);
+    table.erase(c.hash, index);
+    if (c.has(Mark::owns_port)) ports.release(scope_of(c.tuple()), c.local_port);
+}
+
+// ---- TIME_WAIT
+
+// The record keeps the port until it ends.
+void Worker::Impl::enter_time_wait(uint32_t index) {
+    if (config.time_wait == Duration{}) return;
+    Connection& c = connections[index];
+    c.clear(Mark::owns_port);
+    time_waits.insert(tcp::make_time_wait(c), c.hash, now, [this](const tcp::TimeWait& oldest) {
+        ++tcp_counters.time_wait_overflow;
+        free_port_of(oldest);
+    });
+}
+
+// A tuple names at most one of: a connection, a record. So if the port is taken towards this
+// destination, it was taken for this record.
+void Worker::Impl::free_port_of(const tcp::TimeWait& record) {
+    const uint16_t port = record.tuple.local_port;
+    if (is_ephemeral(port) && is_ours(record.tuple))
+        ports.release_if_taken(scope_of(record.tuple), port);
+}
+
+bool Worker::Impl::take_segment_in_time_wait(const Arrived& a, const tcp::Segment& segment,
+                                             std::optional<Seq>& last_seq) {
+    const uint32_t entry = time_waits.find(a.hash, a.tuple);
+    if (entry == no_index) return false;
+    const tcp::TimeWait record = time_waits.read(entry);
+    switch (tcp::on_segment_in_time_wait(record, segment)) {
+        case tcp::TimeWaitVerdict::ignore: return true;
+        case tcp::TimeWaitVerdict::restart_and_acknowledge:
+            time_waits.restart(entry, now, [this](const tcp::TimeWait& r) { free_port_of(r); });
+            [[fallthrough]];
+        case tcp::TimeWaitVerdict::acknowledge: acknowledge_in_time_wait(record, a); return true;
+        case tcp::TimeWaitVerdict::reopen: break;
+    }
+    // Only a listener makes use of the newer SYN; without one the record stays and answers.
+    if (owners.find({a.packet.destination, a.packet.destination_port}) == no_owner) {
+        acknowledge_in_time_wait(record, a);
+        return true;
+    }
+    time_waits.remove(entry);
+    free_port_of(record);
+    ++tcp_counters.time_wait_reused;
+    last_seq = record.snd_nxt;
+    return false;
+}
+
+void Worker::Impl::acknowledge_in_time_wait(const tcp::TimeWait& record, const Arrived& a) {
+    if (!reset_limit.take(now)) {
+        ++counters.resets_limited;
+        return;
+    }
+    ++tcp_counters.out_segs;
+    SegmentReply reply{.destination = a.packet.source_mac(),
+                       .local = {a.packet.destination, a.packet.destination_port},
+                       .remote = {a.packet.source, a.packet.source_port},
+                       .seq = record.snd_nxt,
+                       .ack = record.rcv_nxt,
+                       .flags = wire::flag::ack};
+    if (record.ts_recent != 0) {
+        reply.has_timestamps = true;
+        reply.ts_value = tcp::timestamp_clock(tcp::timestamp_offset(record.tuple, env.secret), now);
+        reply.ts_echo = record.ts_recent;
+    }
+    push_reply(a.port, reply);
+}
+
+// ---- the ready list
+
+void Worker::Impl::push_ready(uint8_t port, uint32_t index) {
+    Interface& interface = interfaces[port];
+    Connection& c = connections[index];
+    c.set(Mark::ready);
+    c.next = no_index;
+    (interface.ready_tail == no_index ? interface.ready_head
+                                      : connections[interface.ready_tail].next) = index;
+    interface.ready_tail = index;
+}
+
+void Worker::Impl::push_ready_front(uint8_t port, uint32_t index) {
+    Interface& interface = interfaces[port];
+    Connection& c = connections[index];
+    c.set(Mark::ready);
+    c.next = interface.ready_head;
+    interface.ready_head = index;
+    if (interface.ready_tail == no_index) interface.ready_tail = index;
+}
+
+uint32_t Worker::Impl::pop_ready(uint8_t port) {
+    Interface& interface = interfaces[port];
+    const uint32_t index = interface.ready_head;
+    if (index == no_index) return no_index;
+    Connection& c = connections[index];
+    interface.ready_head = c.next;
+    if (interface.ready_head == no_index) {
+        interface.ready_tail = no_index;
+    } else {
+        __builtin_prefetch(&connections[interface.ready_head], 1);
+        __builtin_prefetch(reinterpret_cast<char*>(&connections[interface.ready_head]) + 64, 1);
+    }
+    c.clear(Mark::ready);
+    return index;
+}
+
+// ---- timers
+
+// The wheel holds at most one entry per connection, at or before its earliest deadline. A deadline
+// that moves further away or vanishes leaves it where it is; when it fires, it is looked at again.
+// Connections that are gone leave theirs behind, too: the next user of the place profits from it.
+void Worker::Impl::arm_timer(uint32_t index) {
+    const auto deadline = tcp::next_deadline(connections[index], now);
+    if (!deadline) return;
+    if (wheel.armed(index) && wheel.when(index) <= *deadline) return;
+    wheel.arm(index, *deadline);
+}
+
+void Worker::Impl::on_wheel_entry(uint32_t index) {
+    Connection& c = connections[index];
+    const auto deadline = tcp::next_deadline(c, now);
+    if (!deadline) return;
+    if (*deadline > now) {
+        wheel.arm(index, *deadline);
+        return;
+    }
+    tcp::InputResult result;
+    result.events = tcp::on_timer(c, env, now);
+    deliver(index, result);
+}
+
+namespace {
+// What one pass does at most, so that a storm of timers does not keep packets waiting.
+constexpr uint32_t timers_per_pass = 4096;
+constexpr uint32_t expiries_per_pass = 4096;
+}  // namespace
+
+void Worker::Impl::run_timers() {
+    run_neighbors();
+    wheel.advance(now, timers_per_pass, [this](uint32_t index) { on_wheel_entry(index); });
+    time_waits.expire(now, expiries_per_pass, [this](const tcp::TimeWait& r) { free_port_of(r); });
+    tell_notices();
+}
+
+std::optional<Instant> Worker::Impl::next_deadline() const {
+    if (!notices.empty()) return now;
+    std::optional<Instant> earliest;
+    for (const auto candidate :
+         {wheel.next_due(), time_waits.next_expiry(), neighbors.next_deadline()}) {
+        if (candidate && (!earliest || *candidate < *earliest)) earliest = candidate;
+    }
+    return earliest;
+}
+
+// A wheel entry of a place that is not in use is no leak before its time: it will fire and vanish.
+// One whose time is over and that still stands there would never be cleared.
+Worker::Leaks Worker::Impl::leaks() const {
+    uint64_t forgotten = 0;
+    for (uint32_t index = 0; index < connections.touched(); ++index) {
+        if (wheel.armed(index) && wheel.when(index) < now) ++forgotten;
+    }
+    return {.connections = connections.used(),
+            .buffers = uint64_t{buffers.chunks.used()} + buffers.nodes.used() +
+                       transfers.transfers.used() + transfers.ranges.used(),
+            .timers = forgotten};
+}
+
+}  // namespace synfin::stack

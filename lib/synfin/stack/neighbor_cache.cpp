@@ -1,0 +1,177 @@
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include <synfin/base/assert.hpp>
+#include <synfin/stack/neighbor_cache.hpp>
+
+namespace synfin::stack {
+
+NeighborCache::NeighborCache(uint32_t capacity, std::vector<wire::MacAddress> own,
+                             const SipKey& key)
+    : capacity_{capacity}, own_{std::move(own)}, key_{key} {
+    SYNFIN_ASSERT(capacity > 0 && capacity < no_neighbor + 1u);
+    entries_.reserve(capacity);
+    buckets_.assign(std::bit_ceil(size_t{capacity}), no_neighbor);
+}
+
+void NeighborCache::add_fixed(uint8_t port, const wire::IpAddress& address,
+                              const wire::MacAddress& mac) {
+    const NeighborIndex index = find_or_add(port, address).index;
+    SYNFIN_ASSERT(index != no_neighbor);
+    Neighbor& n = entries_[index];
+    n.state = NeighborState::fixed;
+    set_header(n, mac);
+}
+
+NeighborIndex NeighborCache::add_router(uint8_t port, const wire::IpAddress& address) {
+    const NeighborIndex index = find_or_add(port, address).index;
+    SYNFIN_ASSERT(index != no_neighbor);
+    entries_[index].router = true;
+    return index;
+}
+
+NeighborIndex NeighborCache::find(uint8_t port, const wire::IpAddress& address) const {
+    NeighborIndex index = buckets_[hash(port, address) & (buckets_.size() - 1)];
+    while (index != no_neighbor) {
+        const Neighbor& n = entries_[index];
+        if (n.address == address && n.port == port) break;
+        index = n.bucket_next;
+    }
+    return index;
+}
+
+NeighborCache::Found NeighborCache::find_or_add(uint8_t port, const wire::IpAddress& address) {
+    Found found;
+    found.index = find(port, address);
+    if (found.index == no_neighbor) found.index = add(port, address, found);
+    if (found.index != no_neighbor) entries_[found.index].used = true;
+    return found;
+}
+
+NeighborIndex NeighborCache::add(uint8_t port, const wire::IpAddress& address, Found& found) {
+    NeighborIndex index = no_neighbor;
+    if (entries_.size() < capacity_) {
+        index = static_cast<NeighborIndex>(entries_.size());
+        entries_.emplace_back();
+    } else {
+        index = choose_victim();
+        if (index == no_neighbor) return no_neighbor;
+        found.evicted = true;
+        found.orphans = entries_[index].waiting_head;
+        if (entries_[index].asking()) remove_asking(index);
+        unlink_from_bucket(index);
+    }
+    Neighbor& n = entries_[index];
+    n = Neighbor{};
+    n.port = port;
+    n.address = address;
+    NeighborIndex& head = bucket(port, address);
+    n.bucket_next = head;
+    head = index;
+    return index;
+}
+
+NeighborIndex NeighborCache::choose_victim() {
+    // Two rounds: the first takes from every entry the mark of having been used.
+    for (uint32_t step = 0; step < 2 * capacity_; ++step) {
+        const auto index = static_cast<NeighborIndex>(hand_);
+        hand_ = hand_ + 1 == capacity_ ? 0 : hand_ + 1;
+        Neighbor& n = entries_[index];
+        if (n.state == NeighborState::fixed || n.router) continue;
+        if (!std::exchange(n.used, false)) return index;
+    }
+    return no_neighbor;
+}
+
+NeighborIndex NeighborCache::learn(uint8_t port, const wire::IpAddress& address,
+                                   const wire::MacAddress& mac, Instant now) {
+    const NeighborIndex index = find(port, address);
+    if (index == no_neighbor) return no_neighbor;
+    Neighbor& n = entries_[index];
+    if (n.state == NeighborState::fixed || n.state == NeighborState::idle) return no_neighbor;
+    const bool same = std::equal(mac.bytes.begin(), mac.bytes.end(), n.header.bytes.begin());
+    if (n.usable() && !same && now - n.confirmed < settle_time) return no_neighbor;
+    if (n.asking()) remove_asking(index);
+    n.state = NeighborState::reachable;
+    n.attempts = 0;
+    n.confirmed = now;
+    set_header(n, mac);
+    return index;
+}
+
+std::optional<NeighborCache::Action> NeighborCache::next_action(Instant now) {
+    if (asking_head_ == no_neighbor) return std::nullopt;
+    const NeighborIndex index = asking_head_;
+    Neighbor& n = entries_[index];
+    if (n.due > now) return std::nullopt;
+    remove_asking(index);
+    if (n.attempts == attempts_max) {
+        if (n.state == NeighborState::incomplete) {
+            n.state = NeighborState::failed;
+            return Action{Action::Kind::give_up, index};
+        }
+        // Nobody at the address that we had: it may have moved.
+        n.state = NeighborState::incomplete;
+        n.attempts = 0;
+    }
+    ++n.attempts;
+    n.due = now + request_interval;
+    push_asking(index, false);
+    const bool directly = n.state == NeighborState::probing;
+    return Action{directly ? Action::Kind::ask_directly : Action::Kind::ask, index};
+}
+
+std::optional<Instant> NeighborCache::next_deadline() const {
+    if (asking_head_ == no_neighbor) return std::nullopt;
+    return entries_[asking_head_].due;
+}
+
+uint64_t NeighborCache::hash(uint8_t port, const wire::IpAddress& address) const {
+    return SipHash13::of_16_bytes(key_, address.high() ^ uint64_t{port} << 56, address.low());
+}
+
+NeighborIndex& NeighborCache::bucket(uint8_t port, const wire::IpAddress& address) {
+    return buckets_[hash(port, address) & (buckets_.size() - 1)];
+}
+
+void NeighborCache::unlink_from_bucket(NeighborIndex index) {
+    const Neighbor& n = entries_[index];
+    NeighborIndex* link = &bucket(n.port, n.address);
+    while (*link != index) link = &entries_[*link].bucket_next;
+    *link = n.bucket_next;
+}
+
+void NeighborCache::start_asking(NeighborIndex index, NeighborState state, Instant now) {
+    Neighbor& n = entries_[index];
+    n.state = state;
+    n.attempts = 0;
+    n.due = now;
+    // At the front: all others are due a full interval after a moment that was not later than now.
+    push_asking(index, true);
+}
+
+void NeighborCache::push_asking(NeighborIndex index, bool front) {
+    Neighbor& n = entries_[index];
+    n.asking_next = front ? asking_head_ : no_neighbor;
+    n.asking_previous = front ? no_neighbor : asking_tail_;
+    (n.asking_next == no_neighbor ? asking_tail_ : entries_[n.asking_next].asking_previous) = index;
+    (n.asking_previous == no_neighbor ? asking_head_ : entries_[n.asking_previous].asking_next) =
+        index;
+}
+
+void NeighborCache::remove_asking(NeighborIndex index) {
+    Neighbor& n = entries_[index];
+    (n.asking_next == no_neighbor ? asking_tail_ : entries_[n.asking_next].asking_previous) =
+        n.asking_previous;
+    (n.asking_previous == no_neighbor ? asking_head_ : entries_[n.asking_previous].asking_next) =
+        n.asking_next;
+    n.asking_next = n.asking_previous = no_neighbor;
+}
+
+void NeighborCache::set_header(Neighbor& n, const wire::MacAddress& mac) const {
+    const uint16_t type = n.address.is_v4() ? wire::ethertype::ipv4 : wire::ethertype::ipv6;
+    n.header = wire::make_l2_header(mac, own_[n.port], type);
+}
+
+}  // namespace synfin::stack

@@ -1,0 +1,145 @@
+// Who is next on the link: from an IP address to an Ethernet header that is ready to be used.
+//
+//   incomplete --reply--> reachable --60 s, then used--> probing --reply--> reachable
+//       |                                                   |
+//       +--no reply--> failed <--no reply-- incomplete <--no reply (asked by unicast)
+//
+// The cache knows the rules, not the packets: what is to be asked comes out of next_action() and
+// becomes an ARP request or (for IPv6) a neighbor solicitation elsewhere; what an answer says goes
+// into learn(). What waits for an answer is not a frame but a connection, which has its segment
+// built once the answer is there; so nothing is lost however many wait, and nothing is kept for
+// them but the head and tail of a list that the caller links through the connections.
+//
+// Against poisoning and floods: only entries that we have asked for ourselves are changed by a
+// packet, static ones never; a destination is asked once a second at most; the cache is bounded and
+// gives up first what has not been used since the clock hand came by last (routers and static
+// entries never).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include <synfin/base/index_pool.hpp>
+#include <synfin/base/instant.hpp>
+#include <synfin/base/siphash.hpp>
+#include <synfin/wire/address.hpp>
+#include <synfin/wire/ethernet.hpp>
+
+namespace synfin::stack {
+
+using NeighborIndex = uint16_t;
+inline constexpr NeighborIndex no_neighbor = UINT16_MAX;
+
+enum class NeighborState : uint8_t {
+    idle,        ///< known by name only: nobody has needed it yet
+    incomplete,  ///< asked for; not to be used
+    reachable,
+    probing,  ///< confirmed long ago: asked again, and used meanwhile
+    failed,   ///< did not answer; the next use asks again
+    fixed,    ///< configured
+};
+
+struct Neighbor {
+    wire::L2Header header;  ///< valid if usable()
+    NeighborState state = NeighborState::idle;
+    uint8_t port = 0;      ///< the interface that it is reached by
+    bool router = false;   ///< a configured gateway: stays in its place for ever
+    bool used = false;     ///< since the clock hand came by
+    uint8_t attempts = 0;  ///< requests without an answer
+    NeighborIndex bucket_next = no_neighbor;
+    NeighborIndex asking_next = no_neighbor;
+    NeighborIndex asking_previous = no_neighbor;
+    uint32_t waiting_head = no_index;  ///< the caller's list of who waits
+    uint32_t waiting_tail = no_index;
+    Instant confirmed;  ///< the last answer
+    Instant due;        ///< when to ask again, or to give up
+    wire::IpAddress address;
+
+    bool usable() const {
+        return state == NeighborState::reachable || state == NeighborState::probing ||
+               state == NeighborState::fixed;
+    }
+    bool asking() const {
+        return state == NeighborState::incomplete || state == NeighborState::probing;
+    }
+};
+
+class NeighborCache {
+  public:
+    static constexpr Duration request_interval = Duration::seconds(1);
+    static constexpr Duration reachable_time = Duration::seconds(60);
+    static constexpr uint8_t attempts_max = 3;
+    /// A changed address is believed only if the old one was not confirmed within this time, so the
+    /// first of two answers to one request wins.
+    static constexpr Duration settle_time = Duration::seconds(1);
+
+    /// `capacity` in 1..65535. `own` are our Ethernet addresses, by interface.
+    NeighborCache(uint32_t capacity, std::vector<wire::MacAddress> own, const SipKey& key);
+
+    /// A configured neighbor.
+    void add_fixed(uint8_t port, const wire::IpAddress& address, const wire::MacAddress& mac);
+    /// A gateway: it gets a place that it keeps. Its Ethernet address may be fixed before or after.
+    NeighborIndex add_router(uint8_t port, const wire::IpAddress& address);
+
+    struct Found {
+        NeighborIndex index = no_neighbor;  ///< none: every place is fixed
+        /// The waiting list of an entry that was evicted for this one: they must look for their
+        /// neighbor anew.
+        uint32_t orphans = no_index;
+        bool evicted = false;
+    };
+    Found find_or_add(uint8_t port, const wire::IpAddress& address);
+    NeighborIndex find(uint8_t port, const wire::IpAddress& address) const;
+
+    Neighbor& operator[](NeighborIndex index) { return entries_[index]; }
+    const Neighbor& operator[](NeighborIndex index) const { return entries_[index]; }
+
+    /// To be called when the neighbor is needed: begins to ask where that is due.
+    void use(NeighborIndex index, Instant now) {
+        Neighbor& n = entries_[index];
+        n.used = true;
+        if (n.state == NeighborState::reachable) {
+            if (now - n.confirmed < reachable_time) return;
+            start_asking(index, NeighborState::probing, now);
+        } else if (n.state == NeighborState::idle || n.state == NeighborState::failed) {
+            start_asking(index, NeighborState::incomplete, now);
+        }
+    }
+
+    /// A packet says that `address` is at `mac`. Returns the entry that was confirmed or changed,
+    /// so that the caller can wake who waits for it; none if nobody had asked.
+    NeighborIndex learn(uint8_t port, const wire::IpAddress& address, const wire::MacAddress& mac,
+                        Instant now);
+
+    struct Action {
+        enum class Kind : uint8_t { ask, ask_directly, give_up } kind;
+        NeighborIndex index;
+    };
+    /// What is due, one after the other: ask by broadcast, ask the address that we have, or tell
+    /// those who wait that there is no answer.
+    std::optional<Action> next_action(Instant now);
+    std::optional<Instant> next_deadline() const;
+
+  private:
+    uint64_t hash(uint8_t port, const wire::IpAddress& address) const;
+    NeighborIndex& bucket(uint8_t port, const wire::IpAddress& address);
+    NeighborIndex add(uint8_t port, const wire::IpAddress& address, Found& found);
+    NeighborIndex choose_victim();
+    void unlink_from_bucket(NeighborIndex index);
+    void start_asking(NeighborIndex index, NeighborState state, Instant now);
+    void push_asking(NeighborIndex index, bool front);
+    void remove_asking(NeighborIndex index);
+    void set_header(Neighbor& n, const wire::MacAddress& mac) const;
+
+    uint32_t capacity_;
+    std::vector<wire::MacAddress> own_;
+    SipKey key_;
+    std::vector<Neighbor> entries_;
+    std::vector<NeighborIndex> buckets_;
+    NeighborIndex asking_head_ = no_neighbor;  ///< in the order of `due`
+    NeighborIndex asking_tail_ = no_neighbor;
+    uint32_t hand_ = 0;
+};
+
+}  // namespace synfin::stack

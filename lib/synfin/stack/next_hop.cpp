@@ -1,0 +1,119 @@
+// A connection's way out of the worker: its route, and waiting until the next hop's Ethernet
+// address is known.
+//
+// A connection names its neighbor by a 16-bit index. The cache may have given that place to another
+// address meanwhile; a place that neither is a router nor bears the connection's own remote address
+// is not its neighbor any more, and the route is looked up anew.
+#include <synfin/stack/worker_impl.hpp>
+
+namespace synfin::stack {
+
+using tcp::Connection;
+using tcp::Mark;
+using tcp::State;
+
+NeighborIndex Worker::Impl::next_hop(const wire::IpAddress& destination, uint8_t preferred_port) {
+    const auto route = addressing.route(destination, preferred_port);
+    if (!route) return no_neighbor;
+    if (route->through_router) {
+        const Interface& interface = interfaces[route->port];
+        return destination.is_v4() ? interface.router_v4 : interface.router_v6;
+    }
+    const NeighborCache::Found found = neighbors.find_or_add(route->port, destination);
+    if (found.evicted) {
+        ++counters.neighbor_evictions;
+        wake(found.orphans);
+    }
+    return found.index;
+}
+
+const Neighbor* Worker::Impl::usable_neighbor(uint32_t index, uint8_t port) {
+    Connection& c = connections[index];
+    const Neighbor* n = &neighbors[c.neighbor];
+    const wire::IpAddress remote = address_of(c.remote_address);
+    if (!n->router && n->address != remote) [[unlikely]] {
+        const NeighborIndex anew = next_hop(remote, port);
+        if (anew == no_neighbor) {
+            lose_segments(index);
+            return nullptr;
+        }
+        c.neighbor = anew;
+        n = &neighbors[anew];
+    }
+    if (n->port != port) [[unlikely]] {
+        push_ready(n->port, index);
+        return nullptr;
+    }
+    neighbors.use(c.neighbor, now);
+    if (n->usable()) [[likely]]
+        return n;
+    wait_for_neighbor(index, c.neighbor);
+    return nullptr;
+}
+
+void Worker::Impl::wait_for_neighbor(uint32_t index, NeighborIndex neighbor) {
+    ++counters.neighbor_waits;
+    Neighbor& n = neighbors[neighbor];
+    Connection& c = connections[index];
+    c.set(Mark::ready);
+    c.next = no_index;
+    (n.waiting_tail == no_index ? n.waiting_head : connections[n.waiting_tail].next) = index;
+    n.waiting_tail = index;
+}
+
+void Worker::Impl::wake(uint32_t waiting_head) {
+    for (uint32_t index = waiting_head; index != no_index;) {
+        Connection& c = connections[index];
+        const uint32_t next = c.next;
+        c.clear(Mark::ready);
+        if (c.state == State::closed) {
+            let_go_if_over(index);
+        } else {
+            push_ready(neighbors[c.neighbor].port, index);
+        }
+        index = next;
+    }
+}
+
+void Worker::Impl::run_neighbors() {
+    while (const auto action = neighbors.next_action(now)) {
+        if (action->kind == NeighborCache::Action::Kind::give_up) {
+            give_up_neighbor(action->index);
+        } else {
+            ask_for_neighbor(*action);
+        }
+    }
+}
+
+// Nobody answers for this address. Whoever has not heard from it before fails (RFC 1122 section
+// 2.3.2.2 lets ARP say so); whoever has sees its segments lost, as on any broken path, and its own
+// timers decide.
+void Worker::Impl::give_up_neighbor(NeighborIndex neighbor) {
+    ++counters.neighbor_failures;
+    Neighbor& n = neighbors[neighbor];
+    uint32_t index = n.waiting_head;
+    n.waiting_head = n.waiting_tail = no_index;
+    while (index != no_index) {
+        Connection& c = connections[index];
+        const uint32_t next = c.next;
+        c.clear(Mark::ready);
+        if (c.state == State::closed) {
+            let_go_if_over(index);
+        } else if (c.state == State::syn_sent) {
+            tcp::abort(c, env, now);
+            note_closed(index, tcp::CloseReason::unreachable);
+            settle(index);
+        } else {
+            lose_segments(index);
+        }
+        index = next;
+    }
+}
+
+void Worker::Impl::lose_segments(uint32_t index) {
+    tcp::OutSegment lost;
+    while (tcp::next_segment(connections[index], lost, env, now)) ++counters.neighbor_unreachable;
+    settle_after_output(index);
+}
+
+}  // namespace synfin::stack

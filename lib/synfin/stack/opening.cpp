@@ -1,0 +1,166 @@
+// How connections come into being: the application's connect(), and a SYN that finds a listener.
+#include <synfin/stack/worker_impl.hpp>
+
+namespace synfin::stack {
+
+using tcp::Connection;
+using tcp::Mark;
+
+uint32_t Worker::Impl::add_connection(const flow::FourTuple& tuple, uint32_t hash,
+                                      OwnerNumber owner, uint16_t profile, NeighborIndex neighbor) {
+    const uint32_t index = connections.take();
+    if (index == no_index) return no_index;
+    Connection& c = connections[index];
+    const uint32_t generation = c.generation;
+    c = Connection{};
+    c.generation = generation;
+    c.local_address = tuple.local_address;
+    c.remote_address = tuple.remote_address;
+    c.local_port = tuple.local_port;
+    c.remote_port = tuple.remote_port;
+    c.hash = hash;
+    c.profile = profile;
+    c.neighbor = neighbor;
+    // From here on readers may find it, so it has its name by now.
+    if (!table.insert(hash, index)) {
+        connections.give_back(index);
+        return no_index;
+    }
+    c.set(Mark::in_table);
+    owner_of[index] = owner;
+    ++owners[owner].connections;
+    return index;
+}
+
+// RFC 9293 section 3.10.7.2. Every way to refuse is silent: the peer tries again, and the worker is
+// spared the answer.
+void Worker::Impl::open_passive(OwnerNumber listener, const Arrived& a, const tcp::Segment& syn,
+                                std::optional<tcp::Seq> last_seq) {
+    Owner& owner = owners[listener];
+    if (owner.half_open >= owner.backlog) {
+        ++tcp_counters.listen_overflows;
+        return;
+    }
+    const NeighborIndex neighbor = next_hop(a.packet.source, a.port);
+    if (neighbor == no_neighbor) {
+        ++counters.no_route;
+        return;
+    }
+    const uint32_t index = add_connection(a.tuple, a.hash, listener, owner.profile, neighbor);
+    if (index == no_index) {
+        ++counters.connections_exhausted;
+        return;
+    }
+    Connection& c = connections[index];
+    tcp::open_passive(c, syn, last_seq, env, now);
+    c.set(Mark::counted_in_backlog);
+    ++owner.half_open;
+    ++half_open;
+    settle(index);
+}
+
+tl::expected<ConnectionId, Error> Worker::Impl::connect(const wire::SocketAddress& remote,
+                                                        Application& application,
+                                                        const ConnectOptions& options) {
+    const wire::IpAddress& destination = remote.address;
+    if (remote.port == 0 || options.profile >= config.profiles.size() ||
+        !addressing.is_possible_peer(destination)) {
+        return tl::unexpected{Error::invalid};
+    }
+    // The interface that the source address belongs to is preferred, and lends its address if none
+    // is asked for (MUST-44).
+    uint8_t port = 0;
+    wire::IpAddress source = options.source;
+    if (source.is_unspecified()) {
+        const auto route = addressing.route(destination, 0);
+        if (!route) return tl::unexpected{Error::unreachable};
+        port = route->port;
+        const auto chosen = addressing.source_for(port, destination);
+        if (!chosen) return tl::unexpected{Error::unreachable};
+        source = *chosen;
+    } else {
+        const auto owner = addressing.owner(source);
+        if (!owner) return tl::unexpected{Error::address_not_available};
+        port = *owner;
+    }
+    if (source.is_v6() || destination.is_v6()) return tl::unexpected{Error::unreachable};
+    if (!addressing.route(destination, port)) return tl::unexpected{Error::unreachable};
+    if (connections.used() == connections.capacity()) return tl::unexpected{Error::no_resources};
+
+    flow::FourTuple tuple{.local_address = id_of(source),
+                          .remote_address = id_of(destination),
+                          .local_port = options.source_port,
+                          .remote_port = remote.port};
+    const auto local_port = take_port(tuple);
+    if (!local_port) return tl::unexpected{local_port.error()};
+    tuple.local_port = *local_port;
+    const bool owns_port = is_ephemeral(tuple.local_port);
+
+    const NeighborIndex neighbor = next_hop(destination, port);
+    const OwnerNumber owner = owners.active(application);
+    const uint32_t hash = flow::tuple_hash(tuple, hash_key);
+    const uint32_t index = neighbor == no_neighbor || owner == no_owner
+                               ? no_index
+                               : add_connection(tuple, hash, owner, options.profile, neighbor);
+    if (index == no_index) {
+        if (owns_port) ports.release(scope_of(tuple), tuple.local_port);
+        return tl::unexpected{Error::no_resources};
+    }
+    Connection& c = connections[index];
+    c.user_data = options.user_data;
+    if (owns_port) c.set(Mark::owns_port);
+    tcp::open_active(c, env, now);
+    settle(index);
+    return id_of(index);
+}
+
+bool Worker::Impl::is_taken(const flow::FourTuple& tuple) const {
+    const uint32_t hash = flow::tuple_hash(tuple, hash_key);
+    return look_up(tuple, hash) != no_index || time_waits.find(hash, tuple) != no_index;
+}
+
+tl::expected<uint16_t, Error> Worker::Impl::take_port(flow::FourTuple tuple) {
+    const flow::PortScope scope = scope_of(tuple);
+    const auto allowed = [&](uint16_t candidate) {
+        flow::FourTuple t = tuple;
+        t.local_port = candidate;
+        return is_ours(t);
+    };
+    if (tuple.local_port != 0) {
+        if (is_taken(tuple)) return tl::unexpected{Error::address_in_use};
+        if (!is_ephemeral(tuple.local_port)) return tuple.local_port;
+        const auto taken = ports.take_exact(scope, tuple.local_port, allowed);
+        if (taken) return tuple.local_port;
+        return tl::unexpected{taken.error() == flow::PortError::too_many_scopes
+                                  ? Error::no_resources
+                                  : Error::address_not_available};
+    }
+    // A port that is free for the allocator may still name a connection that a peer has opened to a
+    // listener of ours in the ephemeral range. Such a port is passed over for good: it is kept
+    // until a free one is found, so that the search goes on behind it.
+    constexpr unsigned collisions_max = 16;
+    std::array<uint16_t, collisions_max> collided;
+    unsigned collisions = 0;
+    tl::expected<uint16_t, Error> result = tl::unexpected{Error::address_not_available};
+    while (collisions < collisions_max) {
+        const auto random =
+            static_cast<uint32_t>(SipHash24::of_16_bytes(port_key, ports_asked++, 0));
+        const auto taken = ports.take(scope, random, allowed);
+        if (!taken) {
+            if (taken.error() == flow::PortError::too_many_scopes) {
+                result = tl::unexpected{Error::no_resources};
+            }
+            break;
+        }
+        tuple.local_port = *taken;
+        if (!is_taken(tuple)) {
+            result = *taken;
+            break;
+        }
+        collided[collisions++] = *taken;
+    }
+    for (unsigned i = 0; i < collisions; ++i) ports.release(scope, collided[i]);
+    return result;
+}
+
+}  // namespace synfin::stack

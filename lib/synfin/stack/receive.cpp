@@ -1,0 +1,183 @@
+// A burst of frames, in stages, so that the memory latency of one packet hides behind the work on
+// the others: all are parsed and hashed first, which asks for their table buckets; then the likely
+// connections are asked for; then each segment runs through the protocol. The lookup that counts is
+// made last, because a segment of the same burst may have opened or ended the connection.
+#include <synfin/stack/worker_impl.hpp>
+
+namespace synfin::stack {
+
+using tcp::Seq;
+
+namespace {
+
+constexpr size_t parse_ahead = 4;
+
+tcp::Segment segment_of(const wire::Packet& p) {
+    return {.seq = Seq{p.seq},
+            .ack = Seq{p.ack},
+            .window = p.window,
+            .urgent = p.urgent,
+            .flags = p.flags,
+            .options = p.options,
+            .payload = p.payload};
+}
+
+bool is_segment_error(wire::Drop drop) {
+    return drop == wire::Drop::tcp_too_short || drop == wire::Drop::tcp_bad_offset ||
+           drop == wire::Drop::tcp_bad_checksum || drop == wire::Drop::tcp_bad_options;
+}
+
+constexpr uint16_t vlan_identifier_mask = 0x0fff;
+
+}  // namespace
+
+void Worker::Impl::receive(std::span<const Frame> frames) {
+    while (!frames.empty()) {
+        const auto burst = frames.first(std::min<size_t>(frames.size(), receive_burst_max));
+        frames = frames.subspan(burst.size());
+        parse(burst);
+        for (uint32_t i = 0; i < segment_count; ++i) {
+            const uint32_t likely = table.candidate(arrived[segments[i]].hash);
+            if (likely == no_index) continue;
+            __builtin_prefetch(&connections[likely], 1);
+            __builtin_prefetch(reinterpret_cast<const char*>(&connections[likely]) + 64, 1);
+            __builtin_prefetch(&owner_of[likely]);
+        }
+        for (uint32_t i = 0; i < segment_count; ++i) take_segment(segments[i]);
+    }
+    tell_notices();
+}
+
+void Worker::Impl::parse(std::span<const Frame> frames) {
+    segment_count = 0;
+    for (size_t i = 0; i < frames.size(); ++i) {
+        if (i + parse_ahead < frames.size()) __builtin_prefetch(frames[i + parse_ahead].data);
+        const Frame& frame = frames[i];
+        wire::Packet& packet = arrived[i].packet;
+        // What the device found wrong is looked at again here, and dropped under its own name.
+        const wire::VerifiedChecksums verified{
+            .ip = frame.ip_checksum_good && !frame.checksum_bad,
+            .tcp = frame.tcp_checksum_good && !frame.checksum_bad};
+        wire::parse_frame({frame.data, frame.length}, verified, packet);
+        ++counters.frames_in;
+        counters.octets_in += frame.length;
+        classify(frame, packet, static_cast<uint32_t>(i));
+    }
+}
+
+// The checks that need to know who we are (RFC 1122 section 3.2.1.3); what is not TCP is dealt with
+// at once.
+void Worker::Impl::classify(const Frame& frame, const wire::Packet& packet, uint32_t place) {
+    if (packet.kind == wire::PacketKind::drop) {
+        drops.add(packet.drop);
+        if (is_segment_error(packet.drop)) {
+            ++tcp_counters.in_segs;
+            ++tcp_counters.in_errs;
+        }
+        return;
+    }
+    if (packet.has_vlan_tag && (packet.vlan_tag & vlan_identifier_mask) != 0) {
+        ++counters.drop_vlan;
+        return;
+    }
+    if (!packet.link_group && packet.destination_mac() != interfaces[frame.port].mac) {
+        ++counters.drop_other_mac;
+        return;
+    }
+    if (packet.kind == wire::PacketKind::arp) return take_arp(packet, frame.port);
+    if (packet.link_group) {
+        ++counters.drop_link_group;
+        return;
+    }
+    if (packet.destination.is_v6()) {
+        ++counters.drop_family;
+        return;
+    }
+    if (!addressing.owns(packet.destination)) {
+        ++counters.drop_other_address;
+        return;
+    }
+    if (addressing.is_broadcast(packet.source)) {
+        ++counters.drop_from_broadcast;
+        return;
+    }
+    if (addressing.owns(packet.source)) {
+        ++counters.drop_from_ourselves;
+        return;
+    }
+    if (packet.kind == wire::PacketKind::icmp4) return take_icmp4(packet, frame.port);
+    if (packet.kind != wire::PacketKind::tcp) {
+        ++counters.drop_protocol;
+        return;
+    }
+    ++tcp_counters.in_segs;
+    Arrived& a = arrived[place];
+    a.port = frame.port;
+    a.tuple = {.local_address = id_of(packet.destination),
+               .remote_address = id_of(packet.source),
+               .local_port = packet.destination_port,
+               .remote_port = packet.source_port};
+    a.hash = flow::tuple_hash(a.tuple, hash_key);
+    table.prefetch(a.hash);
+    segments[segment_count++] = static_cast<uint8_t>(place);
+}
+
+void Worker::Impl::take_segment(uint32_t place) {
+    const Arrived& a = arrived[place];
+    const tcp::Segment segment = segment_of(a.packet);
+    const uint32_t index = look_up(a.tuple, a.hash);
+    if (index == no_index) [[unlikely]] {
+        take_segment_without_connection(a, segment);
+        return;
+    }
+    const tcp::InputResult result = tcp::input(connections[index], segment, env, now);
+    if (result.reply) [[unlikely]]
+        reply_with(*result.reply, a);
+    deliver(index, result);
+}
+
+void Worker::Impl::take_segment_without_connection(const Arrived& a, const tcp::Segment& segment) {
+    std::optional<Seq> last_seq;
+    if (take_segment_in_time_wait(a, segment, last_seq)) return;
+    const wire::SocketAddress local{a.packet.destination, a.packet.destination_port};
+    const OwnerNumber listener = owners.find(local);
+    if (listener == no_owner) {
+        if (const auto reply = tcp::reply_in_closed(segment)) reply_with(*reply, a);
+        return;
+    }
+    const wire::TcpFlags flags = segment.flags;
+    if (flags.syn() && !flags.ack() && !flags.rst()) {
+        if (flags.fin()) {
+            ++tcp_counters.drop_illegal_flags;
+            return;
+        }
+        open_passive(listener, a, segment, last_seq);
+        return;
+    }
+    if (const auto reply = tcp::reply_in_listen(segment)) {
+        reply_with(*reply, a);
+    } else if (!flags.rst()) {
+        ++(flags.fin() ? tcp_counters.drop_fin_before_syn : tcp_counters.drop_no_ack);
+    }
+}
+
+void Worker::Impl::reply_with(const tcp::Reply& reply, const Arrived& a) {
+    if (!reset_limit.take(now)) {
+        ++counters.resets_limited;
+        return;
+    }
+    if (reply.flags.rst()) ++tcp_counters.out_rsts;
+    ++tcp_counters.out_segs;
+    push_reply(a.port, SegmentReply{.destination = a.packet.source_mac(),
+                                    .local = {a.packet.destination, a.packet.destination_port},
+                                    .remote = {a.packet.source, a.packet.source_port},
+                                    .seq = reply.seq,
+                                    .ack = reply.ack,
+                                    .flags = reply.flags});
+}
+
+void Worker::Impl::push_reply(uint8_t port, const Reply& reply) {
+    if (!interfaces[port].replies.push(reply)) ++counters.replies_dropped;
+}
+
+}  // namespace synfin::stack

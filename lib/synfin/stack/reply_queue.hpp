@@ -1,0 +1,102 @@
+// Replies that belong to no connection: what to say and to whom, not yet how it looks. They are
+// decided while a burst is read and written when there are frames to write into.
+//
+// All of them go to the Ethernet address that the question came from, so none waits for a neighbor.
+// The queue is bounded: what does not fit is lost, as it may be on any link, and counted.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <variant>
+#include <vector>
+
+#include <synfin/base/assert.hpp>
+#include <synfin/base/region.hpp>
+#include <synfin/tcp/seq.hpp>
+#include <synfin/wire/address.hpp>
+#include <synfin/wire/arp.hpp>
+#include <synfin/wire/tcp_fields.hpp>
+
+namespace synfin::stack {
+
+/// ARP, request or reply.
+struct ArpReply {
+    wire::MacAddress destination;  ///< of the frame
+    wire::Arp arp;
+};
+
+/// A RST, or an ACK from TIME_WAIT.
+struct SegmentReply {
+    wire::MacAddress destination;
+    wire::SocketAddress local;
+    wire::SocketAddress remote;
+    tcp::Seq seq;
+    tcp::Seq ack;
+    wire::TcpFlags flags;
+    bool has_timestamps = false;
+    uint32_t ts_value = 0;
+    uint32_t ts_echo = 0;
+};
+
+/// An ICMP echo reply; its data lies in the queue.
+struct EchoReply {
+    wire::MacAddress destination;
+    wire::IpAddress local;
+    wire::IpAddress remote;
+    uint16_t identifier = 0;
+    uint16_t sequence = 0;
+    std::span<const uint8_t> data;
+};
+
+using Reply = std::variant<ArpReply, SegmentReply, EchoReply>;
+
+class ReplyQueue {
+  public:
+    static constexpr uint32_t capacity = 1024;
+    static constexpr uint32_t echo_capacity = 64;  ///< of them, with data
+
+    explicit ReplyQueue(uint32_t mtu)
+        : echo_data_{size_t{echo_capacity} * mtu}, mtu_{mtu}, replies_(capacity) {}
+
+    bool empty() const { return count_ == 0; }
+    const Reply& front() const { return replies_[head_]; }
+
+    /// False: no room, and the reply is lost.
+    bool push(const Reply& reply) {
+        if (count_ == capacity) return false;
+        replies_[(head_ + count_++) % capacity] = reply;
+        return true;
+    }
+
+    /// The same, with a copy of `reply.data`.
+    bool push_echo(EchoReply reply) {
+        if (count_ == capacity || echo_count_ == echo_capacity || reply.data.size() > mtu_)
+            return false;
+        uint8_t* const kept = static_cast<uint8_t*>(echo_data_.data()) + size_t{echo_next_} * mtu_;
+        std::copy(reply.data.begin(), reply.data.end(), kept);
+        reply.data = {kept, reply.data.size()};
+        echo_next_ = (echo_next_ + 1) % echo_capacity;
+        ++echo_count_;
+        return push(reply);
+    }
+
+    void pop() {
+        SYNFIN_ASSERT(count_ > 0);
+        if (std::holds_alternative<EchoReply>(front())) --echo_count_;
+        head_ = (head_ + 1) % capacity;
+        --count_;
+    }
+
+  private:
+    Region echo_data_;
+    uint32_t mtu_;
+    std::vector<Reply> replies_;
+    uint32_t head_ = 0;
+    uint32_t count_ = 0;
+    uint32_t echo_next_ =
+        0;  ///< replies leave in the order in which they came, so the places do, too
+    uint32_t echo_count_ = 0;
+};
+
+}  // namespace synfin::stack

@@ -1,0 +1,87 @@
+// `synfin ss`: the connections of a worker, seen from any thread, without stopping it.
+//
+// Each entry is copied from Relaxed fields between two looks at its bucket's sequence counter, so
+// its name and its place in the table belong together. State and queues are those of some moment
+// during the copy: they may be a segment apart from each other.
+#include <algorithm>
+
+#include <synfin/stack/worker_impl.hpp>
+
+namespace synfin::stack {
+
+using tcp::Connection;
+using tcp::State;
+
+namespace {
+
+/// What is copied of a connection while it may be changing.
+struct Glance {
+    State state = State::closed;
+    uint8_t backoff = 0;
+    flow::FourTuple tuple;
+    uint32_t receive_queue_bytes = 0;
+    uint32_t send_queue_bytes = 0;
+    uint32_t retransmit_deadline_us = 0;
+    int64_t long_deadline_us = 0;
+    bool in_flight = false;
+};
+
+}  // namespace
+
+void Worker::for_each_connection(const std::function<void(const ConnectionInfo&)>& visit,
+                                 Instant now) const {
+    const Impl& w = *impl_;
+    const auto look = [&w](uint32_t index) {
+        const Connection& c = w.connections[index];
+        Glance g;
+        g.state = c.state;
+        g.backoff = c.backoff;
+        g.tuple = c.tuple();
+        g.retransmit_deadline_us = c.retransmit_deadline_us;
+        g.long_deadline_us = c.long_deadline_us;
+        g.in_flight = c.snd_una.load() != c.snd_nxt.load();
+        // A transfer that has changed hands meanwhile shows another's numbers for this moment; it
+        // is memory of the same pool for ever.
+        const uint32_t transfer = c.transfer.observe();
+        if (transfer < w.transfers.transfers.capacity()) {
+            const tcp::Transfer& t = w.transfers.transfers[transfer];
+            g.receive_queue_bytes = t.unread.bytes;
+            g.send_queue_bytes = t.unsent_or_unacked.bytes;
+        }
+        return g;
+    };
+    w.table.for_each(look, [&](const Glance& g) {
+        ConnectionInfo info{};
+        info.state = g.state;
+        info.local = {w.address_of(g.tuple.local_address), g.tuple.local_port};
+        info.remote = {w.address_of(g.tuple.remote_address), g.tuple.remote_port};
+        info.receive_queue_bytes = g.receive_queue_bytes;
+        info.send_queue_bytes = g.send_queue_bytes;
+        info.backoff = g.backoff;
+        if (g.in_flight) {
+            const auto left =
+                static_cast<int32_t>(g.retransmit_deadline_us - static_cast<uint32_t>(now.us()));
+            info.timer = ConnectionInfo::Timer::on;
+            info.timer_left = Duration::microseconds(std::max(left, 0));
+        } else if (g.send_queue_bytes > 0) {
+            info.timer = ConnectionInfo::Timer::persist;
+        } else if (g.long_deadline_us != tcp::never_us) {
+            // `ss` shows FIN_WAIT_2 as waiting for its end, like TIME_WAIT.
+            info.timer = g.state == State::fin_wait_2 ? ConnectionInfo::Timer::time_wait
+                                                      : ConnectionInfo::Timer::keep_alive;
+            info.timer_left = std::max(Duration{}, Instant::from_us(g.long_deadline_us) - now);
+        }
+        visit(info);
+    });
+    w.time_waits.for_each([&](const tcp::TimeWait& record, Instant expiry) {
+        ConnectionInfo info{};
+        info.state = State::time_wait;
+        info.local = {w.address_of(record.tuple.local_address), record.tuple.local_port};
+        info.remote = {w.address_of(record.tuple.remote_address), record.tuple.remote_port};
+        info.timer = ConnectionInfo::Timer::time_wait;
+        info.timer_left = std::max(Duration{}, expiry - now);
+        visit(info);
+    });
+}
+
+}  // namespace synfin::stack

@@ -1,0 +1,146 @@
+// Frames: first the replies, then what the ready connections have to say.
+//
+// A connection that fills its turn goes to the end of the list, so one with a large window does not
+// keep a thousand others waiting. One whose segments did not fit into the batch stays at the head.
+#include <synfin/stack/worker_impl.hpp>
+#include <synfin/wire/icmp4.hpp>
+#include <synfin/wire/ipv4.hpp>
+#include <synfin/wire/segment_writer.hpp>
+
+namespace synfin::stack {
+
+using tcp::Connection;
+using tcp::State;
+
+namespace {
+
+constexpr unsigned segments_per_turn = 16;
+constexpr uint8_t reply_hop_limit = 64;
+
+std::span<uint8_t> space_of(const Frame& frame, const Interface& interface) {
+    return {frame.data, size_t{interface.device.mtu} + TransmitBatch::slack_bytes};
+}
+
+wire::DeviceChecksums checksums_of(const Interface& interface) {
+    return {.ip = interface.device.transmit_ip_checksum,
+            .tcp = interface.device.transmit_tcp_checksum};
+}
+
+}  // namespace
+
+void Worker::Impl::transmit(TransmitBatch& batch) {
+    const uint8_t port = batch.port;
+    Interface& interface = interfaces[port];
+    while (!batch.full() && !interface.replies.empty()) {
+        Frame& frame = batch.frames[batch.filled++];
+        write_reply(interface.replies.front(), frame, interface);
+        interface.replies.pop();
+        count_frame(frame);
+    }
+    while (!batch.full()) {
+        const uint32_t index = pop_ready(port);
+        if (index == no_index) break;
+        if (connections[index].state == State::closed) {
+            let_go_if_over(index);
+            continue;
+        }
+        const Neighbor* neighbor = usable_neighbor(index, port);
+        if (neighbor != nullptr) write_connection(index, batch, interface, neighbor->header);
+    }
+    // What has been put aside above may have to be asked for.
+    run_neighbors();
+}
+
+void Worker::Impl::write_connection(uint32_t index, TransmitBatch& batch,
+                                    const Interface& interface, const wire::L2Header& header) {
+    Connection& c = connections[index];
+    const tcp::Profile& profile = config.profiles[c.profile];
+    tcp::OutSegment out;
+    wire::SegmentFrame segment;
+    segment.l2 = &header;
+    segment.source = address_of(c.local_address);
+    segment.destination = address_of(c.remote_address);
+    segment.source_port = c.local_port;
+    segment.destination_port = c.remote_port;
+    segment.hop_limit = profile.time_to_live;
+    segment.traffic_class = static_cast<uint8_t>(profile.diffserv << 2);
+    segment.options = &out.options;
+    for (unsigned written = 0;; ++written) {
+        if (batch.full()) {
+            push_ready_front(batch.port, index);
+            break;
+        }
+        if (written == segments_per_turn) {
+            push_ready(batch.port, index);
+            break;
+        }
+        if (!tcp::next_segment(c, out, env, now)) break;
+        segment.flags = out.flags;
+        segment.window = out.window;
+        segment.urgent = out.urgent;
+        segment.seq = out.seq.value();
+        segment.ack = out.ack.value();
+        segment.pieces = {out.pieces.data(), out.piece_count};
+        Frame& frame = batch.frames[batch.filled++];
+        frame.length = static_cast<uint32_t>(
+            wire::write_segment(space_of(frame, interface), segment, checksums_of(interface)));
+        count_frame(frame);
+        // Almost always the only one: saves the question.
+        if (!tcp::wants_output(c, env)) break;
+    }
+    settle_after_output(index);
+}
+
+void Worker::Impl::write_reply(const Reply& reply, Frame& frame, const Interface& interface) {
+    if (const auto* arp = std::get_if<ArpReply>(&reply)) {
+        ++(arp->arp.operation == wire::ArpOperation::request ? counters.arp_requests_out
+                                                             : counters.arp_replies_out);
+        const auto l2 = wire::make_l2_header(arp->destination, interface.mac, wire::ethertype::arp);
+        const size_t header = wire::write_l2_header(frame.data, l2);
+        frame.length =
+            static_cast<uint32_t>(header + wire::write_arp(frame.data + header, arp->arp));
+        return;
+    }
+    if (const auto* s = std::get_if<SegmentReply>(&reply)) {
+        const auto l2 = wire::make_l2_header(s->destination, interface.mac, wire::ethertype::ipv4);
+        wire::TcpOptions options;
+        options.has_timestamps = s->has_timestamps;
+        options.ts_value = s->ts_value;
+        options.ts_echo = s->ts_echo;
+        wire::SegmentFrame segment;
+        segment.l2 = &l2;
+        segment.source = s->local.address;
+        segment.destination = s->remote.address;
+        segment.source_port = s->local.port;
+        segment.destination_port = s->remote.port;
+        segment.hop_limit = reply_hop_limit;
+        segment.flags = s->flags;
+        segment.seq = s->seq.value();
+        segment.ack = s->ack.value();
+        segment.options = &options;
+        frame.length = static_cast<uint32_t>(
+            wire::write_segment(space_of(frame, interface), segment, checksums_of(interface)));
+        return;
+    }
+    const auto& echo = std::get<EchoReply>(reply);
+    ++counters.echo_replies_out;
+    const auto l2 = wire::make_l2_header(echo.destination, interface.mac, wire::ethertype::ipv4);
+    size_t at = wire::write_l2_header(frame.data, l2);
+    const wire::IpFields ip{.source = echo.local,
+                            .destination = echo.remote,
+                            .protocol = wire::ip_protocol::icmp,
+                            .hop_limit = reply_hop_limit};
+    at += wire::write_ipv4_header(frame.data + at, ip,
+                                  wire::Icmp4View::header_bytes + echo.data.size(),
+                                  interface.device.transmit_ip_checksum);
+    at += wire::write_icmp4_echo(frame.data + at, wire::Icmp4Type::echo_reply, echo.identifier,
+                                 echo.sequence, echo.data);
+    frame.length = static_cast<uint32_t>(at);
+}
+
+void Worker::Impl::count_frame(const Frame& frame) {
+    ++counters.frames_out;
+    counters.octets_out += frame.length;
+}
+
+}  // namespace synfin::stack

@@ -1,0 +1,267 @@
+// A worker's construction, and what it answers to anyone.
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+#include <synfin/stack/worker_impl.hpp>
+
+namespace synfin::stack {
+
+namespace {
+
+// Of nodes and ranges there are more than of chunks and transfers: an application's own memory
+// needs a node but no chunk, and one transfer may hold several ranges.
+constexpr uint32_t nodes_per_chunk = 2;
+constexpr uint32_t ranges_per_transfer = 4;
+
+void check(const WorkerConfig& config) {
+    const auto require = [](bool holds, const std::string& sentence) {
+        if (!holds) throw std::invalid_argument{sentence};
+    };
+    const size_t ports = config.interfaces.size();
+    require(ports > 0, "a worker needs at least one interface");
+    require(ports <= 64, "a worker has at most 64 interfaces, not " + std::to_string(ports));
+    require(!config.profiles.empty(), "a worker needs at least one profile");
+    require(config.max_connections > 0, "max_connections must be at least 1");
+    require(config.max_time_wait > 0, "max_time_wait must be at least 1");
+    require(config.max_transfers > 0, "max_transfers must be at least 1");
+    require(config.max_buffer_chunks > 0, "max_buffer_chunks must be at least 1");
+    require(config.max_port_scopes > 0, "max_port_scopes must be at least 1");
+    require(config.time_wait >= Duration{}, "time_wait must not be negative");
+    require(config.first_port > 0 && config.first_port <= config.last_port,
+            "the ephemeral ports " + std::to_string(config.first_port) + " to " +
+                std::to_string(config.last_port) + " are no range");
+    require(config.receive_burst > 0 && config.receive_burst <= Worker::receive_burst_max,
+            "receive_burst must be 1 to " + std::to_string(Worker::receive_burst_max) + ", not " +
+                std::to_string(config.receive_burst));
+    size_t fixed = 0;
+    for (const InterfaceConfig& interface : config.interfaces) {
+        fixed += interface.static_neighbors.size() + (interface.gateway ? 1 : 0);
+        require(!interface.addresses.empty(), "an interface needs at least one address");
+        require(!interface.mac.is_multicast(), "an interface's Ethernet address " +
+                                                   wire::to_string(interface.mac) +
+                                                   " is that of a group");
+        require(interface.device.mtu >= 576 && interface.device.mtu <= UINT16_MAX,
+                "an MTU must be 576 to 65535 bytes, not " + std::to_string(interface.device.mtu));
+        if (interface.gateway) {
+            const bool on_link = std::any_of(
+                interface.on_link.begin(), interface.on_link.end(),
+                [&](const wire::IpPrefix& p) { return p.contains(*interface.gateway); });
+            const bool beside_us = std::any_of(
+                interface.addresses.begin(), interface.addresses.end(),
+                [&](const wire::IpPrefix& p) { return p.contains(*interface.gateway); });
+            const bool is_static =
+                std::any_of(interface.static_neighbors.begin(), interface.static_neighbors.end(),
+                            [&](const auto& n) { return n.address == *interface.gateway; });
+            require(on_link || beside_us || is_static,
+                    "the gateway " + wire::to_string(*interface.gateway) +
+                        " is neither on the link nor a static neighbor");
+        }
+    }
+    require(config.max_neighbors > fixed && config.max_neighbors < no_neighbor,
+            "max_neighbors must be " + std::to_string(fixed + 1) + " to 65534, not " +
+                std::to_string(config.max_neighbors));
+}
+
+const WorkerConfig& checked(const WorkerConfig& config) {
+    check(config);
+    return config;
+}
+
+std::vector<wire::MacAddress> macs_of(const WorkerConfig& config) {
+    std::vector<wire::MacAddress> macs;
+    for (const InterfaceConfig& interface : config.interfaces) macs.push_back(interface.mac);
+    return macs;
+}
+
+// Segments must fit whichever way they take.
+uint16_t smallest_mtu(const WorkerConfig& config) {
+    uint32_t mtu = UINT16_MAX;
+    for (const InterfaceConfig& interface : config.interfaces) {
+        mtu = std::min(mtu, interface.device.mtu);
+    }
+    return static_cast<uint16_t>(mtu);
+}
+
+// What the tables' hashes leave of the secret must not help against its other uses.
+SipKey derived_key(const tcp::Secret& secret, uint64_t use) {
+    return {SipHash24::of_16_bytes(secret, use, 1), SipHash24::of_16_bytes(secret, use, 2)};
+}
+constexpr uint64_t use_of_tuples = 0x7475'706c'6573;
+constexpr uint64_t use_of_neighbors = 0x6e65'6967'6862;
+constexpr uint64_t use_of_ports = 0x706f'7274'73;
+
+}  // namespace
+
+Worker::Impl::Impl(Worker& worker, WorkerConfig worker_config)
+    : self{worker},
+      config{checked(worker_config)},
+      addressing{config.interfaces},
+      interfaces(config.interfaces.begin(), config.interfaces.end()),
+      connections{config.max_connections},
+      owner_memory{size_t{config.max_connections} * sizeof(OwnerNumber)},
+      owner_of{static_cast<OwnerNumber*>(owner_memory.data())},
+      hash_key{derived_key(config.secret, use_of_tuples)},
+      table{config.max_connections},
+      time_waits{config.max_time_wait, config.time_wait, hash_key},
+      ports{config.first_port, config.last_port, config.max_port_scopes, hash_key},
+      port_key{derived_key(config.secret, use_of_ports)},
+      wheel{config.max_connections, Instant{}},
+      neighbors{config.max_neighbors, macs_of(config),
+                derived_key(config.secret, use_of_neighbors)},
+      transfers{config.max_transfers, config.max_transfers * ranges_per_transfer},
+      buffers{config.max_buffer_chunks * nodes_per_chunk, config.max_buffer_chunks},
+      env{.profiles = config.profiles,
+          .transfers = transfers,
+          .buffers = buffers,
+          .counters = tcp_counters,
+          .secret = config.secret,
+          .mtu = smallest_mtu(config)},
+      notices{config.max_connections},
+      reset_limit{config.resets_per_second},
+      echo_limit{config.echo_replies_per_second} {
+    for (uint8_t port = 0; port < interfaces.size(); ++port) {
+        const InterfaceConfig& interface = config.interfaces[port];
+        for (const auto& n : interface.static_neighbors)
+            neighbors.add_fixed(port, n.address, n.mac);
+        if (!interface.gateway) continue;
+        const NeighborIndex router = neighbors.add_router(port, *interface.gateway);
+        (interface.gateway->is_v4() ? interfaces[port].router_v4 : interfaces[port].router_v6) =
+            router;
+    }
+}
+
+Worker::Worker(WorkerConfig config) : impl_{std::make_unique<Impl>(*this, std::move(config))} {}
+Worker::~Worker() = default;
+
+const char* name(Error error) {
+    switch (error) {
+        case Error::address_not_available: return "no local address or port is available";
+        case Error::address_in_use: return "the address is in use";
+        case Error::no_resources: return "a limit of the worker is reached";
+        case Error::unreachable: return "no interface leads there";
+        case Error::invalid: return "the address is not one to connect to";
+        case Error::stale: return "the connection is gone";
+    }
+    return "?";
+}
+
+// ---- for the application
+
+tl::expected<void, Error> Worker::listen(const wire::SocketAddress& local, Application& application,
+                                         const ListenOptions& options) {
+    if (local.port == 0 || options.profile >= impl_->config.profiles.size()) {
+        return tl::unexpected{Error::invalid};
+    }
+    if (!local.address.is_unspecified() && !owns(local.address)) {
+        return tl::unexpected{Error::address_not_available};
+    }
+    if (impl_->owners.find_exact(local) != no_owner) return tl::unexpected{Error::address_in_use};
+    const OwnerNumber number =
+        impl_->owners.listen(local, application, options.profile, options.backlog);
+    if (number == no_owner) return tl::unexpected{Error::no_resources};
+    return {};
+}
+
+void Worker::close_listener(const wire::SocketAddress& local) {
+    const OwnerNumber number = impl_->owners.find_exact(local);
+    if (number != no_owner) impl_->close_listener(number);
+}
+
+tl::expected<ConnectionId, Error> Worker::connect(const wire::SocketAddress& remote,
+                                                  Application& application,
+                                                  const ConnectOptions& options) {
+    return impl_->connect(remote, application, options);
+}
+
+size_t Worker::send(ConnectionId id, std::span<const uint8_t> bytes) {
+    return impl_->send(id, bytes, false);
+}
+size_t Worker::send_static(ConnectionId id, std::span<const uint8_t> bytes) {
+    return impl_->send(id, bytes, true);
+}
+std::span<const uint8_t> Worker::unread(ConnectionId id) const {
+    const tcp::Connection* c = impl_->find(id);
+    return c == nullptr ? std::span<const uint8_t>{} : tcp::peek_unread(*c, impl_->env);
+}
+void Worker::consume(ConnectionId id, size_t count) { impl_->consume(id, count); }
+void Worker::shutdown_send(ConnectionId id) { impl_->shutdown_send(id); }
+void Worker::close(ConnectionId id) { impl_->close(id); }
+void Worker::abort(ConnectionId id) { impl_->abort(id); }
+
+bool Worker::is_open(ConnectionId id) const { return impl_->find(id) != nullptr; }
+tcp::State Worker::state(ConnectionId id) const {
+    const tcp::Connection* c = impl_->find(id);
+    return c == nullptr ? tcp::State::closed : c->state.load();
+}
+uint64_t Worker::user_data(ConnectionId id) const {
+    const tcp::Connection* c = impl_->find(id);
+    return c == nullptr ? 0 : c->user_data;
+}
+void Worker::set_user_data(ConnectionId id, uint64_t value) {
+    if (tcp::Connection* c = impl_->find(id)) c->user_data = value;
+}
+wire::SocketAddress Worker::local(ConnectionId id) const {
+    const tcp::Connection* c = impl_->find(id);
+    if (c == nullptr) return {};
+    return {impl_->address_of(c->local_address), c->local_port};
+}
+wire::SocketAddress Worker::remote(ConnectionId id) const {
+    const tcp::Connection* c = impl_->find(id);
+    if (c == nullptr) return {};
+    return {impl_->address_of(c->remote_address), c->remote_port};
+}
+
+Instant Worker::now() const { return impl_->now; }
+bool Worker::owns(const wire::IpAddress& address) const { return impl_->addressing.owns(address); }
+
+// ---- for the loop
+
+uint32_t Worker::receive_burst() const { return impl_->config.receive_burst; }
+size_t Worker::interface_count() const { return impl_->interfaces.size(); }
+
+void Worker::receive(std::span<const Frame> frames, Instant now) {
+    impl_->now = now;
+    impl_->receive(frames);
+}
+void Worker::run_timers(Instant now) {
+    impl_->now = now;
+    impl_->run_timers();
+}
+void Worker::poll(Instant now) {
+    impl_->now = now;
+    if (impl_->poller != nullptr) impl_->poller->on_poll(*this, now);
+    impl_->tell_notices();
+}
+void Worker::set_poller(Application* application) { impl_->poller = application; }
+
+bool Worker::has_output(uint8_t port) const { return impl_->interfaces[port].has_output(); }
+bool Worker::has_output() const {
+    return std::any_of(impl_->interfaces.begin(), impl_->interfaces.end(),
+                       [](const Interface& interface) { return interface.has_output(); });
+}
+void Worker::transmit(TransmitBatch& batch, Instant now) {
+    impl_->now = now;
+    impl_->transmit(batch);
+}
+std::optional<Instant> Worker::next_deadline() const { return impl_->next_deadline(); }
+
+// ---- for anyone
+
+const tcp::Counters& Worker::tcp_counters() const { return impl_->tcp_counters; }
+const Counters& Worker::stack_counters() const { return impl_->counters; }
+const wire::DropCounters& Worker::drop_counters() const { return impl_->drops; }
+Worker::Gauges Worker::gauges() const {
+    return {.connections = impl_->table.size(),
+            .time_wait = impl_->time_waits.size(),
+            .half_open = impl_->half_open};
+}
+
+// ---- for the end
+
+Worker::Leaks Worker::leaks() const { return impl_->leaks(); }
+void Worker::clear_time_wait() {
+    impl_->time_waits.clear([this](const tcp::TimeWait& r) { impl_->free_port_of(r); });
+}
+
+}  // namespace synfin::stack

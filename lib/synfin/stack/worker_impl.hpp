@@ -1,0 +1,229 @@
+// The inside of a worker: what it holds, and the steps that its files take. Nobody else includes
+// it.
+//
+//   receive.cpp    a burst in stages: parse, hash, prefetch, look up, tcp::input
+//   datagrams.cpp  what is not TCP: ARP, ICMP
+//   opening.cpp    how connections come into being: connect, a SYN at a listener
+//   delivery.cpp   what happened, told to the application
+//   calls.cpp      what the application asks for
+//   lifecycle.cpp  ready list, timers, TIME_WAIT, the end of a connection
+//   next_hop.cpp   a connection's way out: routes, and waiting for a neighbor
+//   transmit.cpp   frames, from replies and from ready connections
+//   worker.cpp     construction, and what anyone may ask
+//
+// A connection is in at most one list, linked through Connection::next and marked `ready`: the
+// ready list of its interface, or the waiting list of its neighbor. One that ends while it is
+// linked is let go when its turn comes.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include <synfin/base/index_pool.hpp>
+#include <synfin/base/region.hpp>
+#include <synfin/flow/connection_table.hpp>
+#include <synfin/flow/port_allocator.hpp>
+#include <synfin/flow/time_wait_table.hpp>
+#include <synfin/flow/tuple_hash.hpp>
+#include <synfin/stack/addressing.hpp>
+#include <synfin/stack/listener_table.hpp>
+#include <synfin/stack/neighbor_cache.hpp>
+#include <synfin/stack/notices.hpp>
+#include <synfin/stack/reply_queue.hpp>
+#include <synfin/stack/token_bucket.hpp>
+#include <synfin/stack/worker.hpp>
+#include <synfin/tcp/core.hpp>
+#include <synfin/timer/wheel.hpp>
+#include <synfin/wire/packet.hpp>
+
+namespace synfin::stack {
+
+/// One interface's side of a worker.
+struct Interface {
+    explicit Interface(const InterfaceConfig& config)
+        : mac{config.mac}, device{config.device}, replies{config.device.mtu} {}
+
+    wire::MacAddress mac;
+    DeviceProperties device;
+    ReplyQueue replies;
+    uint32_t ready_head = no_index;
+    uint32_t ready_tail = no_index;
+    NeighborIndex router_v4 = no_neighbor;
+    NeighborIndex router_v6 = no_neighbor;
+    bool has_output() const { return ready_head != no_index || !replies.empty(); }
+};
+
+struct Worker::Impl {
+    /// A packet of the burst that is being worked on.
+    struct Arrived {
+        wire::Packet packet;
+        flow::FourTuple tuple;
+        uint32_t hash = 0;
+        uint8_t port = 0;
+    };
+
+    Impl(Worker& worker, WorkerConfig worker_config);
+
+    // ---- receive.cpp
+    void receive(std::span<const Frame> frames);
+    void parse(std::span<const Frame> frames);
+    void classify(const Frame& frame, const wire::Packet& packet, uint32_t place);
+    void take_segment(uint32_t place);
+    void take_segment_without_connection(const Arrived& a, const tcp::Segment& segment);
+    /// True if the segment was dealt with; else it goes on to the listeners, with the last sequence
+    /// number of the incarnation that gave way.
+    bool take_segment_in_time_wait(const Arrived& a, const tcp::Segment& segment,
+                                   std::optional<tcp::Seq>& last_seq);
+    void reply_with(const tcp::Reply& reply, const Arrived& a);
+    void push_reply(uint8_t port, const Reply& reply);
+
+    // ---- datagrams.cpp
+    void take_arp(const wire::Packet& packet, uint8_t port);
+    void take_icmp4(const wire::Packet& packet, uint8_t port);
+    void take_icmp4_error(std::span<const uint8_t> quoted, bool hard);
+    void ask_for_neighbor(const NeighborCache::Action& action);
+
+    // ---- opening.cpp
+    void open_passive(OwnerNumber listener, const Arrived& a, const tcp::Segment& syn,
+                      std::optional<tcp::Seq> last_seq);
+    tl::expected<ConnectionId, Error> connect(const wire::SocketAddress& remote,
+                                              Application& application,
+                                              const ConnectOptions& options);
+    /// The local port for an active open: the tuple's own, or an ephemeral one if that is 0.
+    tl::expected<uint16_t, Error> take_port(flow::FourTuple tuple);
+    bool is_ephemeral(uint16_t port) const {
+        return port >= config.first_port && port <= config.last_port;
+    }
+    /// Whether the replies of such a connection come to this worker.
+    bool is_ours(const flow::FourTuple& tuple) const {
+        return config.port_filter == nullptr ||
+               config.port_filter(config.port_filter_context, tuple);
+    }
+    bool is_taken(const flow::FourTuple& tuple) const;
+    /// A fresh connection in the table; no_index if there is no room.
+    uint32_t add_connection(const flow::FourTuple& tuple, uint32_t hash, OwnerNumber owner,
+                            uint16_t profile, NeighborIndex neighbor);
+
+    // ---- delivery.cpp
+    void deliver(uint32_t index, const tcp::InputResult& result);
+    void deliver_established(uint32_t index);
+    void deliver_data(uint32_t index, std::span<const uint8_t> data);
+    void deliver_unread(uint32_t index);
+    void deliver_peer_closed(uint32_t index);
+    void deliver_writable(uint32_t index);
+    void deliver_end(uint32_t index, tcp::CloseReason reason);
+    void tell_closed(uint32_t index, tcp::CloseReason reason);
+    /// The connection has no application any more.
+    void disown(uint32_t index);
+    void leave_backlog(uint32_t index);
+    void note(uint32_t index, Notice::Kind kind, tcp::CloseReason reason = tcp::CloseReason::none);
+    void note_closed(uint32_t index, tcp::CloseReason reason);
+    void tell_notices();
+    void tell(const Notice& notice);
+
+    // ---- calls.cpp
+    size_t send(ConnectionId id, std::span<const uint8_t> bytes, bool is_static);
+    bool has_memory() const;
+    void consume(ConnectionId id, size_t count);
+    void shutdown_send(ConnectionId id);
+    void close(ConnectionId id);
+    void abort(ConnectionId id);
+    void close_listener(OwnerNumber number);
+
+    // ---- lifecycle.cpp
+    /// To be called after anything happened to a connection: puts it on the ready list if it has
+    /// something to say, lets go of it if it is over, and sees to its timer.
+    void settle(uint32_t index);
+    void settle_after_output(uint32_t index);
+    void let_go_if_over(uint32_t index);
+    void leave_table(uint32_t index);
+    void enter_time_wait(uint32_t index);
+    void free_port_of(const tcp::TimeWait& record);
+    void acknowledge_in_time_wait(const tcp::TimeWait& record, const Arrived& a);
+    void push_ready(uint8_t port, uint32_t index);
+    void push_ready_front(uint8_t port, uint32_t index);
+    uint32_t pop_ready(uint8_t port);
+    void arm_timer(uint32_t index);
+    void run_timers();
+    void on_wheel_entry(uint32_t index);
+    std::optional<Instant> next_deadline() const;
+    Leaks leaks() const;
+
+    // ---- next_hop.cpp
+    NeighborIndex next_hop(const wire::IpAddress& destination, uint8_t preferred_port);
+    /// The neighbor to write frames to now; nullptr if the connection has been put aside to wait,
+    /// or to another interface's list.
+    const Neighbor* usable_neighbor(uint32_t index, uint8_t port);
+    void wake(uint32_t waiting_head);
+    void wait_for_neighbor(uint32_t index, NeighborIndex neighbor);
+    void run_neighbors();
+    void give_up_neighbor(NeighborIndex neighbor);
+    void lose_segments(uint32_t index);
+
+    // ---- transmit.cpp
+    void transmit(TransmitBatch& batch);
+    void write_reply(const Reply& reply, Frame& frame, const Interface& interface);
+    void write_connection(uint32_t index, TransmitBatch& batch, const Interface& interface,
+                          const wire::L2Header& header);
+    void count_frame(const Frame& frame);
+
+    // ---- small things that all of them need
+    tcp::Connection* find(ConnectionId id) {
+        if (id.index >= connections.touched()) return nullptr;
+        tcp::Connection& c = connections[id.index];
+        return c.generation == id.generation ? &c : nullptr;
+    }
+    ConnectionId id_of(uint32_t index) const { return {index, connections[index].generation}; }
+    uint32_t look_up(const flow::FourTuple& tuple, uint32_t hash) const {
+        return table.find(hash, [&](uint32_t index) { return connections[index].is(tuple); });
+    }
+    static flow::PortScope scope_of(const flow::FourTuple& t) {
+        return {t.local_address, t.remote_address, t.remote_port};
+    }
+    wire::IpAddress address_of(flow::AddressId id) const { return wire::IpAddress::v4(id); }
+    static flow::AddressId id_of(const wire::IpAddress& address) { return address.v4(); }
+    /// Both FINs are through, or it ended otherwise: nothing is received any more.
+    static bool is_over(const tcp::Connection& c) {
+        return c.state == tcp::State::closed || c.state == tcp::State::time_wait;
+    }
+
+    Worker& self;
+    WorkerConfig config;
+    Addressing addressing;
+    std::vector<Interface> interfaces;
+    Instant now;
+    Application* poller = nullptr;
+
+    IndexPool<tcp::Connection> connections;
+    Region owner_memory;
+    OwnerNumber* owner_of;  ///< by connection; no_owner: the application knows nothing of it
+    ListenerTable owners;
+    flow::HashKey hash_key;
+    flow::ConnectionTable table;
+    flow::TimeWaitTable<tcp::TimeWait> time_waits;
+    flow::PortAllocator ports;
+    SipKey port_key;
+    uint64_t ports_asked = 0;
+    timer::TimerWheel wheel;
+    NeighborCache neighbors;
+    tcp::TransferPool transfers;
+    tcp::BufferPool buffers;
+    tcp::Counters tcp_counters;
+    Counters counters;
+    wire::DropCounters drops;
+    tcp::Environment env;
+    NoticeQueue notices;
+    TokenBucket reset_limit;
+    TokenBucket echo_limit;
+    Relaxed<uint64_t> half_open;
+
+    // ---- one burst
+    std::array<Arrived, Worker::receive_burst_max> arrived;
+    std::array<uint8_t, Worker::receive_burst_max> segments;  ///< places in `arrived` that hold TCP
+    uint32_t segment_count = 0;
+};
+
+}  // namespace synfin::stack

@@ -1,0 +1,184 @@
+// Region, IndexPool, Relaxed and SequenceCounter: what the tables are made of.
+#include <atomic>
+#include <cstdint>
+#include <cstring>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <synfin/base/index_pool.hpp>
+#include <synfin/base/region.hpp>
+#include <synfin/base/relaxed.hpp>
+#include <synfin/base/sequence_counter.hpp>
+#include <synfin/base/system_random.hpp>
+
+namespace synfin {
+namespace {
+
+TEST(Region, IsZeroAndWritable) {
+    Region region{10'000};
+    ASSERT_NE(region.data(), nullptr);
+    EXPECT_GE(region.size(), 10'000u);
+    auto* bytes = static_cast<uint8_t*>(region.data());
+    for (size_t i = 0; i < region.size(); ++i) ASSERT_EQ(bytes[i], 0) << i;
+    std::memset(bytes, 0xab, region.size());
+    EXPECT_EQ(bytes[region.size() - 1], 0xab);
+}
+
+TEST(Region, LargeReservationCostsNothingUntilTouched) {
+    Region region{size_t{64} << 30};
+    auto* bytes = static_cast<uint8_t*>(region.data());
+    bytes[size_t{40} << 30] = 1;
+    EXPECT_EQ(bytes[size_t{40} << 30], 1);
+}
+
+TEST(Region, OfNoBytesHasNoMemory) {
+    Region region{0};
+    EXPECT_EQ(region.data(), nullptr);
+    EXPECT_EQ(region.size(), 0u);
+}
+
+TEST(Region, ImpossibleSizeThrows) { EXPECT_THROW(Region{SIZE_MAX / 2}, std::bad_alloc); }
+
+TEST(Region, MovingHandsTheMemoryOver) {
+    Region first{4096};
+    void* data = first.data();
+    Region second{std::move(first)};
+    EXPECT_EQ(second.data(), data);
+    EXPECT_EQ(first.data(), nullptr);  // NOLINT: the state after a move is defined
+    Region third;
+    third = std::move(second);
+    EXPECT_EQ(third.data(), data);
+}
+
+struct Thing {
+    uint32_t generation = 0;
+    uint32_t value = 77;
+    uint32_t next = 0;
+};
+uint32_t& pool_link(Thing& thing) { return thing.next; }
+
+TEST(IndexPool, HandsOutEachObjectOnceAndThenNone) {
+    IndexPool<Thing> pool{5};
+    std::vector<bool> seen(5);
+    for (int i = 0; i < 5; ++i) {
+        const uint32_t index = pool.take();
+        ASSERT_LT(index, 5u);
+        EXPECT_FALSE(seen[index]);
+        seen[index] = true;
+        EXPECT_EQ(pool[index].value, 77u);
+    }
+    EXPECT_EQ(pool.take(), no_index);
+    EXPECT_EQ(pool.used(), 5u);
+}
+
+TEST(IndexPool, WhatWasGivenBackLastIsTakenFirst) {
+    IndexPool<Thing> pool{5};
+    const uint32_t a = pool.take();
+    const uint32_t b = pool.take();
+    pool.give_back(a);
+    pool.give_back(b);
+    EXPECT_EQ(pool.take(), b);
+    EXPECT_EQ(pool.take(), a);
+}
+
+TEST(IndexPool, FieldsSurviveFromOneUseToTheNext) {
+    IndexPool<Thing> pool{1};
+    const uint32_t index = pool.take();
+    pool[index].generation = 9;
+    pool.give_back(index);
+    ASSERT_EQ(pool.take(), index);
+    EXPECT_EQ(pool[index].generation, 9u);
+}
+
+TEST(IndexPool, TouchedGrowsOnlyWhenNothingWasGivenBack) {
+    IndexPool<Thing> pool{10};
+    EXPECT_EQ(pool.touched(), 0u);
+    pool.give_back(pool.take());
+    pool.give_back(pool.take());
+    EXPECT_EQ(pool.touched(), 1u);
+    EXPECT_EQ(pool.used(), 0u);
+}
+
+using IndexPoolDeathTest = testing::Test;
+
+TEST(IndexPoolDeathTest, GivingBackWhatWasNeverTakenAborts) {
+    IndexPool<Thing> pool{10};
+    EXPECT_DEATH(pool.give_back(3), "assertion failed");
+}
+
+TEST(Relaxed, CountsLikeAPlainValue) {
+    Relaxed<uint64_t> counter;
+    EXPECT_EQ(counter, 0u);
+    ++counter;
+    counter += 10;
+    --counter;
+    counter -= 3;
+    EXPECT_EQ(counter.load(), 7u);
+    const Relaxed<uint64_t> copy = counter;
+    counter = 100;
+    EXPECT_EQ(copy, 7u);
+}
+
+TEST(Relaxed, SmallTypesWrapAsTheyDoWithout) {
+    Relaxed<uint8_t> byte{255};
+    ++byte;
+    EXPECT_EQ(byte, 0);
+}
+
+TEST(SequenceCounter, ReaderLearnsOfAWriteInBetween) {
+    SequenceCounter counter;
+    const uint32_t before = counter.begin_read();
+    EXPECT_TRUE(counter.still(before));
+    counter.begin_write();
+    EXPECT_FALSE(counter.still(before));
+    counter.end_write();
+    EXPECT_FALSE(counter.still(before));
+    EXPECT_TRUE(counter.still(counter.begin_read()));
+}
+
+// Two halves that are always written together are never read apart.
+TEST(SequenceCounter, ReaderNeverSeesHalfOfAWrite) {
+    SequenceCounter counter;
+    Relaxed<uint64_t> first;
+    Relaxed<uint64_t> second;
+    std::atomic<bool> stop{false};
+    std::thread writer{[&] {
+        for (uint64_t n = 1; !stop.load(std::memory_order_relaxed); ++n) {
+            counter.begin_write();
+            first = n;
+            second = ~n;
+            counter.end_write();
+        }
+    }};
+    // Until enough different writes were met, so that an idle writer proves nothing.
+    uint64_t wrong = 0;
+    uint64_t writes_met = 0;
+    for (uint64_t previous = 0; writes_met < 100;) {
+        uint64_t a = 0;
+        uint64_t b = 0;
+        uint32_t before = 0;
+        do {
+            before = counter.begin_read();
+            a = first;
+            b = second;
+        } while (!counter.still(before));
+        if (a == previous) continue;
+        previous = a;
+        ++writes_met;
+        wrong += a != ~b ? 1u : 0u;
+    }
+    stop = true;
+    writer.join();
+    EXPECT_EQ(wrong, 0u);
+}
+
+TEST(SystemRandom, DoesNotRepeatItself) {
+    EXPECT_NE(system_random(), system_random());
+    EXPECT_NE(system_random_key(), system_random_key());
+}
+
+}  // namespace
+}  // namespace synfin
