@@ -172,14 +172,23 @@ std::span<const uint8_t> trim_text(const Connection& c, const Segment& s, Seq& s
 uint32_t take_in_order(Connection& c, std::span<const uint8_t> text, Environment& env, Instant now,
                        InputResult& result) {
     Transfer* t = transfer_of(c, env);
-    const bool direct = t == nullptr || (t->unread.empty() && t->held == no_index);
+    bool direct = t == nullptr || (t->unread.empty() && t->held == no_index);
     auto taken = static_cast<uint32_t>(text.size());
     const bool filled_hole = t != nullptr && t->held != no_index;
+    if (!direct) {
+        taken = t->unread.append_copy(text, env.buffers);
+        if (taken < text.size() && t->held != no_index) {
+            // What lies behind a hole has taken the memory that what lies before it needs.
+            release_held(*t, env);
+            taken += t->unread.append_copy(text.subspan(taken), env.buffers);
+        }
+        direct = taken == 0 && t->unread.empty();
+    }
     if (direct) {
+        taken = static_cast<uint32_t>(text.size());
         result.data = text;
         c.rcv_nxt = c.rcv_nxt.load() + taken;
     } else {
-        taken = t->unread.append_copy(text, env.buffers);
         env.counters.receive_pruned += text.size() - taken;
         c.rcv_nxt = take_contiguous(*t, c.rcv_nxt.load() + taken, env);
         c.rcv_edge = later_of(c.rcv_edge, c.rcv_nxt);

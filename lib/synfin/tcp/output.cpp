@@ -116,7 +116,13 @@ bool emit_retransmission(Connection& c, Transfer& t, OutSegment& out, uint32_t p
     const uint32_t in_flight = seq.distance_from(c.snd_una);
     if (!t.recovering && in_flight > 0 && in_flight + payload_max > c.cwnd) return false;
     const Seq end = data_end(c, env);
-    uint32_t length = std::min(payload_max, earlier_of(end, t.retransmit_end).distance_from(seq));
+    // A short last segment is filled up with what has never been sent (section 3.8.1): the octet of
+    // a zero-window probe must not cost the data behind it a round trip.
+    Seq limit = earlier_of(end, t.retransmit_end);
+    if (limit == c.snd_nxt) {
+        limit = later_of(limit, earlier_of(end, c.snd_una.load() + c.cwnd));
+    }
+    uint32_t length = std::min(payload_max, limit.distance_from(seq));
     // SHLD-16: what lies beyond a shrunk window waits, but the first octet always may go.
     const Seq edge = c.snd_una.load() + std::max(c.snd_wnd, 1u);
     if (seq.at_or_after(edge) && length > 0) return false;
@@ -125,6 +131,7 @@ bool emit_retransmission(Connection& c, Transfer& t, OutSegment& out, uint32_t p
     if (out.flags.fin() && !c.has(Mark::fin_sent)) out.flags = out.flags & ~flag::fin;
     t.retransmit_next = seq + out.payload_length + (out.flags.fin() ? 1 : 0);
     t.retransmit_end = later_of(t.retransmit_end, t.retransmit_next);
+    c.snd_nxt = later_of(c.snd_nxt, t.retransmit_end);
     if (t.timing && t.timed.after(seq)) t.timing = false;  // Karn
     if (!c.has(Mark::retransmit_armed)) arm_retransmission(c, env, now);
     ++env.counters.retrans_segs;
