@@ -87,7 +87,7 @@ void Script::fresh_connection() {
     stream_.clear();
     user_knows_ = false;
     established_count_ = peer_closed_count_ = closed_count_ = 0;
-    reason_ = CloseReason::none;
+    reason_ = untold_ = CloseReason::none;
 }
 
 void Script::listen() { listening_ = true; }

@@ -187,6 +187,8 @@ class Script {
     /// What the stack does after the input of a loop: output, then TIME_WAIT, then letting go.
     void settle();
     void let_go();
+    /// The end of a connection is told when all that came before it has been read.
+    void tell_closed(CloseReason reason);
     /// Fires everything that is due up to `until`, then stands there. Stops early (and returns
     /// true) when something was sent and `stop_at_output`.
     bool advance(Instant until, bool stop_at_output);
@@ -235,6 +237,7 @@ class Script {
     uint64_t received_total_ = 0;
     uint32_t established_count_ = 0, peer_closed_count_ = 0, retrying_count_ = 0, closed_count_ = 0;
     CloseReason reason_ = CloseReason::none;
+    CloseReason untold_ = CloseReason::none;  ///< over, but bytes are unread
 
     std::deque<Sent> sent_;
     std::deque<std::string> story_;  ///< the last events, for a failure's message

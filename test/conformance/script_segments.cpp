@@ -142,13 +142,20 @@ void Script::take_events(const tcp::Events& e) {
         react(when_peer_closed);
     }
     if (e.retrying) ++retrying_count_;
-    if (e.closed != CloseReason::none) {
-        ++closed_count_;
-        EXPECT_EQ(closed_count_, 1u) << "closed twice, now: " << tcp::name(e.closed) << story();
-        reason_ = e.closed;
-        user_knows_ = false;
-        story_.push_back(std::string{"closed: "} + tcp::name(e.closed));
+    if (e.closed == CloseReason::finished && unread() > 0) {
+        untold_ = e.closed;
+    } else if (e.closed != CloseReason::none) {
+        tell_closed(e.closed);
     }
+}
+
+void Script::tell_closed(CloseReason reason) {
+    untold_ = CloseReason::none;
+    ++closed_count_;
+    EXPECT_EQ(closed_count_, 1u) << "closed twice, now: " << tcp::name(reason) << story();
+    reason_ = reason;
+    user_knows_ = false;
+    story_.push_back(std::string{"closed: "} + tcp::name(reason));
 }
 
 void Script::react(const std::function<void()>& reaction) {
@@ -290,6 +297,10 @@ void Script::settle() {
     }
     if (place_ != Place::alive) return;
     tcp::check_invariants(c_, env_);
+    if (untold_ != CloseReason::none) {
+        if (unread() > 0) return;
+        tell_closed(untold_);
+    }
     if (c_.state.load() == State::time_wait) {
         record_ = tcp::make_time_wait(c_);
         let_go();

@@ -1,0 +1,256 @@
+// Keep-alive, user timeout, FIN_WAIT_2's timeout, and what ICMP errors do (RFC 9293 section 3.8.4
+// and 3.9.2.2, RFC 5927).
+#include <gtest/gtest.h>
+
+#include "script.hpp"
+
+namespace synfin::conformance {
+namespace {
+
+tcp::Profile with_keep_alive() {
+    tcp::Profile profile;
+    profile.keep_alive = true;
+    return profile;
+}
+
+// ---- keep-alive
+
+TEST(KeepAlive, Must25_IsOffByDefault) {
+    Script s;
+    s.establish();
+    s.expect_nothing_for(Duration::hours(24 * 7));
+    EXPECT_FALSE(s.next_deadline());
+}
+
+TEST(KeepAlive, Must28_DefaultsToTwoHours) {
+    EXPECT_GE(tcp::Profile{}.keep_alive_idle, Duration::hours(2));
+}
+
+TEST(KeepAlive, Shld12_ProbeHasNoDataAndAnOldSequenceNumber) {
+    Script s{{.profile = with_keep_alive()}};
+    s.establish();
+    s.expect_after(Duration::hours(2), Ack().seq(0).ack(1));
+    EXPECT_EQ(s.counters().keep_alives.load(), 1u);
+}
+
+TEST(KeepAlive, Must27_IntervalIsConfigurable) {
+    auto profile = with_keep_alive();
+    profile.keep_alive_idle = 30_s;
+    profile.keep_alive_interval = 5_s;
+    profile.keep_alive_probes = 3;
+    Script s{{.profile = profile}};
+    s.establish();
+    s.expect_after(30_s, Ack().seq(0).ack(1));
+    s.expect_after(5_s, Ack().seq(0).ack(1));
+    s.expect_after(5_s, Ack().seq(0).ack(1));
+    EXPECT_EQ(s.drain(100_s), 5_s);
+    s.expect_closed(CloseReason::timed_out);
+    s.ignore_sent();
+}
+
+TEST(KeepAlive, Must29_OneLostAnswerEndsNothing) {
+    Script s{{.profile = with_keep_alive()}};
+    s.establish();
+    s.expect_after(Duration::hours(2), Ack().seq(0).ack(1));
+    s.expect_after(75_s, Ack().seq(0).ack(1));
+    s.inject(Ack().seq(1).ack(1));
+    s.expect_open();
+    s.expect_after(Duration::hours(2), Ack().seq(0).ack(1));
+}
+
+TEST(KeepAlive, AnsweredProbesGoOnForEver) {
+    Script s{{.profile = with_keep_alive()}};
+    s.establish();
+    for (int i = 0; i < 100; ++i) {
+        s.expect_after(Duration::hours(2), Ack().seq(0).ack(1));
+        s.inject(Ack().seq(1).ack(1));
+    }
+    s.expect_open();
+}
+
+TEST(KeepAlive, Must26_AnythingFromThePeerStartsTheIdleTimeAnew) {
+    Script s{{.profile = with_keep_alive()}};
+    s.establish();
+    s.wait(Duration::hours(1));
+    s.inject(Data().seq(1).ack(1).length(10));
+    s.wait(1_s);
+    s.expect(Ack().seq(1).ack(11));
+    s.expect_after(Duration::hours(2) - 1_s, Ack().seq(0).ack(11));
+}
+
+TEST(KeepAlive, Must26_NoProbeWhileDataIsOutstanding) {
+    auto profile = with_keep_alive();
+    profile.keep_alive_idle = 1_s;
+    Script s{{.profile = profile}};
+    s.establish();
+    s.call_send("x");
+    s.expect(Data().seq(1).payload("x"));
+    s.wait(30_s);
+    for (const auto& sent : s.take_sent()) EXPECT_EQ(sent.payload, "x") << to_text(sent);
+    EXPECT_EQ(s.counters().keep_alives.load(), 0u);
+}
+
+TEST(KeepAlive, ComesBackAfterDataHasBeenAcknowledged) {
+    auto profile = with_keep_alive();
+    profile.keep_alive_idle = 10_s;
+    Script s{{.profile = profile}};
+    s.establish();
+    s.call_send("x");
+    s.expect(Data().seq(1).payload("x"));
+    s.inject(Ack().seq(1).ack(2));
+    s.expect_after(10_s, Ack().seq(1).ack(1));
+}
+
+TEST(KeepAlive, WeAnswerThePeersProbe) {
+    Script s;
+    s.establish();
+    s.inject(Ack().seq(0).ack(1));
+    s.expect(Ack().seq(1).ack(1));
+    s.wait(1_s);
+    s.inject(Data().seq(0).ack(1).payload("?"));  // the old form, with a garbage octet
+    s.expect(Ack().seq(1).ack(1));
+    s.expect_received("");
+}
+
+TEST(KeepAlive, UnansweredProbesDoNotSlowTheNextData) {
+    auto profile = with_keep_alive();
+    profile.keep_alive_idle = 10_s;
+    profile.keep_alive_interval = 10_s;
+    Script s{{.profile = profile}};
+    s.establish({.active = true, .round_trip = 100_ms});
+    s.wait(45_s);
+    s.ignore_sent();
+    s.call_send("x");
+    s.expect(Data().seq(1).payload("x"));
+    s.expect_after(300_ms, Data().seq(1).payload("x"));
+}
+
+// ---- user timeout
+
+TEST(UserTimeout, EndsAConnectionWhoseDataIsNotAcknowledged) {
+    tcp::Profile profile;
+    profile.user_timeout = 30_s;
+    Script s{{.profile = profile}};
+    s.establish({.active = true, .round_trip = 100_ms});
+    s.call_send("x");
+    const Duration took = s.drain(200_s);
+    EXPECT_GE(took, 30_s);
+    EXPECT_LE(took, 60_s);
+    s.expect_closed(CloseReason::timed_out);
+    s.ignore_sent();
+}
+
+TEST(UserTimeout, EndsAConnectionWhoseWindowStaysClosedAndSilent) {
+    tcp::Profile profile;
+    profile.user_timeout = 30_s;
+    Script s{{.profile = profile}};
+    s.establish({.active = true, .round_trip = 100_ms});
+    s.inject(Ack().seq(1).ack(1).window(0));
+    s.call_send("x");
+    const Duration took = s.drain(200_s);
+    EXPECT_GE(took, 30_s);
+    EXPECT_LE(took, 60_s);
+    s.expect_closed(CloseReason::timed_out);
+    s.ignore_sent();
+}
+
+TEST(UserTimeout, EndsAHandshakeToo) {
+    tcp::Profile profile;
+    profile.user_timeout = 5_s;
+    Script s{{.profile = profile}};
+    s.call_open();
+    const Duration took = s.drain(200_s);
+    EXPECT_GE(took, 5_s);
+    EXPECT_LE(took, 15_s);
+    s.expect_closed(CloseReason::timed_out);
+    s.ignore_sent();
+}
+
+TEST(UserTimeout, DoesNotEndAnIdleConnection) {
+    tcp::Profile profile;
+    profile.user_timeout = 5_s;
+    Script s{{.profile = profile}};
+    s.establish();
+    s.expect_nothing_for(1000_s);
+    s.expect_open();
+}
+
+// ---- FIN_WAIT_2
+
+TEST(FinWait2, EndsAfterItsTimeoutWhenNobodyReadsAnyMore) {
+    Script s;
+    s.establish();
+    s.call_close();
+    s.expect(FinAck().seq(1));
+    s.wait(10_s);
+    s.ignore_sent();
+    s.inject(Ack().seq(1).ack(2));
+    s.expect_state(State::fin_wait_2);
+    EXPECT_EQ(s.drain(1000_s), s.setup().profile.fin_wait_2_timeout);
+    EXPECT_NE(s.close_reason(), CloseReason::none);
+    s.ignore_sent();
+}
+
+TEST(FinWait2, EndsAfterItsTimeoutWhenTheUserClosesLater) {
+    Script s;
+    enter(s, State::fin_wait_2);
+    s.wait(1000_s);
+    s.expect_state(State::fin_wait_2);
+    s.call_close();
+    EXPECT_EQ(s.drain(1000_s), s.setup().profile.fin_wait_2_timeout);
+    s.ignore_sent();
+}
+
+TEST(FinWait2, HalfClosedConnectionWaitsForEver) {
+    Script s;
+    enter(s, State::fin_wait_2);
+    s.expect_nothing_for(Duration::hours(24));
+    s.expect_state(State::fin_wait_2);
+}
+
+// ---- ICMP
+
+TEST(Icmp, HardErrorInSynSentEndsTheAttempt) {
+    Script s;
+    enter(s, State::syn_sent);
+    s.inject_icmp(0, true);
+    s.expect_state(State::closed);
+    s.expect_closed(CloseReason::unreachable);
+    s.expect_nothing();
+}
+
+TEST(Icmp, Must56_SoftErrorEndsNothing) {
+    for (State state : {State::syn_sent, State::established}) {
+        Script s;
+        enter(s, state);
+        if (state == State::established) {
+            s.call_send("x");
+            s.expect(Data().seq(1));
+        }
+        s.inject_icmp(state == State::established ? 1 : 0, false);
+        s.expect_state(state);
+    }
+}
+
+TEST(Icmp, Rfc5927_HardErrorIsSoftOnceSynchronized) {
+    Script s;
+    s.establish();
+    s.call_send("x");
+    s.expect(Data().seq(1));
+    s.inject_icmp(1, true);
+    s.expect_state(State::established);
+    s.inject(Ack().seq(1).ack(2));
+    s.expect_open();
+}
+
+TEST(Icmp, Rfc5927_QuotedSequenceOutsideOfWhatIsInFlightIsIgnored) {
+    for (uint32_t quoted : {0xffff'ffffu, 1u, 2u, 0x8000'0000u}) {
+        Script s;
+        enter(s, State::syn_sent);
+        s.inject_icmp(quoted, true);
+        s.expect_state(State::syn_sent);
+    }
+}
+
+}  // namespace
+}  // namespace synfin::conformance
