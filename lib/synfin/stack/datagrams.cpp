@@ -21,10 +21,7 @@ void Worker::Impl::take_arp(const wire::Packet& packet, uint8_t port) {
     if (!view->is_probe() && !addressing.owns(arp.sender)) {
         const NeighborIndex learned = neighbors.learn(port, arp.sender, arp.sender_mac, now);
         if (learned != no_neighbor) {
-            Neighbor& n = neighbors[learned];
-            const uint32_t waiting = n.waiting_head;
-            n.waiting_head = n.waiting_tail = no_index;
-            wake(waiting);
+            wake_waiting(learned);
         } else if (!is_request) {
             ++counters.arp_unsolicited;
         }

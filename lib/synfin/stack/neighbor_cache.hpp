@@ -18,6 +18,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <synfin/base/index_pool.hpp>
@@ -60,6 +61,11 @@ struct Neighbor {
         return state == NeighborState::reachable || state == NeighborState::probing ||
                state == NeighborState::fixed;
     }
+    /// The waiting list, which is then empty.
+    uint32_t take_waiting() {
+        waiting_tail = no_index;
+        return std::exchange(waiting_head, no_index);
+    }
     bool asking() const {
         return state == NeighborState::incomplete || state == NeighborState::probing;
     }
@@ -84,8 +90,7 @@ class NeighborCache {
 
     struct Found {
         NeighborIndex index = no_neighbor;  ///< none: every place is fixed
-        /// The waiting list of an entry that was evicted for this one: they must look for their
-        /// neighbor anew.
+        /// The waiting list of an entry that was evicted for this one.
         uint32_t orphans = no_index;
         bool evicted = false;
     };

@@ -22,7 +22,8 @@ NeighborIndex Worker::Impl::next_hop(const wire::IpAddress& destination, uint8_t
     const NeighborCache::Found found = neighbors.find_or_add(route->port, destination);
     if (found.evicted) {
         ++counters.neighbor_evictions;
-        wake(found.orphans);
+        // Not woken: more neighbors than the cache has places would evict each other for ever.
+        for_each_waiting(found.orphans, [this](uint32_t index) { lose_segments(index); });
     }
     return found.index;
 }
@@ -61,7 +62,8 @@ void Worker::Impl::wait_for_neighbor(uint32_t index, NeighborIndex neighbor) {
     n.waiting_tail = index;
 }
 
-void Worker::Impl::wake(uint32_t waiting_head) {
+template <typename Visit>
+void Worker::Impl::for_each_waiting(uint32_t waiting_head, Visit&& visit) {
     for (uint32_t index = waiting_head; index != no_index;) {
         Connection& c = connections[index];
         const uint32_t next = c.next;
@@ -69,10 +71,16 @@ void Worker::Impl::wake(uint32_t waiting_head) {
         if (c.state == State::closed) {
             let_go_if_over(index);
         } else {
-            push_ready(neighbors[c.neighbor].port, index);
+            visit(index);
         }
         index = next;
     }
+}
+
+void Worker::Impl::wake_waiting(NeighborIndex neighbor) {
+    for_each_waiting(neighbors[neighbor].take_waiting(), [this](uint32_t index) {
+        push_ready(neighbors[connections[index].neighbor].port, index);
+    });
 }
 
 void Worker::Impl::run_neighbors() {
@@ -90,24 +98,13 @@ void Worker::Impl::run_neighbors() {
 // timers decide.
 void Worker::Impl::give_up_neighbor(NeighborIndex neighbor) {
     ++counters.neighbor_failures;
-    Neighbor& n = neighbors[neighbor];
-    uint32_t index = n.waiting_head;
-    n.waiting_head = n.waiting_tail = no_index;
-    while (index != no_index) {
+    for_each_waiting(neighbors[neighbor].take_waiting(), [this](uint32_t index) {
         Connection& c = connections[index];
-        const uint32_t next = c.next;
-        c.clear(Mark::ready);
-        if (c.state == State::closed) {
-            let_go_if_over(index);
-        } else if (c.state == State::syn_sent) {
-            tcp::abort(c, env, now);
-            note_closed(index, tcp::CloseReason::unreachable);
-            settle(index);
-        } else {
-            lose_segments(index);
-        }
-        index = next;
-    }
+        if (c.state != State::syn_sent) return lose_segments(index);
+        tcp::abort(c, env, now);
+        note_closed(index, tcp::CloseReason::unreachable);
+        settle(index);
+    });
 }
 
 void Worker::Impl::lose_segments(uint32_t index) {

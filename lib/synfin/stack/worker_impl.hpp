@@ -157,7 +157,10 @@ struct Worker::Impl {
     /// The neighbor to write frames to now; nullptr if the connection has been put aside to wait,
     /// or to another interface's list.
     const Neighbor* usable_neighbor(uint32_t index, uint8_t port);
-    void wake(uint32_t waiting_head);
+    /// Takes each out of the waiting list; `visit(index)` for those that are still alive.
+    template <typename Visit>
+    void for_each_waiting(uint32_t waiting_head, Visit&& visit);
+    void wake_waiting(NeighborIndex neighbor);
     void wait_for_neighbor(uint32_t index, NeighborIndex neighbor);
     void run_neighbors();
     void give_up_neighbor(NeighborIndex neighbor);

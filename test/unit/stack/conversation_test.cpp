@@ -1,0 +1,311 @@
+// Two workers talk to each other: handshake, data, the ends of a connection, and that nothing
+// remains.
+#include <algorithm>
+
+#include <gtest/gtest.h>
+
+#include "stack_world.hpp"
+
+namespace synfin::stack::test {
+namespace {
+
+using tcp::CloseReason;
+using tcp::State;
+
+class Conversation : public ::testing::Test {
+  protected:
+    Conversation() { EXPECT_TRUE(server.worker.listen({{}, 80}, service).has_value()); }
+
+    ConnectionId connect() {
+        const auto id = client.worker.connect({address_of(2), 80}, user);
+        EXPECT_TRUE(id.has_value());
+        return id.value_or(ConnectionId{});
+    }
+    /// A connection that is established on both sides.
+    std::pair<ConnectionId, ConnectionId> establish() {
+        const ConnectionId id = connect();
+        cable.settle();
+        EXPECT_EQ(client.worker.state(id), State::established);
+        return {id, service.ids.empty() ? ConnectionId{} : service.ids.back()};
+    }
+    void expect_nothing_held() {
+        EXPECT_TRUE(client.holds_nothing());
+        EXPECT_TRUE(server.holds_nothing());
+    }
+
+    Host client{config_of(1)};
+    Host server{config_of(2)};
+    Cable cable{client, server};
+    Recorder user;
+    Recorder service;
+};
+
+TEST_F(Conversation, HandshakeIsToldOnceOnEachSide) {
+    const auto [id, accepted] = establish();
+    EXPECT_EQ(user.life(id).events, "e");
+    EXPECT_EQ(service.life(accepted).events, "e");
+    EXPECT_EQ(server.worker.state(accepted), State::established);
+    EXPECT_EQ(server.worker.remote(accepted), client.worker.local(id));
+    EXPECT_EQ(server.worker.local(accepted), (wire::SocketAddress{address_of(2), 80}));
+}
+
+TEST_F(Conversation, DataGoesBothWays) {
+    const auto [id, accepted] = establish();
+    client.worker.send(id, bytes_of("question"));
+    cable.settle();
+    EXPECT_EQ(service.life(accepted).data, "question");
+    server.worker.send_static(accepted, bytes_of("answer"));
+    cable.settle();
+    EXPECT_EQ(user.life(id).data, "answer");
+}
+
+TEST_F(Conversation, LargeTransferArrivesWholeThroughASmallSendBuffer) {
+    const auto [id, accepted] = establish();
+    std::string text(3'000'000, ' ');
+    for (size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>('a' + i % 23);
+    size_t sent = 0;
+    const auto push = [&](Worker& worker, ConnectionId c) {
+        sent += worker.send(c, bytes_of(text).subspan(sent));
+        if (sent == text.size()) worker.close(c);
+    };
+    user.when_writable = push;
+    push(client.worker, id);
+    service.when_peer_closed = [](Worker& worker, ConnectionId c) { worker.close(c); };
+    cable.pass(Duration::seconds(90));
+    EXPECT_EQ(service.life(accepted).data.size(), text.size());
+    EXPECT_TRUE(service.life(accepted).data == text);
+    EXPECT_EQ(service.life(accepted).reason, CloseReason::finished);
+    expect_nothing_held();
+}
+
+TEST_F(Conversation, OrderlyCloseIsToldOnceOnEachSideAndLeavesNothing) {
+    const auto [id, accepted] = establish();
+    service.when_peer_closed = [](Worker& worker, ConnectionId c) { worker.close(c); };
+    client.worker.close(id);
+    cable.settle();
+    EXPECT_EQ(service.life(accepted).events, "efc");
+    EXPECT_EQ(service.life(accepted).reason, CloseReason::finished);
+    EXPECT_EQ(user.life(id).events, "ec");
+    EXPECT_EQ(user.life(id).reason, CloseReason::finished);
+    EXPECT_EQ(client.worker.gauges().time_wait, 1u);
+    EXPECT_EQ(server.worker.gauges().time_wait, 0u);
+    cable.pass(Duration::seconds(61));
+    EXPECT_EQ(client.worker.gauges().time_wait, 0u);
+    expect_nothing_held();
+}
+
+TEST_F(Conversation, ThousandConnectionsEachEndOnceAndLeaveNothing) {
+    service.when_data = [](Worker& worker, ConnectionId c, std::span<const uint8_t> data) {
+        worker.send(c, data);
+        worker.close(c);
+        return data.size();
+    };
+    user.when_established = [](Worker& worker, ConnectionId c) {
+        worker.send(c, bytes_of("hello"));
+    };
+    user.when_peer_closed = [](Worker& worker, ConnectionId c) { worker.close(c); };
+    for (int i = 0; i < 1000; ++i) connect();
+    cable.pass(Duration::seconds(70));
+    EXPECT_EQ(user.closed, 1000u);
+    EXPECT_EQ(service.closed, 1000u);
+    for (const auto& [key, life] : user.lives) {
+        EXPECT_EQ(life.data, "hello");
+        EXPECT_EQ(std::count(life.events.begin(), life.events.end(), 'c'), 1);
+        EXPECT_EQ(life.reason, CloseReason::finished);
+    }
+    expect_nothing_held();
+}
+
+TEST_F(Conversation, AbortIsAResetForThePeer) {
+    const auto [id, accepted] = establish();
+    client.worker.abort(id);
+    EXPECT_EQ(user.closed, 0u) << "a handler was called from within a call";
+    cable.settle();
+    EXPECT_EQ(user.life(id).reason, CloseReason::aborted);
+    EXPECT_EQ(service.life(accepted).reason, CloseReason::reset);
+    EXPECT_EQ(user.life(id).events, "ec");
+    EXPECT_EQ(service.life(accepted).events, "ec");
+    expect_nothing_held();
+}
+
+TEST_F(Conversation, AbortWithinOnEstablishedLeavesNothing) {
+    user.when_established = [](Worker& worker, ConnectionId c) { worker.abort(c); };
+    const ConnectionId id = connect();
+    cable.pass(Duration::seconds(1));
+    EXPECT_EQ(user.life(id).events, "ec");
+    expect_nothing_held();
+}
+
+TEST_F(Conversation, HalfCloseLeavesTheOtherDirectionOpen) {
+    const auto [id, accepted] = establish();
+    client.worker.send(id, bytes_of("last words"));
+    client.worker.shutdown_send(id);
+    cable.settle();
+    EXPECT_EQ(service.life(accepted).events, "edf");
+    server.worker.send(accepted, bytes_of("still here"));
+    cable.settle();
+    EXPECT_EQ(user.life(id).data, "still here");
+    server.worker.close(accepted);
+    cable.settle();
+    EXPECT_EQ(user.life(id).events, "edfc");
+    EXPECT_EQ(user.life(id).reason, CloseReason::finished);
+    EXPECT_EQ(service.life(accepted).reason, CloseReason::finished);
+}
+
+TEST_F(Conversation, DataNotTakenIsKeptAndReadLater) {
+    const auto [id, accepted] = establish();
+    service.when_data = [](Worker&, ConnectionId, std::span<const uint8_t>) { return size_t{2}; };
+    client.worker.send(id, bytes_of("abcdef"));
+    cable.settle();
+    const auto rest = server.worker.unread(accepted);
+    EXPECT_EQ(std::string(rest.begin(), rest.end()), "cdef");
+    server.worker.consume(accepted, 4);
+    EXPECT_TRUE(server.worker.unread(accepted).empty());
+}
+
+TEST_F(Conversation, EndComesOnlyAfterUnreadDataWasTaken) {
+    const auto [id, accepted] = establish();
+    service.when_data = [](Worker&, ConnectionId, std::span<const uint8_t>) { return size_t{0}; };
+    client.worker.send(id, bytes_of("abc"));
+    client.worker.close(id);
+    cable.settle();
+    EXPECT_EQ(service.life(accepted).events, "ed");
+    server.worker.shutdown_send(accepted);
+    cable.settle();
+    EXPECT_EQ(service.life(accepted).events, "ed") << "told of the end before all was read";
+    server.worker.consume(accepted, 3);
+    cable.settle();
+    EXPECT_EQ(service.life(accepted).events, "edfc");
+    EXPECT_EQ(service.life(accepted).reason, CloseReason::finished);
+    EXPECT_TRUE(server.holds_nothing());
+}
+
+TEST_F(Conversation, CloseWithUnreadDataResets) {
+    const auto [id, accepted] = establish();
+    service.when_data = [](Worker& worker, ConnectionId c, std::span<const uint8_t>) {
+        worker.close(c);
+        return size_t{0};
+    };
+    client.worker.send(id, bytes_of("abc"));
+    cable.settle();
+    EXPECT_EQ(user.life(id).reason, CloseReason::reset);
+    EXPECT_EQ(service.life(accepted).reason, CloseReason::aborted);
+    EXPECT_EQ(server.worker.tcp_counters().abort_on_close.load(), 1u);
+    expect_nothing_held();
+}
+
+TEST_F(Conversation, SenderThatFoundNoMemoryIsToldWhenThereIsSomeAgain) {
+    const auto [first, first_accepted] = establish();
+    const auto [second, second_accepted] = establish();
+    // The first connection's peer does not read, so its bytes stay and fill the worker's memory.
+    service.when_data = [&](Worker&, ConnectionId c, std::span<const uint8_t> data) {
+        return c == first_accepted ? size_t{0} : data.size();
+    };
+    const std::string block(2048, 'x');
+    size_t taken = 0;
+    while (const size_t n = client.worker.send(first, bytes_of(block))) taken += n;
+    ASSERT_GT(taken, 0u);
+    const std::string more(1 << 20, 'y');
+    client.worker.send(second, bytes_of(more));
+    while (client.worker.send(second, bytes_of(more)) > 0) {
+    }
+    client.worker.abort(first);
+    cable.settle();
+    EXPECT_NE(user.life(second).events.find('w'), std::string::npos);
+}
+
+TEST_F(Conversation, SimultaneousCloseFinishesOnBothSides) {
+    const auto [id, accepted] = establish();
+    client.worker.close(id);
+    server.worker.close(accepted);
+    cable.settle();
+    EXPECT_EQ(user.life(id).reason, CloseReason::finished);
+    EXPECT_EQ(service.life(accepted).reason, CloseReason::finished);
+    EXPECT_EQ(client.worker.gauges().time_wait, 1u);
+    EXPECT_EQ(server.worker.gauges().time_wait, 1u);
+    cable.pass(Duration::seconds(61));
+    expect_nothing_held();
+}
+
+TEST_F(Conversation, StaleIdsAreDetected) {
+    const auto [id, accepted] = establish();
+    EXPECT_TRUE(client.worker.is_open(id));
+    client.worker.abort(id);
+    cable.settle();
+    EXPECT_FALSE(client.worker.is_open(id));
+    EXPECT_FALSE(server.worker.is_open(accepted));
+    const auto [next, next_accepted] = establish();
+    EXPECT_EQ(next.index, id.index) << "the place is used again, so the generation must tell";
+    EXPECT_EQ(client.worker.state(id), State::closed);
+    EXPECT_EQ(client.worker.send(id, bytes_of("x")), 0u);
+    client.worker.abort(id);
+    client.worker.close(id);
+    client.worker.consume(id, 1);
+    cable.settle();
+    EXPECT_EQ(client.worker.state(next), State::established);
+    EXPECT_FALSE(client.worker.is_open(ConnectionId{}));
+}
+
+TEST_F(Conversation, UserDataStaysWithItsConnectionUntilItsEnd) {
+    ConnectOptions options;
+    options.user_data = 77;
+    const auto id = client.worker.connect({address_of(2), 80}, user, options);
+    cable.settle();
+    EXPECT_EQ(client.worker.user_data(*id), 77u);
+    client.worker.set_user_data(*id, 78);
+    uint64_t at_the_end = 0;
+    user.when_closed = [&](Worker& worker, ConnectionId c) { at_the_end = worker.user_data(c); };
+    client.worker.abort(*id);
+    cable.settle();
+    EXPECT_EQ(at_the_end, 78u);
+}
+
+TEST_F(Conversation, ClosedPortRefuses) {
+    const auto id = client.worker.connect({address_of(2), 81}, user);
+    cable.settle();
+    EXPECT_EQ(user.life(*id).events, "c");
+    EXPECT_EQ(user.life(*id).reason, CloseReason::refused);
+    expect_nothing_held();
+}
+
+TEST_F(Conversation, ConnectionOpenedFromWithinOnClosedLives) {
+    user.when_closed = [&](Worker& worker, ConnectionId) {
+        EXPECT_TRUE(worker.connect({address_of(2), 80}, user).has_value());
+    };
+    const auto first = client.worker.connect({address_of(2), 81}, user);
+    cable.settle();
+    EXPECT_EQ(user.life(*first).reason, CloseReason::refused);
+    ASSERT_EQ(user.ids.size(), 1u);
+    EXPECT_EQ(client.worker.state(user.ids[0]), State::established);
+}
+
+TEST_F(Conversation, ClosedListenerResetsHalfOpenConnectionsOnly) {
+    const auto [id, accepted] = establish();
+    // A SYN whose sender never completes the handshake.
+    server.device.arriving.push_back(
+        segment_frame({.to_mac = mac_of(2), .to = address_of(2), .to_port = 80}));
+    server.loop.run_once(server.now);
+    EXPECT_EQ(server.worker.gauges().half_open, 1u);
+    server.worker.close_listener({{}, 80});
+    EXPECT_EQ(server.worker.gauges().half_open, 0u);
+    EXPECT_EQ(server.worker.state(accepted), State::established);
+    cable.settle();
+    EXPECT_EQ(service.closed, 0u);
+    const auto refused = client.worker.connect({address_of(2), 80}, user);
+    cable.settle();
+    EXPECT_EQ(user.life(*refused).reason, CloseReason::refused);
+}
+
+TEST_F(Conversation, PollerRunsOncePerLoop) {
+    struct Poller : Recorder {
+        unsigned polls = 0;
+        void on_poll(Worker&, Instant) override { ++polls; }
+    } poller;
+    client.worker.set_poller(&poller);
+    client.loop.run_once(client.now);
+    client.loop.run_once(client.now);
+    EXPECT_EQ(poller.polls, 2u);
+}
+
+}  // namespace
+}  // namespace synfin::stack::test
