@@ -1,0 +1,74 @@
+#include <algorithm>
+#include <utility>
+
+#include <synfin/load/address_plan.hpp>
+
+namespace synfin::load {
+
+namespace {
+
+/// IPv6 source blocks are used up to this many addresses.
+constexpr uint64_t max_block_addresses = uint64_t{1} << 32;
+
+wire::IpAddress add(const wire::IpAddress& address, uint64_t offset) {
+    return wire::IpAddress::v6(address.high(), address.low() + offset);
+}
+
+}  // namespace
+
+tl::expected<AddressPlan, std::string> AddressPlan::make(
+    const std::vector<wire::IpPrefix>& sources, std::vector<wire::SocketAddress> targets,
+    const std::vector<wire::IpAddress>& reserved) {
+    AddressPlan plan;
+    plan.targets_ = std::move(targets);
+    if (plan.targets_.empty()) return tl::unexpected{std::string{"there is no target"}};
+
+    std::vector<wire::IpAddress> left_out = reserved;
+    for (const wire::SocketAddress& target : plan.targets_) left_out.push_back(target.address);
+    std::sort(left_out.begin(), left_out.end());
+    left_out.erase(std::unique(left_out.begin(), left_out.end()), left_out.end());
+
+    for (const wire::IpPrefix& prefix : sources) {
+        const unsigned width = prefix.address.is_v4() ? 32 : 128;
+        const unsigned host_bits = width - prefix.length;
+        uint64_t first = 0;
+        uint64_t end = host_bits >= 32 ? max_block_addresses : uint64_t{1} << host_bits;
+        if (prefix.address.is_v4() && host_bits >= 2) {
+            first = 1;
+            end -= 1;
+        }
+        // What is left out cuts the block in two.
+        for (const wire::IpAddress& address : left_out) {
+            if (!prefix.contains(address)) continue;
+            const uint64_t offset = address.low() - prefix.address.low();
+            if (offset < first || offset >= end) continue;
+            if (offset > first) plan.blocks_.push_back({add(prefix.address, first), offset - first});
+            first = offset + 1;
+        }
+        if (end > first) plan.blocks_.push_back({add(prefix.address, first), end - first});
+    }
+    for (const Block& block : plan.blocks_) plan.source_count_ += block.count;
+    if (plan.source_count_ == 0) {
+        return tl::unexpected{
+            std::string{"the source ranges hold no address besides the targets' and the gateway's"}};
+    }
+    return plan;
+}
+
+AddressPlan::Pair AddressPlan::next() {
+    const Pair pair{add(blocks_[block_].first, offset_), targets_[target_]};
+    if (++target_ == targets_.size()) {
+        target_ = 0;
+        if (++offset_ == blocks_[block_].count) {
+            offset_ = 0;
+            if (++block_ == blocks_.size()) block_ = 0;
+        }
+    }
+    return pair;
+}
+
+void AddressPlan::skip(uint64_t pairs) {
+    for (uint64_t n = pairs % pair_count(); n > 0; --n) next();
+}
+
+}  // namespace synfin::load

@@ -1,0 +1,51 @@
+// Which source address and which target the next connection uses: all pairs, round and round, so
+// that ports, which are scarce per pair, are used evenly.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <tl/expected.hpp>
+
+#include <synfin/wire/address.hpp>
+
+namespace synfin::load {
+
+class AddressPlan {
+  public:
+    /// Network and broadcast addresses of an IPv4 block are left out, and so is every address in
+    /// `reserved` (the gateway, the targets themselves). On error: one sentence for the user.
+    static tl::expected<AddressPlan, std::string> make(const std::vector<wire::IpPrefix>& sources,
+                                                       std::vector<wire::SocketAddress> targets,
+                                                       const std::vector<wire::IpAddress>& reserved);
+
+    struct Pair {
+        wire::IpAddress source;
+        wire::SocketAddress target;
+    };
+    /// O(1).
+    Pair next();
+    /// Begins the round at another place: workers that share sources do not move in step.
+    void skip(uint64_t pairs);
+
+    uint64_t source_count() const { return source_count_; }
+    uint64_t pair_count() const { return source_count_ * targets_.size(); }
+
+  private:
+    /// Addresses one after another; all of one family.
+    struct Block {
+        wire::IpAddress first;
+        uint64_t count;
+    };
+    AddressPlan() = default;
+
+    std::vector<Block> blocks_;
+    std::vector<wire::SocketAddress> targets_;
+    uint64_t source_count_ = 0;
+    size_t block_ = 0;
+    uint64_t offset_ = 0;
+    size_t target_ = 0;
+};
+
+}  // namespace synfin::load

@@ -1,0 +1,306 @@
+#include <cstring>
+#include <utility>
+
+#include <synfin/base/assert.hpp>
+#include <synfin/http/message.hpp>
+#include <synfin/load/client.hpp>
+
+namespace synfin::load {
+
+namespace {
+
+constexpr unsigned since_bits = 40;
+constexpr unsigned requests_bits = 20;
+constexpr uint64_t since_mask = (uint64_t{1} << since_bits) - 1;
+
+bool is_success(uint16_t status_code) { return status_code >= 200 && status_code < 300; }
+
+}  // namespace
+
+uint64_t Client::Memory::pack() const {
+    return (since & since_mask) | uint64_t{requests_left} << since_bits |
+           uint64_t{static_cast<uint8_t>(phase)} << (since_bits + requests_bits);
+}
+
+Client::Memory Client::Memory::unpack(uint64_t bits) {
+    return {static_cast<Phase>(bits >> (since_bits + requests_bits)),
+            static_cast<uint32_t>(bits >> since_bits) & ClientConfig::max_requests,
+            bits & since_mask};
+}
+
+Client::Client(ClientConfig config, AddressPlan plan)
+    : config_{std::move(config)},
+      plan_{std::move(plan)},
+      live_{config_.max_connections},
+      partial_{config_.max_connections} {
+    SYNFIN_ASSERT(config_.requests <= ClientConfig::max_requests);
+    SYNFIN_ASSERT(config_.rate > 0 || config_.concurrency > 0);
+    // A request that says `close` makes the server end the connection first.
+    request_ = http::make_request(config_.host, config_.target, true);
+    last_request_ =
+        http::make_request(config_.host, config_.target, config_.first == First::client);
+}
+
+// ---- opening
+
+void Client::on_poll(stack::Worker& worker, Instant now) {
+    switch (stage_.load()) {
+        case Stage::idle:
+            begin_ = now;
+            if (config_.rate > 0) pacer_.emplace(config_.rate, config_.max_debt, now);
+            stage_ = Stage::opening;
+            [[fallthrough]];
+        case Stage::opening:
+            if (stop_requested_ || stop_at_once_requested_ ||
+                (config_.duration > Duration{} && now - begin_ >= config_.duration)) {
+                drain_deadline_ = now + config_.grace;
+                stage_ = Stage::draining;
+                return drain(worker, now);
+            }
+            opening_ns_ = (now - begin_).count_ns();
+            return open_due(worker, now);
+        case Stage::draining: return drain(worker, now);
+        case Stage::finished: return;
+    }
+}
+
+void Client::open_due(stack::Worker& worker, Instant now) {
+    if (pacer_) statistics_.missed += pacer_->forgive(now);
+    for (uint32_t n = 0; n < config_.opens_per_poll; ++n) {
+        if (config_.connections != 0 && statistics_.opened == config_.connections) return stop();
+        if (!pacer_) {
+            if (live_.count() >= config_.concurrency || !open_one(worker, now)) return;
+            continue;
+        }
+        const std::optional<Instant> intended = pacer_->take_due(now);
+        if (!intended) return;
+        if (live_.count() >= config_.concurrency || !open_one(worker, *intended)) {
+            ++statistics_.missed;
+        }
+    }
+}
+
+bool Client::open_one(stack::Worker& worker, Instant intended) {
+    const AddressPlan::Pair pair = plan_.next();
+    const Memory memory{Phase::opening, config_.requests, static_cast<uint64_t>(intended.ns())};
+    const auto id = worker.connect(pair.target, *this,
+                                   {.source = pair.source,
+                                    .source_port = 0,
+                                    .profile = config_.profile,
+                                    .user_data = memory.pack()});
+    if (!id) {
+        switch (id.error()) {
+            case stack::Error::address_not_available: ++statistics_.no_port; break;
+            case stack::Error::no_resources: ++statistics_.no_room; break;
+            default: ++statistics_.unreachable; break;
+        }
+        return false;
+    }
+    live_.add(*id);
+    ++statistics_.opened;
+    statistics_.concurrent = live_.count();
+    return true;
+}
+
+// ---- the life of a connection
+
+void Client::on_established(stack::Worker& worker, stack::ConnectionId id) {
+    const Memory memory = Memory::unpack(worker.user_data(id));
+    if (memory.phase != Phase::opening) return condemn(worker, id);
+    ++statistics_.established;
+    statistics_.handshake.record(static_cast<uint64_t>(since(memory, worker.now()).count_ns()));
+    if (memory.requests_left > 0) return ask(worker, id, memory.requests_left);
+    if (config_.first == First::client) return leave(worker, id);
+    put(worker, id, Phase::awaiting_end, 0);
+}
+
+void Client::ask(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left) {
+    const std::vector<uint8_t>& request = requests_left == 1 ? last_request_ : request_;
+    put(worker, id, Phase::asking, requests_left);
+    // One request is outstanding at a time, so it fits into any send buffer.
+    if (worker.send_static(id, request) != request.size()) return condemn(worker, id);
+    ++statistics_.requests;
+}
+
+size_t Client::on_data(stack::Worker& worker, stack::ConnectionId id,
+                       std::span<const uint8_t> data) {
+    const Memory memory = Memory::unpack(worker.user_data(id));
+    Partial partial;
+    if (memory.phase == Phase::asking) {
+        const Duration waited = since(memory, worker.now());
+        statistics_.first_byte.record(static_cast<uint64_t>(waited.count_ns()));
+    } else if (memory.phase == Phase::receiving) {
+        partial = partial_.get(id.index);
+    } else {
+        condemn(worker, id);
+        return data.size();
+    }
+    std::span<const uint8_t> rest = data;
+    for (;;) {
+        const http::ResponseParser::Result result = partial.parser.parse(rest);
+        rest = rest.subspan(result.consumed);
+        switch (result.status) {
+            case http::ResponseParser::Status::body:
+                if (check_body(partial, result.body)) continue;
+                condemn(worker, id);
+                return data.size();
+            case http::ResponseParser::Status::need_more:
+                partial_.put(id.index, partial);
+                put(worker, id, Phase::receiving, memory.requests_left);
+                return data.size();
+            case http::ResponseParser::Status::complete:
+                // Nothing was asked that could still be answered.
+                if (!rest.empty() || !is_right(result, partial)) {
+                    condemn(worker, id);
+                } else {
+                    take_response(worker, id, memory.requests_left, result.keep_alive);
+                }
+                return data.size();
+            case http::ResponseParser::Status::malformed:
+                condemn(worker, id);
+                return data.size();
+        }
+    }
+}
+
+void Client::take_response(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left,
+                           bool keep_alive) {
+    ++statistics_.responses;
+    if (requests_left > 1) {
+        // The server was asked to keep the connection.
+        if (!keep_alive) return condemn(worker, id);
+        return ask(worker, id, requests_left - 1);
+    }
+    if (config_.first == First::client) return leave(worker, id);
+    put(worker, id, Phase::awaiting_end, 0);
+}
+
+bool Client::check_body(Partial& partial, std::span<const uint8_t> piece) {
+    const uint64_t at = partial.body_bytes;
+    partial.body_bytes += piece.size();
+    statistics_.body_bytes += piece.size();
+    if (!config_.expected_body) return true;
+    const std::span<const uint8_t> expected = *config_.expected_body;
+    return partial.body_bytes <= expected.size() &&
+           std::memcmp(expected.data() + at, piece.data(), piece.size()) == 0;
+}
+
+bool Client::is_right(const http::ResponseParser::Result& result, const Partial& partial) const {
+    return is_success(result.status_code) &&
+           (!config_.expected_body || partial.body_bytes == config_.expected_body->size());
+}
+
+void Client::on_peer_closed(stack::Worker& worker, stack::ConnectionId id) {
+    const Memory memory = Memory::unpack(worker.user_data(id));
+    switch (memory.phase) {
+        case Phase::awaiting_end: return leave(worker, id);
+        case Phase::receiving: {
+            // The body may last until the connection closes.
+            Partial partial = partial_.get(id.index);
+            const http::ResponseParser::Result end = partial.parser.end_of_stream();
+            if (end.status != http::ResponseParser::Status::complete || !is_right(end, partial) ||
+                memory.requests_left > 1) {
+                return condemn(worker, id);
+            }
+            ++statistics_.responses;
+            return leave(worker, id);
+        }
+        case Phase::leaving:
+        case Phase::condemned:
+        case Phase::abandoned: return;
+        case Phase::opening:
+        case Phase::asking: return condemn(worker, id);
+    }
+}
+
+void Client::on_writable(stack::Worker&, stack::ConnectionId) {}
+
+void Client::leave(stack::Worker& worker, stack::ConnectionId id) {
+    put(worker, id, Phase::leaving, 0);
+    if (config_.close == CloseBy::rst && config_.first == First::client) {
+        worker.abort(id);
+    } else {
+        worker.close(id);
+    }
+}
+
+void Client::condemn(stack::Worker& worker, stack::ConnectionId id) {
+    if (Memory::unpack(worker.user_data(id)).phase == Phase::condemned) return;
+    ++statistics_.violations;
+    put(worker, id, Phase::condemned, 0);
+    worker.abort(id);
+}
+
+void Client::on_closed(stack::Worker& worker, stack::ConnectionId id, tcp::CloseReason reason) {
+    const Memory memory = Memory::unpack(worker.user_data(id));
+    live_.remove(id);
+    statistics_.concurrent = live_.count();
+    if (memory.phase == Phase::abandoned) {
+        ++statistics_.abandoned;
+        return;
+    }
+    if (memory.phase == Phase::condemned) {
+        ++statistics_.failed;
+        return;
+    }
+    switch (reason) {
+        case tcp::CloseReason::finished:
+        case tcp::CloseReason::aborted: {
+            const bool by_rst = config_.close == CloseBy::rst && config_.first == First::client;
+            const auto expected = by_rst ? tcp::CloseReason::aborted : tcp::CloseReason::finished;
+            if (memory.phase != Phase::leaving || reason != expected) {
+                ++statistics_.violations;
+                ++statistics_.failed;
+                return;
+            }
+            ++statistics_.closed;
+            const Duration took = since(memory, worker.now());
+            statistics_.close.record(static_cast<uint64_t>(took.count_ns()));
+            return;
+        }
+        case tcp::CloseReason::reset:
+            ++(reset_is_due(memory.phase) ? statistics_.closed : statistics_.reset);
+            return;
+        case tcp::CloseReason::timed_out: ++statistics_.timed_out; return;
+        case tcp::CloseReason::refused:
+        case tcp::CloseReason::unreachable:
+        case tcp::CloseReason::no_resources:
+        case tcp::CloseReason::none: ++statistics_.failed; return;
+    }
+}
+
+bool Client::reset_is_due(Phase phase) const {
+    return config_.close == CloseBy::rst && config_.first == First::server &&
+           phase == Phase::awaiting_end;
+}
+
+// ---- the end
+
+void Client::drain(stack::Worker& worker, Instant now) {
+    if (live_.count() > 0 && !abandoned_ && (now >= drain_deadline_ || stop_at_once_requested_)) {
+        abandon_all(worker);
+    }
+    if (live_.count() == 0) stage_ = Stage::finished;
+}
+
+void Client::abandon_all(stack::Worker& worker) {
+    abandoned_ = true;
+    live_.visit(0, live_.end(), [&](stack::ConnectionId id) {
+        put(worker, id, Phase::abandoned, 0);
+        worker.abort(id);
+    });
+}
+
+// ---- memory
+
+void Client::put(stack::Worker& worker, stack::ConnectionId id, Phase phase, uint32_t requests_left) {
+    const Memory memory{phase, requests_left, static_cast<uint64_t>(worker.now().ns())};
+    worker.set_user_data(id, memory.pack());
+}
+
+Duration Client::since(const Memory& memory, Instant now) const {
+    const uint64_t elapsed = (static_cast<uint64_t>(now.ns()) - memory.since) & since_mask;
+    return Duration::nanoseconds(static_cast<int64_t>(elapsed));
+}
+
+}  // namespace synfin::load

@@ -1,0 +1,150 @@
+// The load generator's side of a connection: opens, asks, checks, closes, measures.
+//
+// The life of one synthetic user:
+//
+//     opening --established--> [ asking --response--> ... N times ] --> leaving --closed--> done
+//                                                        |
+//                                 first == server: waiting for the peer's end
+//
+// The client is its own oracle: every event must come in this order, each response must be complete,
+// with the body that is expected, and the end must be the one that was chosen. What differs is
+// counted as a violation, and a run with a violation is a failed run.
+//
+// Open loop (`rate`): starts come at times fixed beforehand (pacer.hpp), whatever the peer does, and
+// handshake latency counts from the intended start. A generator that measures from the actual start
+// omits just the waits that its own delay has caused (coordinated omission). Closed loop
+// (`concurrency`): as soon as one connection ends, another begins.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <synfin/base/instant.hpp>
+#include <synfin/http/response_parser.hpp>
+#include <synfin/load/address_plan.hpp>
+#include <synfin/load/live_connections.hpp>
+#include <synfin/load/pacer.hpp>
+#include <synfin/load/statistics.hpp>
+#include <synfin/stack/application.hpp>
+#include <synfin/stack/worker.hpp>
+
+namespace synfin::load {
+
+enum class CloseBy : uint8_t { fin, rst };
+enum class First : uint8_t { client, server };
+
+struct ClientConfig {
+    /// Requests on one connection; 0: handshake and teardown without a byte.
+    uint32_t requests = 0;
+    CloseBy close = CloseBy::fin;
+    First first = First::client;
+    /// Connections per second, open loop; 0: closed loop.
+    double rate = 0;
+    /// Closed loop: how many are open at once. Open loop: starts beyond this are missed.
+    uint32_t concurrency = 1;
+    /// No new connections after this; the next of the two limits ends the run. 0: no such limit.
+    Duration duration;
+    uint64_t connections = 0;
+    /// How long what is open may take to end, before it is reset and counted as abandoned.
+    Duration grace = Duration::seconds(5);
+    /// Open loop: how far the starts may lag before they are given up.
+    Duration max_debt = Duration::milliseconds(10);
+    /// Starts in one pass of the loop at most; the next ones wait for the next pass.
+    uint32_t opens_per_poll = 64;
+    /// WorkerConfig::max_connections of the worker.
+    uint32_t max_connections = 1u << 20;
+    uint16_t profile = 0;
+    /// What the requests ask for.
+    std::string host = "synfin";
+    std::string target = "/";
+    /// The body that every response must have; without it only its framing is checked. Must outlive
+    /// the client.
+    std::optional<std::span<const uint8_t>> expected_body;
+
+    static constexpr uint32_t max_requests = (1u << 20) - 1;
+};
+
+class Client final : public stack::Application {
+  public:
+    Client(ClientConfig config, AddressPlan plan);
+
+    void on_established(stack::Worker& worker, stack::ConnectionId id) override;
+    size_t on_data(stack::Worker& worker, stack::ConnectionId id,
+                   std::span<const uint8_t> data) override;
+    void on_peer_closed(stack::Worker& worker, stack::ConnectionId id) override;
+    void on_writable(stack::Worker& worker, stack::ConnectionId id) override;
+    void on_closed(stack::Worker& worker, stack::ConnectionId id, tcp::CloseReason reason) override;
+    void on_poll(stack::Worker& worker, Instant now) override;
+
+    // ---- from any thread
+
+    /// Opens no more; what is open goes on to its end within the grace period.
+    void stop() { stop_requested_ = true; }
+    /// Resets what is open.
+    void stop_at_once() { stop_at_once_requested_ = true; }
+    /// No more connections are opened, and none is open.
+    bool finished() const { return stage_.load() == Stage::finished; }
+    /// How long connections have been opened, up to now or to the end.
+    Duration opening_time() const { return Duration::nanoseconds(opening_ns_); }
+    const ClientStatistics& statistics() const { return statistics_; }
+
+  private:
+    enum class Stage : uint8_t { idle, opening, draining, finished };
+    enum class Phase : uint8_t {
+        opening,
+        asking,      ///< the request is sent, nothing has come back
+        receiving,   ///< the beginning of a response is here; the parser is in `partial_`
+        awaiting_end,  ///< the peer is to close first
+        leaving,     ///< we have closed
+        condemned,   ///< out of order, and aborted
+        abandoned,   ///< aborted at the end of the grace period
+    };
+    /// The 64 bits that the stack keeps for us.
+    struct Memory {
+        Phase phase = Phase::opening;
+        uint32_t requests_left = 0;
+        uint64_t since = 0;  ///< nanoseconds, the low 40 bits: 18 minutes
+        uint64_t pack() const;
+        static Memory unpack(uint64_t bits);
+    };
+    struct Partial {
+        http::ResponseParser parser;
+        uint64_t body_bytes = 0;
+    };
+
+    void open_due(stack::Worker& worker, Instant now);
+    bool open_one(stack::Worker& worker, Instant intended);
+    void ask(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left);
+    void take_response(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left,
+                       bool keep_alive);
+    bool check_body(Partial& partial, std::span<const uint8_t> piece);
+    bool is_right(const http::ResponseParser::Result& result, const Partial& partial) const;
+    void leave(stack::Worker& worker, stack::ConnectionId id);
+    void condemn(stack::Worker& worker, stack::ConnectionId id);
+    void drain(stack::Worker& worker, Instant now);
+    void abandon_all(stack::Worker& worker);
+    void put(stack::Worker& worker, stack::ConnectionId id, Phase phase, uint32_t requests_left);
+    Duration since(const Memory& memory, Instant now) const;
+    bool reset_is_due(Phase phase) const;
+
+    ClientConfig config_;
+    AddressPlan plan_;
+    std::vector<uint8_t> request_;
+    std::vector<uint8_t> last_request_;
+    LiveConnections live_;
+    ConnectionStates<Partial> partial_;
+    std::optional<Pacer> pacer_;
+    Instant begin_;
+    Instant drain_deadline_;
+    bool abandoned_ = false;
+    Relaxed<Stage> stage_{Stage::idle};
+    Relaxed<bool> stop_requested_;
+    Relaxed<bool> stop_at_once_requested_;
+    Relaxed<int64_t> opening_ns_;
+    ClientStatistics statistics_;
+};
+
+}  // namespace synfin::load

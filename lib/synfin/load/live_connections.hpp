@@ -1,0 +1,89 @@
+// What an application remembers of the connections that it has open, beyond the 64 bits of user data
+// that the stack keeps: which they are, so that all of them can be ended, and a place for each.
+//
+// Both are arrays over the connection's index. The stack takes indices last in, first out, so the
+// part that is touched is as large as the most connections that were ever open at once; memory that
+// is never touched costs nothing (base/region.hpp).
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <new>
+#include <type_traits>
+
+#include <synfin/base/assert.hpp>
+#include <synfin/base/region.hpp>
+#include <synfin/stack/application.hpp>
+
+namespace synfin::load {
+
+/// The set of open connections of one worker. Each operation is O(1).
+class LiveConnections {
+  public:
+    explicit LiveConnections(uint32_t max_connections)
+        : memory_{size_t{max_connections} * sizeof(Entry)}, capacity_{max_connections} {}
+
+    void add(stack::ConnectionId id) {
+        SYNFIN_ASSERT(id.index < capacity_);
+        entries()[id.index] = {id.generation, 1};
+        end_ = std::max(end_, id.index + 1);
+        ++count_;
+    }
+
+    void remove(stack::ConnectionId id) {
+        SYNFIN_ASSERT(id.index < end_ && entries()[id.index].open == 1);
+        entries()[id.index].open = 0;
+        --count_;
+    }
+
+    uint32_t count() const { return count_; }
+    /// One past the largest index that was ever added.
+    uint32_t end() const { return end_; }
+
+    /// Calls `act(id)` for what is open among indices [from, to). `act` may remove it.
+    template <typename Action>
+    void visit(uint32_t from, uint32_t to, Action&& act) {
+        for (uint32_t index = from; index < std::min(to, end_); ++index) {
+            const Entry entry = entries()[index];
+            if (entry.open == 1) act(stack::ConnectionId{index, entry.generation});
+        }
+    }
+
+  private:
+    struct Entry {
+        uint32_t generation;
+        uint32_t open;
+    };
+    Entry* entries() const { return static_cast<Entry*>(memory_.data()); }
+
+    Region memory_;
+    uint32_t capacity_;
+    uint32_t end_ = 0;
+    uint32_t count_ = 0;
+};
+
+/// A `State` for each connection that needs one for a while; whether it does is the user's to know.
+template <typename State>
+class ConnectionStates {
+    static_assert(std::is_trivially_copyable_v<State> && std::is_trivially_destructible_v<State>);
+
+  public:
+    explicit ConnectionStates(uint32_t max_connections)
+        : memory_{size_t{max_connections} * sizeof(State)}, capacity_{max_connections} {}
+
+    void put(uint32_t index, const State& state) {
+        SYNFIN_ASSERT(index < capacity_);
+        new (static_cast<State*>(memory_.data()) + index) State{state};
+    }
+    /// Only what was put.
+    State get(uint32_t index) const {
+        SYNFIN_ASSERT(index < capacity_);
+        return static_cast<const State*>(memory_.data())[index];
+    }
+
+  private:
+    Region memory_;
+    uint32_t capacity_;
+};
+
+}  // namespace synfin::load

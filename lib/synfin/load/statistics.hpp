@@ -1,0 +1,57 @@
+// What the applications of load generation count. The worker's thread writes, any thread reads at
+// any time; the worker never waits for a reader.
+#pragma once
+
+#include <cstdint>
+
+#include <synfin/base/histogram.hpp>
+#include <synfin/base/relaxed.hpp>
+
+namespace synfin::load {
+
+using Count = Relaxed<uint64_t>;
+
+/// Every connection that was opened ends in exactly one of closed, failed, reset, timed_out and
+/// abandoned: opened == their sum + concurrent, at any quiet moment.
+struct ClientStatistics {
+    Count opened;
+    Count established;
+    Count closed;      ///< went through its whole life in order
+    Count failed;      ///< refused, unreachable, out of resources, or out of order (violations)
+    Count reset;       ///< by the peer, when no reset was due
+    Count timed_out;
+    Count abandoned;   ///< still open when the grace period was over
+    Count concurrent;
+
+    Count violations;  ///< events out of order, wrong or incomplete responses
+    Count missed;      ///< open loop: intended starts that were given up under overload
+    Count no_port;     ///< connect refused: every local port of the pair is taken
+    Count no_room;     ///< connect refused: max_connections reached
+    Count unreachable; ///< connect refused: no way to the target
+    Count requests;
+    Count responses;   ///< complete and right
+    Count body_bytes;
+
+    /// Nanoseconds. From the start (open loop: the intended one) to the end of the handshake.
+    Histogram handshake;
+    /// From the request to the first byte of its response.
+    Histogram first_byte;
+    /// From our close to the end of the connection.
+    Histogram close;
+};
+
+struct ServerStatistics {
+    Count accepted;
+    Count closed;     ///< both FINs through, or ended as configured
+    Count reset;      ///< by the peer
+    Count timed_out;
+    Count failed;     ///< ended by any other reason
+    Count abandoned;  ///< still open when the grace period was over
+    Count concurrent;
+    Count requests;
+    Count refused_requests;
+    Count bytes_in;
+    Count bytes_out;  ///< handed to the stack
+};
+
+}  // namespace synfin::load
