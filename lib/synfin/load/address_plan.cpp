@@ -42,15 +42,16 @@ tl::expected<AddressPlan, std::string> AddressPlan::make(
             if (!prefix.contains(address)) continue;
             const uint64_t offset = address.low() - prefix.address.low();
             if (offset < first || offset >= end) continue;
-            if (offset > first) plan.blocks_.push_back({add(prefix.address, first), offset - first});
+            if (offset > first)
+                plan.blocks_.push_back({add(prefix.address, first), offset - first});
             first = offset + 1;
         }
         if (end > first) plan.blocks_.push_back({add(prefix.address, first), end - first});
     }
     for (const Block& block : plan.blocks_) plan.source_count_ += block.count;
     if (plan.source_count_ == 0) {
-        return tl::unexpected{
-            std::string{"the source ranges hold no address besides the targets' and the gateway's"}};
+        return tl::unexpected{std::string{
+            "the source ranges hold no address besides the targets' and the gateway's"}};
     }
     return plan;
 }

@@ -16,9 +16,9 @@ class AddressPlan {
   public:
     /// Network and broadcast addresses of an IPv4 block are left out, and so is every address in
     /// `reserved` (the gateway, the targets themselves). On error: one sentence for the user.
-    static tl::expected<AddressPlan, std::string> make(const std::vector<wire::IpPrefix>& sources,
-                                                       std::vector<wire::SocketAddress> targets,
-                                                       const std::vector<wire::IpAddress>& reserved);
+    static tl::expected<AddressPlan, std::string> make(
+        const std::vector<wire::IpPrefix>& sources, std::vector<wire::SocketAddress> targets,
+        const std::vector<wire::IpAddress>& reserved);
 
     struct Pair {
         wire::IpAddress source;

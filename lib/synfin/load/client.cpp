@@ -13,6 +13,8 @@ constexpr unsigned since_bits = 40;
 constexpr unsigned requests_bits = 20;
 constexpr uint64_t since_mask = (uint64_t{1} << since_bits) - 1;
 
+constexpr size_t resets_reserved = 4096;
+
 bool is_success(uint16_t status_code) { return status_code >= 200 && status_code < 300; }
 
 }  // namespace
@@ -35,6 +37,9 @@ Client::Client(ClientConfig config, AddressPlan plan)
       partial_{config_.max_connections} {
     SYNFIN_ASSERT(config_.requests <= ClientConfig::max_requests);
     SYNFIN_ASSERT(config_.rate > 0 || config_.concurrency > 0);
+    // One pass establishes no more than its bursts bring.
+    resets_due_.reserve(resets_reserved);
+    resets_next_.reserve(resets_reserved);
     // A request that says `close` makes the server end the connection first.
     request_ = http::make_request(config_.host, config_.target, true);
     last_request_ =
@@ -44,6 +49,7 @@ Client::Client(ClientConfig config, AddressPlan plan)
 // ---- opening
 
 void Client::on_poll(stack::Worker& worker, Instant now) {
+    reset_established(worker);
     switch (stage_.load()) {
         case Stage::idle:
             begin_ = now;
@@ -110,8 +116,23 @@ void Client::on_established(stack::Worker& worker, stack::ConnectionId id) {
     ++statistics_.established;
     statistics_.handshake.record(static_cast<uint64_t>(since(memory, worker.now()).count_ns()));
     if (memory.requests_left > 0) return ask(worker, id, memory.requests_left);
-    if (config_.first == First::client) return leave(worker, id);
-    put(worker, id, Phase::awaiting_end, 0);
+    if (config_.first == First::server) return put(worker, id, Phase::awaiting_end, 0);
+    if (config_.close == CloseBy::fin) return leave(worker, id);
+    put(worker, id, Phase::to_be_reset, 0);
+    resets_next_.push_back(id);
+}
+
+// A RST that left in place of the third ACK would end a connection that the peer has never seen
+// established. So it waits until the pass in which that ACK leaves is over.
+void Client::reset_established(stack::Worker& worker) {
+    for (const stack::ConnectionId id : resets_due_) {
+        if (worker.is_open(id) &&
+            Memory::unpack(worker.user_data(id)).phase == Phase::to_be_reset) {
+            leave(worker, id);
+        }
+    }
+    resets_due_.clear();
+    std::swap(resets_due_, resets_next_);
 }
 
 void Client::ask(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left) {
@@ -156,9 +177,7 @@ size_t Client::on_data(stack::Worker& worker, stack::ConnectionId id,
                     take_response(worker, id, memory.requests_left, result.keep_alive);
                 }
                 return data.size();
-            case http::ResponseParser::Status::malformed:
-                condemn(worker, id);
-                return data.size();
+            case http::ResponseParser::Status::malformed: condemn(worker, id); return data.size();
         }
     }
 }
@@ -209,6 +228,7 @@ void Client::on_peer_closed(stack::Worker& worker, stack::ConnectionId id) {
         case Phase::condemned:
         case Phase::abandoned: return;
         case Phase::opening:
+        case Phase::to_be_reset:
         case Phase::asking: return condemn(worker, id);
     }
 }
@@ -293,7 +313,8 @@ void Client::abandon_all(stack::Worker& worker) {
 
 // ---- memory
 
-void Client::put(stack::Worker& worker, stack::ConnectionId id, Phase phase, uint32_t requests_left) {
+void Client::put(stack::Worker& worker, stack::ConnectionId id, Phase phase,
+                 uint32_t requests_left) {
     const Memory memory{phase, requests_left, static_cast<uint64_t>(worker.now().ns())};
     worker.set_user_data(id, memory.pack());
 }

@@ -6,13 +6,13 @@
 //                                                        |
 //                                 first == server: waiting for the peer's end
 //
-// The client is its own oracle: every event must come in this order, each response must be complete,
-// with the body that is expected, and the end must be the one that was chosen. What differs is
-// counted as a violation, and a run with a violation is a failed run.
+// The client is its own oracle: every event must come in this order, each response must be
+// complete, with the body that is expected, and the end must be the one that was chosen. What
+// differs is counted as a violation, and a run with a violation is a failed run.
 //
-// Open loop (`rate`): starts come at times fixed beforehand (pacer.hpp), whatever the peer does, and
-// handshake latency counts from the intended start. A generator that measures from the actual start
-// omits just the waits that its own delay has caused (coordinated omission). Closed loop
+// Open loop (`rate`): starts come at times fixed beforehand (pacer.hpp), whatever the peer does,
+// and handshake latency counts from the intended start. A generator that measures from the actual
+// start omits just the waits that its own delay has caused (coordinated omission). Closed loop
 // (`concurrency`): as soon as one connection ends, another begins.
 #pragma once
 
@@ -95,12 +95,13 @@ class Client final : public stack::Application {
     enum class Stage : uint8_t { idle, opening, draining, finished };
     enum class Phase : uint8_t {
         opening,
-        asking,      ///< the request is sent, nothing has come back
-        receiving,   ///< the beginning of a response is here; the parser is in `partial_`
+        asking,        ///< the request is sent, nothing has come back
+        receiving,     ///< the beginning of a response is here; the parser is in `partial_`
         awaiting_end,  ///< the peer is to close first
-        leaving,     ///< we have closed
-        condemned,   ///< out of order, and aborted
-        abandoned,   ///< aborted at the end of the grace period
+        to_be_reset,   ///< the RST comes when the third ACK is out
+        leaving,       ///< we have closed
+        condemned,     ///< out of order, and aborted
+        abandoned,     ///< aborted at the end of the grace period
     };
     /// The 64 bits that the stack keeps for us.
     struct Memory {
@@ -123,6 +124,7 @@ class Client final : public stack::Application {
     bool check_body(Partial& partial, std::span<const uint8_t> piece);
     bool is_right(const http::ResponseParser::Result& result, const Partial& partial) const;
     void leave(stack::Worker& worker, stack::ConnectionId id);
+    void reset_established(stack::Worker& worker);
     void condemn(stack::Worker& worker, stack::ConnectionId id);
     void drain(stack::Worker& worker, Instant now);
     void abandon_all(stack::Worker& worker);
@@ -136,6 +138,9 @@ class Client final : public stack::Application {
     std::vector<uint8_t> last_request_;
     LiveConnections live_;
     ConnectionStates<Partial> partial_;
+    /// Established in the last pass, and in this one; to be reset.
+    std::vector<stack::ConnectionId> resets_due_;
+    std::vector<stack::ConnectionId> resets_next_;
     std::optional<Pacer> pacer_;
     Instant begin_;
     Instant drain_deadline_;

@@ -1,5 +1,6 @@
-// What an application remembers of the connections that it has open, beyond the 64 bits of user data
-// that the stack keeps: which they are, so that all of them can be ended, and a place for each.
+// What an application remembers of the connections that it has open, beyond the 64 bits of user
+// data that the stack keeps: which they are, so that all of them can be ended, and a place for
+// each.
 //
 // Both are arrays over the connection's index. The stack takes indices last in, first out, so the
 // part that is touched is as large as the most connections that were ever open at once; memory that

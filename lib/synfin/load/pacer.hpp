@@ -1,5 +1,5 @@
-// When connections are to be opened in an open loop: evenly, at times that were fixed before the run
-// and do not depend on how the peer fares.
+// When connections are to be opened in an open loop: evenly, at times that were fixed before the
+// run and do not depend on how the peer fares.
 //
 // The n-th start is meant for begin + n / rate, exactly: the rest of the division is carried on.
 // After a stall the starts that are due are caught up, but only those of the last `max_debt`; older
@@ -29,7 +29,8 @@ class Pacer {
     uint64_t forgive(Instant now) {
         const Duration late = now - next_;
         if (late <= max_debt_) return 0;
-        const double interval_ns = static_cast<double>(whole_) + static_cast<double>(fraction_) / one;
+        const double interval_ns =
+            static_cast<double>(whole_) + static_cast<double>(fraction_) / one;
         const auto count =
             static_cast<uint64_t>(static_cast<double>((late - max_debt_).count_ns()) / interval_ns);
         advance(count);

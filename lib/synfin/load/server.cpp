@@ -228,8 +228,8 @@ size_t Server::serve_requests(stack::Worker& worker, stack::ConnectionId id,
 
 std::span<const uint8_t> Server::response_of(const Memory& memory) const {
     if (memory.refusal != 0) return content_.refusal(memory.refusal);
-    return content_.response({memory.to_head ? http::Method::head : http::Method::get,
-                              memory.keep_alive});
+    return content_.response(
+        {memory.to_head ? http::Method::head : http::Method::get, memory.keep_alive});
 }
 
 bool Server::send_response(stack::Worker& worker, stack::ConnectionId id, Memory memory) {

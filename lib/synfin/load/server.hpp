@@ -1,4 +1,5 @@
-// The answering side: HTTP/1.1 with a fixed body, and the plain services that every TCP tester knows.
+// The answering side: HTTP/1.1 with a fixed body, and the plain services that every TCP tester
+// knows.
 //
 //     http      a fixed response to each request; what is sent is one immutable piece of memory
 //     echo      what comes goes back (RFC 862)
@@ -98,8 +99,8 @@ class Server final : public stack::Application {
         bool peer_closed = false;  ///< close when the response is out
         bool in_request = false;   ///< the parser is in `requests_`
         bool closed_by_us = false;
-        uint16_t refusal = 0;      ///< which response, if not 200
-        uint64_t sent = 0;         ///< how much of it was taken, below 2^40
+        uint16_t refusal = 0;  ///< which response, if not 200
+        uint64_t sent = 0;     ///< how much of it was taken, below 2^40
         uint64_t pack() const;
         static Memory unpack(uint64_t bits);
     };

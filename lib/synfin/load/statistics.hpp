@@ -16,20 +16,20 @@ using Count = Relaxed<uint64_t>;
 struct ClientStatistics {
     Count opened;
     Count established;
-    Count closed;      ///< went through its whole life in order
-    Count failed;      ///< refused, unreachable, out of resources, or out of order (violations)
-    Count reset;       ///< by the peer, when no reset was due
+    Count closed;  ///< went through its whole life in order
+    Count failed;  ///< refused, unreachable, out of resources, or out of order (violations)
+    Count reset;   ///< by the peer, when no reset was due
     Count timed_out;
-    Count abandoned;   ///< still open when the grace period was over
+    Count abandoned;  ///< still open when the grace period was over
     Count concurrent;
 
-    Count violations;  ///< events out of order, wrong or incomplete responses
-    Count missed;      ///< open loop: intended starts that were given up under overload
-    Count no_port;     ///< connect refused: every local port of the pair is taken
-    Count no_room;     ///< connect refused: max_connections reached
-    Count unreachable; ///< connect refused: no way to the target
+    Count violations;   ///< events out of order, wrong or incomplete responses
+    Count missed;       ///< open loop: intended starts that were given up under overload
+    Count no_port;      ///< connect refused: every local port of the pair is taken
+    Count no_room;      ///< connect refused: max_connections reached
+    Count unreachable;  ///< connect refused: no way to the target
     Count requests;
-    Count responses;   ///< complete and right
+    Count responses;  ///< complete and right
     Count body_bytes;
 
     /// Nanoseconds. From the start (open loop: the intended one) to the end of the handshake.
@@ -42,8 +42,8 @@ struct ClientStatistics {
 
 struct ServerStatistics {
     Count accepted;
-    Count closed;     ///< both FINs through, or ended as configured
-    Count reset;      ///< by the peer
+    Count closed;  ///< both FINs through, or ended as configured
+    Count reset;   ///< by the peer
     Count timed_out;
     Count failed;     ///< ended by any other reason
     Count abandoned;  ///< still open when the grace period was over

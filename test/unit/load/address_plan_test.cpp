@@ -1,0 +1,82 @@
+#include <map>
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include <synfin/load/address_plan.hpp>
+
+namespace synfin::load {
+namespace {
+
+using wire::IpAddress;
+
+const wire::SocketAddress target{IpAddress::v4(198, 18, 0, 1), 80};
+
+std::set<IpAddress> sources_of(AddressPlan plan) {
+    std::set<IpAddress> sources;
+    for (uint64_t n = plan.pair_count(); n > 0; --n) sources.insert(plan.next().source);
+    return sources;
+}
+
+TEST(AddressPlan, BlockIsUsedWithoutItsNetworkAndBroadcastAddresses) {
+    const auto plan = AddressPlan::make({{IpAddress::v4(10, 0, 0, 0), 29}}, {target}, {});
+    ASSERT_TRUE(plan.has_value());
+    const std::set<IpAddress> sources = sources_of(*plan);
+    EXPECT_EQ(sources.size(), 6u);
+    EXPECT_EQ(*sources.begin(), IpAddress::v4(10, 0, 0, 1));
+    EXPECT_EQ(*sources.rbegin(), IpAddress::v4(10, 0, 0, 6));
+}
+
+TEST(AddressPlan, SingleAddressAndPairAreUsedWhole) {
+    EXPECT_EQ(AddressPlan::make({{IpAddress::v4(10, 0, 0, 0), 32}}, {target}, {})->source_count(),
+              1u);
+    EXPECT_EQ(AddressPlan::make({{IpAddress::v4(10, 0, 0, 0), 31}}, {target}, {})->source_count(),
+              2u);
+}
+
+TEST(AddressPlan, TargetsAndReservedAddressesAreNoSources) {
+    const auto plan = AddressPlan::make({{IpAddress::v4(198, 18, 0, 0), 29}}, {target},
+                                        {IpAddress::v4(198, 18, 0, 4)});
+    ASSERT_TRUE(plan.has_value());
+    const std::set<IpAddress> sources = sources_of(*plan);
+    EXPECT_EQ(sources,
+              (std::set<IpAddress>{IpAddress::v4(198, 18, 0, 2), IpAddress::v4(198, 18, 0, 3),
+                                   IpAddress::v4(198, 18, 0, 5), IpAddress::v4(198, 18, 0, 6)}));
+}
+
+TEST(AddressPlan, EveryPairComesOnceInEachRound) {
+    const wire::SocketAddress other{IpAddress::v4(198, 18, 0, 2), 81};
+    auto plan = AddressPlan::make(
+        {{IpAddress::v4(10, 0, 0, 0), 30}, {IpAddress::v4(10, 1, 0, 0), 30}}, {target, other}, {});
+    ASSERT_TRUE(plan.has_value());
+    ASSERT_EQ(plan->pair_count(), 8u);
+    std::map<std::pair<IpAddress, wire::SocketAddress>, int> seen;
+    for (int n = 0; n < 24; ++n) {
+        const AddressPlan::Pair pair = plan->next();
+        ++seen[{pair.source, pair.target}];
+    }
+    EXPECT_EQ(seen.size(), 8u);
+    for (const auto& [pair, count] : seen) EXPECT_EQ(count, 3);
+}
+
+TEST(AddressPlan, SkippingGoesOnWhereThatManyWouldHaveLed) {
+    const auto plan = AddressPlan::make({{IpAddress::v4(10, 0, 0, 0), 24}}, {target}, {});
+    AddressPlan walked = *plan;
+    AddressPlan skipped = *plan;
+    for (int n = 0; n < 300; ++n) walked.next();
+    skipped.skip(300);
+    EXPECT_EQ(skipped.next().source, walked.next().source);
+}
+
+TEST(AddressPlan, BlockThatHoldsOnlyTheTargetIsRefusedWithASentence) {
+    const auto plan = AddressPlan::make({{target.address, 32}}, {target}, {});
+    ASSERT_FALSE(plan.has_value());
+    EXPECT_NE(plan.error().find("no address"), std::string::npos);
+}
+
+TEST(AddressPlan, NoTargetIsRefused) {
+    EXPECT_FALSE(AddressPlan::make({{IpAddress::v4(10, 0, 0, 0), 24}}, {}, {}).has_value());
+}
+
+}  // namespace
+}  // namespace synfin::load
