@@ -325,7 +325,7 @@ int main(int argc, char** argv) {
             if (mode_text != "all" && mode_text != name(mode)) continue;
             const Result result = measure(mode, lanes, cores, clock, pool.get(), settings);
             if (link) link->drain();
-            fmt::print("{:<9} {:7.2f} million packets/s each way\n", name(mode),
+            fmt::print("{:<9} {:8.3f} million packets/s each way\n", name(mode),
                        result.per_second() / 1e6);
             nlohmann::json entry{{"seconds", result.seconds},
                                  {"packets_per_second_each_way", result.per_second()}};

@@ -65,7 +65,8 @@ Reason check_socket_is_served(const DeviceSpec& spec) {
     struct stat status{};
     if (::stat(spec.target.c_str(), &status) != 0) {
         return device(spec) + "connects to the socket '" + spec.target +
-               "', which does not exist: start the other side (vhost) first";
+               "', which does not exist: start the other side (" +
+               (spec.kind == DeviceKind::memif ? "role=server" : "vhost") + ") first";
     }
     return std::nullopt;
 }
@@ -122,7 +123,8 @@ Reason why_unusable(const DeviceSpec& spec) {
         }
         case DeviceKind::vhost: return check_socket_directory(spec);
         case DeviceKind::memif:
-            return spec.role == MemifRole::server ? check_socket_directory(spec) : std::nullopt;
+            return spec.role == MemifRole::server ? check_socket_directory(spec)
+                                                  : check_socket_is_served(spec);
         case DeviceKind::virtio_user: return check_socket_is_served(spec);
         case DeviceKind::pcap: return check_pcap(spec);
         case DeviceKind::pci: return check_pci(spec);

@@ -5,7 +5,6 @@
 #include <ctime>
 #include <filesystem>
 #include <fstream>
-#include <mutex>
 #include <sstream>
 #include <string>
 
@@ -13,12 +12,12 @@
 #include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
-#include <rte_log.h>
 #include <sched.h>
 #include <unistd.h>
 
 #include <synfin/base/assert.hpp>
 #include <synfin/dpdk/device_check.hpp>
+#include <synfin/dpdk/driver_log.hpp>
 #include <synfin/dpdk/eal.hpp>
 
 namespace synfin::dpdk {
@@ -31,46 +30,6 @@ constexpr unsigned memory_mb_without_buffers = 64;
 constexpr unsigned memory_mb_with_buffers = 512;
 // Below this, huge pages would run out before the packet buffers are placed.
 constexpr uint64_t least_huge_bytes = uint64_t{128} << 20;
-
-/// DPDK's log: kept while EAL starts, because on failure one sentence is what the user gets;
-/// afterwards straight to stderr.
-class StartLog {
-  public:
-    StartLog() {
-        cookie_io_functions_t functions{};
-        functions.write = &StartLog::write;
-        stream_ = ::fopencookie(this, "w", functions);
-        if (stream_ != nullptr) {
-            std::setvbuf(stream_, nullptr, _IOLBF, 512);
-            rte_openlog_stream(stream_);
-        }
-    }
-    ~StartLog() {
-        if (stream_ == nullptr) return;
-        rte_openlog_stream(stderr);
-        std::fclose(stream_);
-    }
-    StartLog(const StartLog&) = delete;
-    StartLog& operator=(const StartLog&) = delete;
-
-    std::string text() {
-        if (stream_ != nullptr) std::fflush(stream_);
-        const std::lock_guard lock{mutex_};
-        return text_;
-    }
-
-  private:
-    static ssize_t write(void* self, const char* bytes, size_t count) {
-        auto& log = *static_cast<StartLog*>(self);
-        const std::lock_guard lock{log.mutex_};
-        log.text_.append(bytes, count);
-        return static_cast<ssize_t>(count);
-    }
-
-    FILE* stream_ = nullptr;
-    std::mutex mutex_;
-    std::string text_;
-};
 
 /// EAL prints a page of usage to stdout when it does not like an argument; the sentence that names
 /// the argument is in its log.
@@ -138,15 +97,7 @@ std::string join(const std::vector<unsigned>& numbers) {
     return text;
 }
 
-/// The last line that is not empty.
-std::string last_line(const std::string& text) {
-    std::istringstream stream{text};
-    std::string last;
-    for (std::string line; std::getline(stream, line);) {
-        if (!line.empty()) last = line;
-    }
-    return last;
-}
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 bool wants(const std::vector<std::string>& arguments, std::initializer_list<const char*> options) {
     return std::any_of(arguments.begin(), arguments.end(), [&](const std::string& argument) {
@@ -260,24 +211,23 @@ Eal::Eal(const EalOptions& options) : options_{options} {
     pointers.push_back(nullptr);
 
     const TimeStamp before = time_stamp();
+    log_ = std::make_unique<DriverLog>();
+    if (std::any_of(options.devices.begin(), options.devices.end(),
+                    [](const DeviceSpec& spec) { return spec.kind == DeviceKind::af_xdp; })) {
+        log_->include_bpf();
+    }
+    int result = 0;
     {
-        StartLog log;
-        int result = 0;
-        {
-            const QuietStdout quiet;
-            result = rte_eal_init(static_cast<int>(kept.size()), pointers.data());
-        }
-        complaints_ = log.text();
-        if (result < 0) {
-            const std::string reason =
-                complaints_.empty() ? rte_strerror(rte_errno) : last_line(complaints_);
-            throw SetupError{"DPDK's environment does not start (" + reason + "); its arguments" +
-                             [&] {
-                                 std::string text;
-                                 for (size_t i = 1; i < kept.size(); ++i) text += " " + kept[i];
-                                 return text;
-                             }()};
-        }
+        const QuietStdout quiet;
+        result = rte_eal_init(static_cast<int>(kept.size()), pointers.data());
+    }
+    complaints_ = log_->end_of_start();
+    if (result < 0) {
+        std::string text = "DPDK's environment does not start (";
+        text += complaints_.empty() ? rte_strerror(rte_errno) : first_line(complaints_);
+        text += "); its arguments are";
+        for (size_t i = 1; i < kept.size(); ++i) text += " " + kept[i];
+        throw SetupError{text};
     }
     TimeStamp after = time_stamp();
     // EAL's own start takes 100 ms on most machines; with less between the two readings the rate

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -12,6 +13,8 @@
 #include <synfin/dpdk/device_spec.hpp>
 
 namespace synfin::dpdk {
+
+class DriverLog;
 
 /// A device, EAL or a worker could not be set up. what() is one sentence for the user.
 class SetupError : public std::runtime_error {
@@ -64,6 +67,7 @@ class Eal {
     bool huge_pages_ = false;
     double tsc_hz_ = 0;
     std::string complaints_;
+    std::unique_ptr<DriverLog> log_;
 };
 
 }  // namespace synfin::dpdk

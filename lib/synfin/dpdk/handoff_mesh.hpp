@@ -96,18 +96,19 @@ class HandoffMesh {
         : workers_{workers}, connections_{connections}, queues_(size_t{workers} * workers) {
         for (auto& queue : queues_) queue = std::make_unique<Queue>();
     }
-    /// All workers' devices must be closed by now.
-    ~HandoffMesh() {
-        stack::Frame frame;
-        for (auto& queue : queues_) {
-            while (queue->pop(frame)) rte_pktmbuf_free(static_cast<rte_mbuf*>(frame.owner));
-        }
-    }
+    ~HandoffMesh() { drain(); }
     HandoffMesh(const HandoffMesh&) = delete;
     HandoffMesh& operator=(const HandoffMesh&) = delete;
 
     unsigned workers() const { return workers_; }
     bool connections() const { return connections_; }
+    /// Frees what is still underway. Call when no worker uses the mesh any more.
+    void drain() {
+        stack::Frame frame;
+        for (auto& queue : queues_) {
+            while (queue->pop(frame)) rte_pktmbuf_free(static_cast<rte_mbuf*>(frame.owner));
+        }
+    }
     Queue& queue(unsigned from, unsigned to) { return *queues_[size_t{from} * workers_ + to]; }
 
   private:

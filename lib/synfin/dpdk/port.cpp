@@ -1,11 +1,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <future>
 #include <memory>
 #include <sstream>
 #include <string>
 #include <thread>
 
+#include <rte_alarm.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
@@ -46,6 +48,30 @@ rte_ether_addr to_ether(const wire::MacAddress& mac) {
     return address;
 }
 
+/// Runs `work` on DPDK's interrupt thread. Drivers whose other side is a process (memif, vhost)
+/// take their connection down on that thread when the other side leaves; doing the same here at the
+/// same moment would free things twice.
+template <typename Work>
+void between_interrupts(Work work) {
+    struct Call {
+        Work& work;
+        std::promise<void> done;
+    } call{work, {}};
+    const int result = rte_eal_alarm_set(
+        1,
+        [](void* argument) {
+            auto& self = *static_cast<Call*>(argument);
+            self.work();
+            self.done.set_value();
+        },
+        &call);
+    if (result != 0) {
+        work();
+        return;
+    }
+    call.done.get_future().wait();
+}
+
 }  // namespace
 
 Port::Port(const Eal& eal, unsigned index, PacketPool& pool, const PortOptions& options)
@@ -63,6 +89,10 @@ Port::Port(const Eal& eal, unsigned index, PacketPool& pool, const PortOptions& 
     const int result = rte_eth_dev_start(id_);
     if (result != 0) {
         rte_eth_dev_close(id_);
+        if (spec_.kind == DeviceKind::memif) {
+            throw SetupError{device(spec_) + "finds nobody at the socket '" + spec_.target +
+                             "': start the side with role=server first"};
+        }
         throw SetupError{device(spec_) + "does not start (" + error_text(result) + ")"};
     }
     running_ = true;
@@ -71,13 +101,13 @@ Port::Port(const Eal& eal, unsigned index, PacketPool& pool, const PortOptions& 
 
 Port::~Port() {
     stop();
-    rte_eth_dev_close(id_);
+    between_interrupts([this] { rte_eth_dev_close(id_); });
 }
 
 void Port::stop() {
     if (!running_) return;
     running_ = false;
-    rte_eth_dev_stop(id_);
+    between_interrupts([this] { rte_eth_dev_stop(id_); });
 }
 
 void Port::configure(const PortOptions& options, PacketPool& pool) {

@@ -23,9 +23,9 @@ struct PortOptions {
     unsigned receive_descriptors = 1024;
     unsigned transmit_descriptors = 1024;
     uint32_t mtu = 1500;
-    std::optional<wire::MacAddress> mac;  ///< instead of the device's own
-    bool checksum_offload = true;         ///< as far as the device can
-    bool promiscuous = false;             ///< needed when `mac` cannot be set
+    std::optional<wire::MacAddress> mac = std::nullopt;  ///< instead of the device's own
+    bool checksum_offload = true;                        ///< as far as the device can
+    bool promiscuous = false;                            ///< needed when `mac` cannot be set
     /// Ask for a receive hash over the ports alone, so that the queue of a reply follows from the
     /// ports. For the side that opens connections; a server keeps the device's own key.
     bool ports_only_rss = false;
@@ -67,6 +67,10 @@ class Port {
     PortStatistics statistics() const;
     /// One line for the user: driver, queues, offloads, MAC.
     std::string description() const;
+
+    /// Whether the driver gives all its buffers back when it is closed. AF_XDP's does not: what the
+    /// kernel holds is lost, and no leak of ours.
+    bool returns_buffers() const { return spec_.kind != DeviceKind::af_xdp; }
 
     /// Stops the device; nothing is received or sent afterwards. Also done by the destructor.
     void stop();

@@ -210,8 +210,11 @@ class QueueDevice {
         const bool all_good = lane_.checksums_are_good;
         const uint64_t ip = flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
         const uint64_t tcp = flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
-        frame.ip_checksum_good = all_good || ip == RTE_MBUF_F_RX_IP_CKSUM_GOOD;
-        frame.tcp_checksum_good = all_good || tcp == RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+        // NONE: there is no checksum in the packet, but the device vouches for the data (virtio).
+        frame.ip_checksum_good =
+            all_good || ip == RTE_MBUF_F_RX_IP_CKSUM_GOOD || ip == RTE_MBUF_F_RX_IP_CKSUM_NONE;
+        frame.tcp_checksum_good =
+            all_good || tcp == RTE_MBUF_F_RX_L4_CKSUM_GOOD || tcp == RTE_MBUF_F_RX_L4_CKSUM_NONE;
         frame.checksum_bad = ip == RTE_MBUF_F_RX_IP_CKSUM_BAD || tcp == RTE_MBUF_F_RX_L4_CKSUM_BAD;
     }
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <utility>
@@ -49,6 +50,23 @@ void pin_to(unsigned core) {
     ::pthread_setaffinity_np(::pthread_self(), sizeof set, &set);
 }
 
+/// Signals are for the main thread; a worker would lose microseconds to each. A thread inherits
+/// what is blocked when it is started.
+class SignalsBlocked {
+  public:
+    SignalsBlocked() {
+        sigset_t all;
+        ::sigfillset(&all);
+        ::pthread_sigmask(SIG_SETMASK, &all, &previous_);
+    }
+    ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &previous_, nullptr); }
+    SignalsBlocked(const SignalsBlocked&) = delete;
+    SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+  private:
+    sigset_t previous_;
+};
+
 /// A thread's registration with DPDK.
 class Registration {
   public:
@@ -93,9 +111,18 @@ void Shutdown::request_immediate() {
 }
 
 void Shutdown::wait(Duration patience) const {
+    using std::chrono::steady_clock;
+    const auto end = steady_clock::now() + std::chrono::nanoseconds{patience.count_ns()};
     pollfd descriptor{wake_up.load(), POLLIN, 0};
-    const auto milliseconds = std::clamp<int64_t>(patience.count_ms(), 0, INT32_MAX);
-    if (::poll(&descriptor, 1, static_cast<int>(milliseconds)) <= 0) return;
+    // Other signals interrupt the sleep (the tap driver uses one for each packet), but do not end
+    // it.
+    for (;;) {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - steady_clock::now());
+        const auto milliseconds = std::clamp<int64_t>(left.count(), 0, INT32_MAX);
+        const int ready = ::poll(&descriptor, 1, static_cast<int>(milliseconds));
+        if (ready > 0) break;
+        if (ready == 0) return;
+    }
     uint64_t count = 0;
     static_cast<void>(!::read(descriptor.fd, &count, sizeof count));
 }
@@ -112,6 +139,7 @@ void WorkerThreads::start(unsigned core, const std::string& name,
     failures_.push_back(std::make_unique<std::exception_ptr>());
     running_.fetch_add(1, std::memory_order_relaxed);
     try {
+        const SignalsBlocked blocked;
         threads_.emplace_back(
             [this, core, name, body = std::move(body), failure = failures_.back().get()] {
                 // The kernel keeps 15 characters of a thread's name.

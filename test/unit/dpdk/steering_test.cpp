@@ -1,0 +1,151 @@
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include <synfin/dpdk/handoff_mesh.hpp>
+#include <synfin/dpdk/steering.hpp>
+
+namespace synfin::dpdk {
+namespace {
+
+/// The key and the tuples of the verification suite that the designers of RSS have published.
+const std::vector<uint8_t> published_key{
+    0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3,
+    0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3,
+    0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa};
+
+constexpr flow::AddressId address(uint8_t a, uint8_t b, uint8_t c, uint8_t d) {
+    return static_cast<uint32_t>(a) << 24 | static_cast<uint32_t>(b) << 16 |
+           static_cast<uint32_t>(c) << 8 | d;
+}
+
+ReceiveHash known_hash(std::vector<uint8_t> key, bool ours, uint16_t queues) {
+    ReceiveHash hash;
+    hash.tcp_over_ipv4 = true;
+    hash.key_is_ours = ours;
+    hash.key = std::move(key);
+    for (uint16_t i = 0; i < 128; ++i) hash.queue_of.push_back(i % queues);
+    return hash;
+}
+
+flow::FourTuple tuple_with(uint16_t local_port) {
+    return {.local_address = address(198, 18, 1, 1),
+            .remote_address = address(198, 18, 0, 1),
+            .local_port = local_port,
+            .remote_port = 80};
+}
+
+void expect_each_port_reaches_exactly_one(const Steering& steering, unsigned workers) {
+    std::vector<unsigned> share(workers);
+    for (unsigned port = 32768; port < 65536; ++port) {
+        unsigned reached = 0;
+        for (unsigned worker = 0; worker < workers; ++worker) {
+            if (!steering.reaches(worker, tuple_with(static_cast<uint16_t>(port)))) continue;
+            ++reached;
+            ++share[worker];
+        }
+        ASSERT_EQ(reached, 1u) << "port " << port;
+    }
+    for (const unsigned ports : share) EXPECT_GT(ports, 32768 / workers / 2);
+}
+
+TEST(ReceiveHash, AgreesWithThePublishedVectors) {
+    EXPECT_EQ(receive_hash(published_key, {.local_address = address(161, 142, 100, 80),
+                                           .remote_address = address(66, 9, 149, 187),
+                                           .local_port = 1766,
+                                           .remote_port = 2794}),
+              0x51ccc178u);
+    EXPECT_EQ(receive_hash(published_key, {.local_address = address(65, 69, 140, 83),
+                                           .remote_address = address(199, 92, 111, 2),
+                                           .local_port = 4739,
+                                           .remote_port = 14230}),
+              0xc626b0eau);
+}
+
+TEST(PortsOnlyKey, LowBitsOfTheHashAreTheReversedLowBitsOfThePorts) {
+    constexpr unsigned bits = 7;
+    const auto key = ports_only_key(bits, 40);
+    for (const uint32_t remote : {address(198, 18, 0, 1), address(255, 255, 255, 255), 0u}) {
+        for (unsigned port = 0; port < 65536; port += 37) {
+            constexpr uint16_t other = 0x5a5a;
+            const unsigned both = (port ^ other) & ((1u << bits) - 1);
+            unsigned reversed = 0;
+            for (unsigned bit = 0; bit < bits; ++bit)
+                reversed |= (both >> bit & 1) << (bits - 1 - bit);
+            const uint32_t hash = receive_hash(key, {.local_address = address(10, 1, 2, 3),
+                                                     .remote_address = remote,
+                                                     .local_port = static_cast<uint16_t>(port),
+                                                     .remote_port = other});
+            ASSERT_EQ(hash & ((1u << bits) - 1), reversed) << "port " << port;
+        }
+    }
+}
+
+TEST(Steering, OneWorkerNeedsNone) {
+    const Steering steering;
+    EXPECT_EQ(steering.description(), "single queue, no steering needed");
+    EXPECT_TRUE(steering.reaches(0, tuple_with(40000)));
+}
+
+TEST(Steering, OurOwnKeyIsBest) {
+    const ReceiveHash hash = known_hash(ports_only_key(7, 40), true, 4);
+    const Steering steering{4, {&hash}, true};
+    EXPECT_EQ(steering.means(), Steering::Means::ports_key);
+    expect_each_port_reaches_exactly_one(steering, 4);
+}
+
+TEST(Steering, TheDevicesKeyIsSecond) {
+    const ReceiveHash hash = known_hash(published_key, false, 3);
+    const Steering steering{3, {&hash}, true};
+    EXPECT_EQ(steering.means(), Steering::Means::device_key);
+    expect_each_port_reaches_exactly_one(steering, 3);
+}
+
+TEST(Steering, FlowRulesAreThird) {
+    ReceiveHash hash = known_hash(published_key, false, 3);
+    hash.key.clear();
+    const Steering steering{3, {&hash}, true};
+    EXPECT_EQ(steering.means(), Steering::Means::flow_rules);
+    expect_each_port_reaches_exactly_one(steering, 3);
+}
+
+TEST(Steering, HandingOverIsLast) {
+    const ReceiveHash unknown;
+    const Steering steering{5, {&unknown}, false};
+    EXPECT_EQ(steering.means(), Steering::Means::handoff);
+    EXPECT_TRUE(steering.hands_off_connections());
+    expect_each_port_reaches_exactly_one(steering, 5);
+}
+
+TEST(Steering, AHashThatLeavesThePortsOutIsNotTrusted) {
+    ReceiveHash hash = known_hash(published_key, false, 2);
+    hash.tcp_over_ipv4 = false;
+    EXPECT_EQ((Steering{2, {&hash}, false}.means()), Steering::Means::handoff);
+}
+
+TEST(Steering, OnePortThatCannotBringsAllDownToHandingOver) {
+    const ReceiveHash good = known_hash(published_key, false, 2);
+    const ReceiveHash bad;
+    EXPECT_EQ((Steering{2, {&good, &bad}, false}.means()), Steering::Means::handoff);
+}
+
+TEST(Steering, ThePortFilterSpeaksForItsWorker) {
+    const Steering steering{2, {}, false};
+    const Steering::View first{&steering, 0};
+    const Steering::View second{&steering, 1};
+    const flow::FourTuple tuple = tuple_with(40000);
+    EXPECT_NE(Steering::port_filter(&first, tuple), Steering::port_filter(&second, tuple));
+}
+
+TEST(Steering, EachMeansHasADescriptionOfItsOwn) {
+    const ReceiveHash ours = known_hash(ports_only_key(7, 40), true, 2);
+    const ReceiveHash theirs = known_hash(published_key, false, 2);
+    const std::set<std::string> descriptions{
+        Steering{}.description(), Steering{2, {&ours}, false}.description(),
+        Steering{2, {&theirs}, false}.description(), Steering{2, {}, true}.description(),
+        Steering{2, {}, false}.description()};
+    EXPECT_EQ(descriptions.size(), 5u);
+}
+
+}  // namespace
+}  // namespace synfin::dpdk
