@@ -1,7 +1,6 @@
 #include "machine.hpp"
 
 #include <algorithm>
-#include <thread>
 
 #include <fmt/format.h>
 
@@ -101,29 +100,20 @@ void Machine::configure(stack::WorkerConfig& config, unsigned worker,
     }
 }
 
-void Machine::start(unsigned index, stack::Worker& worker, CommandHandler on_command) {
+void Machine::start(unsigned index, stack::Worker& worker) {
     Seat& seat = *seats_[index];
     threads_.start(cores_[index], fmt::format("worker-{}", index),
-                   [this, &seat, &worker, on_command](const std::atomic<bool>& stop) {
+                   [this, &seat, &worker](const std::atomic<bool>& stop) {
                        if (seat.handoffs.empty()) {
                            std::vector<dpdk::QueueDevice*> devices;
                            for (auto& queue : seat.queues) devices.push_back(queue.get());
-                           run_worker<dpdk::QueueDevice>(worker, devices, clock_, seat.commands,
-                                                         on_command, stop);
+                           run_worker<dpdk::QueueDevice>(worker, devices, clock_, stop);
                        } else {
                            std::vector<dpdk::HandoffDevice*> devices;
                            for (auto& handoff : seat.handoffs) devices.push_back(handoff.get());
-                           run_worker<dpdk::HandoffDevice>(worker, devices, clock_, seat.commands,
-                                                           on_command, stop);
+                           run_worker<dpdk::HandoffDevice>(worker, devices, clock_, stop);
                        }
                    });
-}
-
-void Machine::command(const dpdk::Command& command) {
-    for (auto& seat : seats_) {
-        // Full only if the worker has not looked for a long time; it will.
-        while (!seat->commands.send(command) && threads_.running() > 0) std::this_thread::yield();
-    }
 }
 
 void Machine::stop() {

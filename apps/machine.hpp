@@ -39,9 +39,7 @@ class Machine {
     void configure(stack::WorkerConfig& config, unsigned worker,
                    const std::vector<std::vector<wire::IpPrefix>>& addresses) const;
     /// Starts the worker's thread. The worker must outlive stop().
-    void start(unsigned index, stack::Worker& worker, CommandHandler on_command);
-    /// Sends a command to every worker.
-    void command(const dpdk::Command& command);
+    void start(unsigned index, stack::Worker& worker);
     void stop();  ///< joins the threads
 
     bool wait_for_links(Duration patience, const dpdk::Shutdown& shutdown) const;
@@ -58,7 +56,6 @@ class Machine {
     struct Seat {
         std::vector<std::unique_ptr<dpdk::QueueDevice>> queues;
         std::vector<std::unique_ptr<dpdk::HandoffDevice>> handoffs;
-        dpdk::Channel<dpdk::Command> commands;
         std::unique_ptr<dpdk::Steering::View> view;
     };
 
