@@ -57,6 +57,7 @@ class Machine {
         std::vector<std::unique_ptr<dpdk::QueueDevice>> queues;
         std::vector<std::unique_ptr<dpdk::HandoffDevice>> handoffs;
         std::unique_ptr<dpdk::Steering::View> view;
+        BusyTime busy;
     };
 
     const LinkOptions& link_;

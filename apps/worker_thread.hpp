@@ -5,17 +5,29 @@
 #include <atomic>
 #include <span>
 
+#include <synfin/base/relaxed.hpp>
 #include <synfin/dpdk/clock.hpp>
 #include <synfin/stack/loop.hpp>
 #include <synfin/stack/worker.hpp>
 
 namespace synfin::apps {
 
+/// Time spent in passes that moved a packet: what the work has cost. The rest was waiting.
+struct BusyTime {
+    Relaxed<uint64_t> ticks;
+};
+
 template <class Device>
 void run_worker(stack::Worker& worker, std::span<Device* const> devices, const dpdk::Clock& clock,
-                const std::atomic<bool>& stop) {
+                BusyTime& busy, const std::atomic<bool>& stop) {
     stack::Loop<Device> loop{worker, devices};
-    while (!stop.load(std::memory_order_relaxed)) loop.run_once(clock.now());
+    uint64_t tick = dpdk::Clock::ticks();
+    while (!stop.load(std::memory_order_relaxed)) {
+        const unsigned moved = loop.run_once(clock.at(tick));
+        const uint64_t next = dpdk::Clock::ticks();
+        if (moved != 0) busy.ticks += next - tick;
+        tick = next;
+    }
 }
 
 }  // namespace synfin::apps
