@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "units.hpp"
+
 namespace synfin::apps {
 
 namespace {
@@ -168,6 +170,16 @@ void TcpOptions::apply_to(stack::WorkerConfig& config) const {
     p.sack = !no_sack;
     p.nagle = !no_nagle;
     config.profiles = {p};
+}
+
+std::vector<std::string> tcp_notes(const TcpOptions& options) {
+    const tcp::Profile& p = options.profile;
+    return {options.time_wait == Duration{}
+                ? std::string{"TIME_WAIT is switched off: 2MSL is 0"}
+                : fmt::format("2MSL {}", format_duration(options.time_wait)),
+            fmt::format("RTO from {} (initially {}), delayed ACK {}, SYN tried for {}",
+                        format_duration(p.rto_min), format_duration(p.rto_initial),
+                        format_duration(p.delayed_ack), format_duration(p.syn_timeout))};
 }
 
 }  // namespace synfin::apps

@@ -60,4 +60,7 @@ struct TcpOptions {
     uint64_t mss_ = 0;
 };
 
+/// What a report says of TCP's settings, a line each.
+std::vector<std::string> tcp_notes(const TcpOptions& options);
+
 }  // namespace synfin::apps

@@ -27,7 +27,8 @@ struct LoadOptions {
 
     void attach(OptionTable& table);
     /// For one of `workers` clients: its share of rate, concurrency and connections.
-    load::ClientConfig client_config(unsigned worker, unsigned workers, uint32_t max_connections) const;
+    load::ClientConfig client_config(unsigned worker, unsigned workers,
+                                     uint32_t max_connections) const;
     /// `connect`, `request` or `requests=N`, as the report names it.
     std::string mode_name() const;
     bool asks() const { return mode == "request"; }

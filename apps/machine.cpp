@@ -111,7 +111,8 @@ void Machine::start(unsigned index, stack::Worker& worker) {
                        } else {
                            std::vector<dpdk::HandoffDevice*> devices;
                            for (auto& handoff : seat.handoffs) devices.push_back(handoff.get());
-                           run_worker<dpdk::HandoffDevice>(worker, devices, clock_, seat.busy, stop);
+                           run_worker<dpdk::HandoffDevice>(worker, devices, clock_, seat.busy,
+                                                           stop);
                        }
                    });
 }
@@ -134,28 +135,27 @@ bool Machine::wait_for_links(Duration patience, const dpdk::Shutdown& shutdown) 
     return true;
 }
 
-dpdk::PortStatistics Machine::statistics() const {
-    dpdk::PortStatistics sum;
-    for (const auto& port : ports_) {
-        const dpdk::PortStatistics one = port->statistics();
-        sum.received_packets += one.received_packets;
-        sum.received_bytes += one.received_bytes;
-        sum.transmitted_packets += one.transmitted_packets;
-        sum.transmitted_bytes += one.transmitted_bytes;
-        sum.missed += one.missed;
-        sum.receive_errors += one.receive_errors;
-        sum.transmit_errors += one.transmit_errors;
-        sum.no_buffer += one.no_buffer;
-    }
-    return sum;
-}
-
 std::vector<std::string> Machine::description() const {
     std::vector<std::string> lines{eal_.description()};
     for (const auto& port : ports_) lines.push_back(port->description());
     lines.push_back(role_ == Role::client ? steering_.description()
                                           : "every worker listens; the device spreads connections");
     return lines;
+}
+
+load::RunInfo Machine::run_info(const std::string& tool, const std::string& mode) const {
+    load::RunInfo info;
+    info.tool = tool;
+    info.version = SYNFIN_VERSION;
+    info.mode = mode;
+    for (const auto& port : ports_) {
+        info.link += (info.link.empty() ? "" : " ") + port->spec().text;
+        info.notes.push_back(port->description());
+    }
+    if (workers_ > 1 && role_ == Role::client) info.steering = steering_.description();
+    info.notes.push_back(eal_.description());
+    info.notes.push_back(fmt::format("{} workers", workers_));
+    return info;
 }
 
 uint32_t Machine::leaked_buffers() {

@@ -15,6 +15,7 @@
 #include <synfin/dpdk/queue_device.hpp>
 #include <synfin/dpdk/steering.hpp>
 #include <synfin/dpdk/worker_launch.hpp>
+#include <synfin/load/report.hpp>
 #include <synfin/stack/loop.hpp>
 #include <synfin/stack/worker.hpp>
 
@@ -41,14 +42,14 @@ class Machine {
     /// Starts the worker's thread. The worker must outlive stop().
     void start(unsigned index, stack::Worker& worker);
     void stop();  ///< joins the threads
+    const BusyTime& busy(unsigned worker) const { return seats_[worker]->busy; }
+    /// What a report says of devices, steering and memory.
+    load::RunInfo run_info(const std::string& tool, const std::string& mode) const;
 
     bool wait_for_links(Duration patience, const dpdk::Shutdown& shutdown) const;
     const dpdk::Clock& clock() const { return clock_; }
-    dpdk::PortStatistics statistics() const;
     /// Lines for the user: memory, ports, steering.
     std::vector<std::string> description() const;
-    bool huge_pages() const { return eal_.huge_pages(); }
-    const dpdk::Steering& steering() const { return steering_; }
     /// Closes devices and ports; the buffers that have not come back.
     uint32_t leaked_buffers();
 

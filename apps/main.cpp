@@ -29,8 +29,8 @@ int main(int argc, char** argv) {
     app.require_subcommand(1);
     std::function<int()> run;
     synfin::apps::add_pair(app, run);
-
-
+    synfin::apps::add_serve(app, run);
+    synfin::apps::add_load(app, run);
     synfin::apps::add_ss(app, run);
     synfin::apps::add_counters(app, run);
     try {

@@ -1,10 +1,11 @@
-// `synfin pair`: the load generator against the server, each on cores of its own, over an in-process
-// link. No device, no privileges: the whole of synfin, and what this machine makes of it.
-#include <fmt/format.h>
-
-#include <CLI/CLI.hpp>
+// `synfin pair`: the load generator against the server, each on cores of its own, over an
+// in-process link. No device, no privileges: the whole of synfin, and what this machine makes of
+// it.
 #include <memory>
 #include <thread>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
 #include <synfin/base/system_random.hpp>
 #include <synfin/dpdk/packet_pool.hpp>
@@ -32,8 +33,8 @@ struct PairOptions {
     double seconds = 0;
 
     PairOptions() {
-        // 2MSL is real by default, so there must be tuples for all that wait: 1,022 source addresses
-        // have 66 million of them for one target.
+        // 2MSL is real by default, so there must be tuples for all that wait: 1,022 source
+        // addresses have 66 million of them for one target.
         tcp.max_time_wait = uint64_t{1} << 25;
         tcp.max_connections = uint64_t{1} << 17;
         load.duration = Duration::seconds(5);
@@ -43,16 +44,20 @@ struct PairOptions {
         load.attach(table);
         table.number("seconds", "the same as --duration, in seconds", seconds, 0.001, 1e6);
         table.bytes("body", "bytes of each response's body", body_bytes, 0, uint64_t{1} << 30);
-        table.count("ring-entries", "frames that the link holds per direction, a power of two", ring_entries,
-                    64, 65536);
+        table.count("ring-entries", "frames that the link holds per direction, a power of two",
+                    ring_entries, 64, 65536);
     }
 };
 
 constexpr uint16_t server_port = 80;
 
-wire::IpAddress server_address(unsigned pair) { return wire::IpAddress::v4(0xc613'0001 + (pair << 8)); }
+wire::IpAddress server_address(unsigned pair) {
+    return wire::IpAddress::v4(0xc613'0001 + (pair << 8));
+}
 // 198.18.0.0/22 for the first pair, the next block for the next.
-wire::IpPrefix client_block(unsigned pair) { return {wire::IpAddress::v4(0xc612'0000 + (pair << 10)), 22}; }
+wire::IpPrefix client_block(unsigned pair) {
+    return {wire::IpAddress::v4(0xc612'0000 + (pair << 10)), 22};
+}
 
 // Both sides answer for addresses of their own and reach the other's without a gateway.
 stack::InterfaceConfig interface_of(const RingLink& link, RingLink::Side side, unsigned pair) {
@@ -66,8 +71,8 @@ stack::InterfaceConfig interface_of(const RingLink& link, RingLink::Side side, u
     return interface;
 }
 
-stack::WorkerConfig worker_config(const PairOptions& options, const RingLink& link, RingLink::Side side,
-                                  unsigned pair) {
+stack::WorkerConfig worker_config(const PairOptions& options, const RingLink& link,
+                                  RingLink::Side side, unsigned pair) {
     stack::WorkerConfig config;
     config.interfaces = {interface_of(link, side, pair)};
     config.secret = system_random_key();
@@ -90,69 +95,100 @@ struct Place {
     BusyTime busy;
 };
 
+load::RunInfo run_info(const PairOptions& options, const dpdk::Eal& eal) {
+    load::RunInfo info;
+    info.tool = "synfin pair";
+    info.version = SYNFIN_VERSION;
+    info.mode = options.load.mode_name();
+    info.link = "ring";
+    info.notes = tcp_notes(options.tcp);
+    info.notes.push_back(eal.description());
+    info.notes.push_back(fmt::format("{} client and {} server cores, software checksums, MTU {}",
+                                     options.machine.workers, options.machine.workers,
+                                     options.machine.mtu));
+    return info;
+}
+
+std::unique_ptr<Place> make_server(const PairOptions& options, const RingLink& link, unsigned pair,
+                                   const dpdk::PacketPool& pool, const load::ServerContent& content,
+                                   Run& run) {
+    auto place = std::make_unique<Place>(options, link, RingLink::Side::server, pair, pool.get());
+    load::ServerConfig config;
+    config.service = service_for(options.load);
+    config.close = options.load.close == "rst" ? load::CloseBy::rst : load::CloseBy::fin;
+    config.listen = {{server_address(pair), server_port}};
+    config.grace = options.load.grace;
+    config.max_connections = static_cast<uint32_t>(options.tcp.max_connections);
+    run.add_server(place->worker, place->busy, config, content);
+    return place;
+}
+
+std::unique_ptr<Place> make_client(const PairOptions& options, const RingLink& link, unsigned pair,
+                                   const dpdk::PacketPool& pool, const load::ServerContent& content,
+                                   Run& run) {
+    auto place = std::make_unique<Place>(options, link, RingLink::Side::client, pair, pool.get());
+    const auto pairs = static_cast<unsigned>(options.machine.workers);
+    load::ClientConfig config =
+        options.load.client_config(pair, pairs, static_cast<uint32_t>(options.tcp.max_connections));
+    if (options.load.asks()) config.expected_body = content.body();
+    auto plan =
+        load::AddressPlan::make({client_block(pair)}, {{server_address(pair), server_port}}, {});
+    run.add_client(place->worker, place->busy, config, std::move(plan.value()));
+    return place;
+}
+
 int run_pair(PairOptions& options) {
     options.table.apply();
     if (options.table.given("seconds")) {
         options.load.duration = Duration::nanoseconds(static_cast<int64_t>(options.seconds * 1e9));
     }
+    if (options.table.given("connections") && !options.table.given("seconds") &&
+        !options.table.given("duration")) {
+        options.load.duration = Duration{};
+    }
     const auto pairs = static_cast<unsigned>(options.machine.workers);
+    const auto entries = static_cast<unsigned>(options.ring_entries);
+    const auto mtu = static_cast<uint32_t>(options.machine.mtu);
     dpdk::Eal eal{options.machine.eal_options({}, 1)};
     const dpdk::Clock clock{eal};
-    dpdk::PacketPool pool{eal, dpdk::pool_size(1, 2 * pairs, 1024, static_cast<unsigned>(options.ring_entries)),
-                          static_cast<uint32_t>(options.machine.mtu)};
-    RingLink link{eal, {pairs, static_cast<unsigned>(options.ring_entries),
-                        static_cast<uint32_t>(options.machine.mtu), false}};
-    dpdk::Shutdown shutdown;
-
+    const dpdk::PacketPool pool{eal, dpdk::pool_size(1, 2 * pairs, entries, entries), mtu};
+    RingLink link{eal, {pairs, entries, mtu, false}};
+    const dpdk::Shutdown shutdown;
     const load::ServerContent content{options.body_bytes, options.load.first == "server"};
-    Run run{options.load.grace};
+
+    Run run{clock, shutdown, options.load.grace};
     std::vector<std::unique_ptr<Place>> places;
-    dpdk::WorkerThreads threads;
-    const std::vector<unsigned> cores = dpdk::assign_cores(2 * pairs, options.machine.cores);
     for (unsigned pair = 0; pair < pairs; ++pair) {
-        for (const RingLink::Side side : {RingLink::Side::server, RingLink::Side::client}) {
-            auto place = std::make_unique<Place>(options, link, side, pair, pool.get());
-            if (side == RingLink::Side::server) {
-                load::ServerConfig server;
-                server.service = service_for(options.load);
-                server.close = options.load.close == "rst" ? load::CloseBy::rst : load::CloseBy::fin;
-                server.listen = {{wire::IpAddress{}, server_port}};
-                server.listen[0].address = server_address(pair);
-                server.max_connections = static_cast<uint32_t>(options.tcp.max_connections);
-                run.add_server(place->worker, server, content);
-            } else {
-                auto config = options.load.client_config(pair, pairs,
-                                                         static_cast<uint32_t>(options.tcp.max_connections));
-                if (options.load.asks()) config.expected_body = content.body();
-                auto plan = load::AddressPlan::make({client_block(pair)}, {{server_address(pair), server_port}}, {});
-                run.add_client(place->worker, config, std::move(plan.value()));
-            }
-            places.push_back(std::move(place));
-        }
+        places.push_back(make_server(options, link, pair, pool, content, run));
+        places.push_back(make_client(options, link, pair, pool, content, run));
     }
+    const std::vector<unsigned> cores = dpdk::assign_cores(2 * pairs, options.machine.cores);
+    dpdk::WorkerThreads threads;
     for (size_t i = 0; i < places.size(); ++i) {
         Place& place = *places[i];
-        threads.start(cores[i], i % 2 == 0 ? "server" : "client", [&](const std::atomic<bool>& stop) {
-            const std::array<dpdk::QueueDevice*, 1> devices{&place.device};
-            run_worker<dpdk::QueueDevice>(place.worker, devices, clock, place.busy, stop);
-        });
+        threads.start(
+            cores[i], i % 2 == 0 ? "server" : "client", [&](const std::atomic<bool>& stop) {
+                const std::array<dpdk::QueueDevice*, 1> devices{&place.device};
+                run_worker<dpdk::QueueDevice>(place.worker, devices, clock, place.busy, stop);
+            });
     }
-    run.watch(clock, shutdown);
+    run.watch(Duration{});
     threads.stop();
     threads.join();
-    fmt::print("{}", run.quick_summary());
-    run.end();
-    places.clear();
+    load::Result result = run.finish(run_info(options, eal));
+    for (auto& place : places) place->device.close();
     link.drain();
-    fmt::print("buffers {}\n", pool.in_use());
-    return 0;
+    result.leaks.buffers += pool.in_use();
+    result.client_resets = options.load.close == "rst" && options.load.first == "client";
+    return report(result, options.machine.json_file);
 }
 
 }  // namespace
 
 void add_pair(CLI::App& app, std::function<int()>& run) {
     const auto options = std::make_shared<PairOptions>();
-    CLI::App* command = app.add_subcommand("pair", "generate load against a server of our own, inside this process");
+    CLI::App* command = app.add_subcommand(
+        "pair", "generate load against a server of our own, inside this process");
     options->table.attach(*command);
     command->callback([options, &run] { run = [options] { return run_pair(*options); }; });
 }

@@ -1,28 +1,42 @@
 #include "run.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <cstdio>
+#include <fstream>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "option_table.hpp"
-#include "units.hpp"
 
 namespace synfin::apps {
 
-void Run::add_client(stack::Worker& worker, const load::ClientConfig& config, load::AddressPlan plan) {
-    clients_.push_back({&worker, std::make_unique<load::Client>(config, std::move(plan))});
-    worker.set_poller(clients_.back().application.get());
+using namespace synfin::literals;
+
+Run::Run(const dpdk::Clock& clock, const dpdk::Shutdown& shutdown, Duration grace)
+    : clock_{clock}, shutdown_{shutdown}, grace_{grace} {
+    inspected_.now = [&clock] { return clock.now(); };
 }
 
-void Run::add_server(stack::Worker& worker, const load::ServerConfig& config,
+void Run::add_client(stack::Worker& worker, const BusyTime& busy, const load::ClientConfig& config,
+                     load::AddressPlan plan) {
+    clients_.push_back({&worker, &busy, std::make_unique<load::Client>(config, std::move(plan))});
+    worker.set_poller(clients_.back().application.get());
+    inspected_.workers.push_back({fmt::format("client {}", clients_.size() - 1), &worker});
+}
+
+void Run::add_server(stack::Worker& worker, const BusyTime& busy, const load::ServerConfig& config,
                      const load::ServerContent& content) {
-    servers_.push_back({&worker, std::make_unique<load::Server>(config, content)});
-    const auto listening = servers_.back().application->listen(worker);
+    servers_.push_back({&worker, &busy, std::make_unique<load::Server>(config, content)});
+    load::Server& server = *servers_.back().application;
+    const auto listening = server.listen(worker);
     if (!listening) {
         throw RunError{fmt::format("listening on {} fails: {}", to_string(config.listen[0]),
                                    stack::name(listening.error()))};
     }
-    worker.set_poller(servers_.back().application.get());
+    worker.set_poller(&server);
+    inspected_.workers.push_back({fmt::format("server {}", servers_.size() - 1), &worker});
+    if (servers_.size() == 1) inspected_.listeners = config.listen;
 }
 
 bool Run::clients_finished() const {
@@ -35,56 +49,116 @@ bool Run::servers_finished() const {
                        [](const auto& s) { return s.application->finished(); });
 }
 
-void Run::watch(const dpdk::Clock& clock, const dpdk::Shutdown& shutdown) {
-    const Instant begin = clock.now();
-    uint64_t last = 0;
-    Instant next = begin + Duration::seconds(1);
-    while (!shutdown.requested() && (clients_.empty() || !clients_finished())) {
-        shutdown.wait(Duration::milliseconds(20));
-        if (clock.now() < next) continue;
-        next = next + Duration::seconds(1);
-        uint64_t closed = 0;
-        for (auto& c : clients_) closed += c.application->statistics().closed;
-        fmt::print("{} closed/s\n", format_count(static_cast<double>(closed - last)));
-        std::fflush(stdout);
-        last = closed;
+bool Run::is_over(Duration duration) const {
+    if (shutdown_.requested()) return true;
+    if (!clients_.empty()) return clients_finished();
+    return duration != Duration{} && clock_.now() - begin_ >= duration;
+}
+
+load::Sample Run::sample() const {
+    load::Sample sample;
+    for (const auto& c : clients_) {
+        sample.add(c.application->statistics());
+        sample.add_packets(*c.worker);
+    }
+    // In a pair the clients tell of connections and packets; the servers' would be the same again.
+    for (const auto& s : servers_) {
+        if (clients_.empty()) {
+            sample.add(s.application->statistics());
+            sample.add_packets(*s.worker);
+        }
+        sample.add_retransmissions(*s.worker);
+    }
+    for (const auto& c : clients_) sample.add_retransmissions(*c.worker);
+    return sample;
+}
+
+void Run::print_line() {
+    auto now = std::make_unique<load::Sample>(sample());
+    const Instant moment = clock_.now();
+    fmt::print("{}\n",
+               load::live_line(*last_sample_, *now, moment - begin_, moment - next_line_ + 1_s));
+    std::fflush(stdout);
+    last_sample_ = std::move(now);
+    next_line_ = moment + 1_s;
+}
+
+void Run::wait_for_end(bool (Run::*finished)() const) {
+    // The applications keep the grace period themselves; this only guards against a thread that
+    // does not get to run.
+    const Instant limit = clock_.now() + grace_ + 10_s;
+    while (!(this->*finished)() && clock_.now() < limit) {
+        if (shutdown_.immediate()) {
+            for (auto& c : clients_) c.application->stop_at_once();
+            for (auto& s : servers_) s.application->stop_at_once();
+        }
+        shutdown_.wait(5_ms);
+    }
+}
+
+void Run::watch(Duration duration) {
+    control_ = std::make_unique<ControlServer>(
+        [this](const std::vector<std::string>& request, std::ostream& out) {
+            answer_request(inspected_, request, out);
+        });
+    begin_ = clock_.now();
+    next_line_ = begin_ + 1_s;
+    last_sample_ = std::make_unique<load::Sample>();
+    while (!is_over(duration)) {
+        shutdown_.wait(10_ms);
+        if (clock_.now() >= next_line_) print_line();
     }
     for (auto& c : clients_) c.application->stop();
-    const Instant limit = clock.now() + grace_ + Duration::seconds(5);
-    while (!clients_finished() && !shutdown.immediate() && clock.now() < limit) shutdown.wait(Duration::milliseconds(20));
+    wait_for_end(&Run::clients_finished);
     for (auto& s : servers_) s.application->stop();
-    while (!servers_finished() && !shutdown.immediate() && clock.now() < limit) shutdown.wait(Duration::milliseconds(20));
+    wait_for_end(&Run::servers_finished);
+    end_ = clock_.now();
+    control_.reset();
 }
 
-std::string Run::quick_summary() const {
-    std::string out;
-    for (const auto& c : clients_) {
-        const auto& s = c.application->statistics();
-        out += fmt::format("opened {} established {} closed {} failed {} reset {} timed_out {} abandoned {} violations {} no_port {} no_room {} p50 {} p99 {} in {}\n",
-                           s.opened.load(), s.established.load(), s.closed.load(), s.failed.load(), s.reset.load(), s.timed_out.load(), s.abandoned.load(), s.violations.load(), s.no_port.load(), s.no_room.load(),
-                           s.handshake.percentile(50), s.handshake.percentile(99), format_duration(c.application->opening_time()));
-        tcp::for_each_counter(c.worker->tcp_counters(), [&](const char* n, const char*, uint64_t v) { if (v) out += fmt::format("  c {} {}\n", n, v); });
-        stack::for_each_counter(c.worker->stack_counters(), [&](const char* n, const char*, uint64_t v) { if (v) out += fmt::format("  c {} {}\n", n, v); });
+load::Result Run::finish(load::RunInfo info) {
+    load::Result result;
+    result.run = std::move(info);
+    result.run.seconds = (end_ - begin_).count_seconds();
+    if (!clients_.empty()) {
+        result.client.emplace();
+        result.client_side.emplace();
+        Duration opening;
+        for (auto& c : clients_) {
+            load::add(*result.client, c.application->statistics());
+            result.client_side->add(*c.worker, c.busy->ticks);
+            opening = std::max(opening, c.application->opening_time());
+        }
+        result.run.seconds = opening.count_seconds();
     }
-    for (const auto& c : servers_) {
-        tcp::for_each_counter(c.worker->tcp_counters(), [&](const char* n, const char*, uint64_t v) { if (v) out += fmt::format("  s {} {}\n", n, v); });
-        stack::for_each_counter(c.worker->stack_counters(), [&](const char* n, const char*, uint64_t v) { if (v) out += fmt::format("  s {} {}\n", n, v); });
+    if (!servers_.empty()) {
+        result.server.emplace();
+        result.server_side.emplace();
+        for (auto& s : servers_) {
+            load::add(*result.server, s.application->statistics());
+            result.server_side->add(*s.worker, s.busy->ticks);
+        }
     }
-    return out;
+    for (const auto& each : clients_) {
+        each.worker->clear_time_wait();
+        result.leaks.add(each.worker->leaks());
+    }
+    for (const auto& each : servers_) {
+        each.worker->clear_time_wait();
+        result.leaks.add(each.worker->leaks());
+    }
+    return result;
 }
 
-void Run::end() {
-    for (auto& c : clients_) {
-        fmt::print("tw {}\n", c.worker->gauges().time_wait);
-        c.worker->clear_time_wait();
-        const auto l = c.worker->leaks();
-        fmt::print("leaks {} {} {}\n", l.connections, l.buffers, l.timers);
+int report(const load::Result& result, const std::string& json_file) {
+    fmt::print("\n{}", load::to_text(result));
+    if (!json_file.empty()) {
+        std::ofstream file{json_file};
+        file << load::to_json(result).dump(2) << "\n";
+        if (!file.flush())
+            throw RunError{fmt::format("the result cannot be written to {}", json_file)};
     }
-    for (auto& c : servers_) {
-        c.worker->clear_time_wait();
-        const auto l = c.worker->leaks();
-        fmt::print("leaks {} {} {}\n", l.connections, l.buffers, l.timers);
-    }
+    return load::clean(result) ? 0 : 1;
 }
 
 }  // namespace synfin::apps

@@ -1,5 +1,6 @@
-// What a worker's thread does all its life: pass after pass of the loop. What the control plane wants
-// (stop, stop at once) stands in flags of the applications, which look at them when they are polled.
+// What a worker's thread does all its life: pass after pass of the loop. What the control plane
+// wants (stop, stop at once) stands in flags of the applications, which look at them when they are
+// polled.
 #pragma once
 
 #include <atomic>

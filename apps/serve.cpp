@@ -1,0 +1,146 @@
+// `synfin serve`: a server on any device: HTTP/1.1, or the plain services.
+#include <algorithm>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <synfin/base/system_random.hpp>
+
+#include "common_options.hpp"
+#include "load_options.hpp"
+#include "machine.hpp"
+#include "run.hpp"
+#include "subcommands.hpp"
+#include "units.hpp"
+
+namespace synfin::apps {
+
+namespace {
+
+struct ServeOptions {
+    MachineOptions machine;
+    LinkOptions link;
+    TcpOptions tcp;
+    OptionTable table;
+    std::vector<wire::IpPrefix> addresses;
+    std::vector<uint16_t> ports;
+    std::string mode = "http";
+    std::string close = "fin";
+    std::string first = "client";
+    uint64_t body_bytes = 1024;
+    uint64_t backlog = 65536;
+    Duration duration;
+    Duration grace = Duration::seconds(5);
+
+    ServeOptions() {
+        machine.attach(table);
+        link.attach(table);
+        tcp.attach(table);
+        table.list("address",
+                   "an address or block that the server answers for, such as 198.18.0.1/15",
+                   [this](const std::string& text) { return add_address(text); });
+        table.list(
+            "listen", "a port to listen on",
+            [this](const std::string& text) -> std::optional<std::string> {
+                const auto port = parse_count(text);
+                if (!port || *port < 1 || *port > 65535 || *port != static_cast<uint16_t>(*port)) {
+                    return "must be a port from 1 to 65535";
+                }
+                if (std::find(ports.begin(), ports.end(), *port) != ports.end()) {
+                    return "is listened on already; each port can be given once";
+                }
+                ports.push_back(static_cast<uint16_t>(*port));
+                return std::nullopt;
+            });
+        table.choice("mode", "what the server does", service_names(), mode);
+        table.choice("close", "how mode close ends a connection", {"fin", "rst"}, close);
+        table.choice("first",
+                     "server: each HTTP response says Connection: close and carries the FIN",
+                     {"client", "server"}, first);
+        table.bytes("body", "bytes of each HTTP response's body", body_bytes, 0, uint64_t{1} << 30);
+        table.count("backlog", "half-open connections per listener, beyond which SYNs are dropped",
+                    backlog, 1, 1 << 24);
+        table.duration("duration", "how long to serve (default: until SIGINT or SIGTERM)", duration,
+                       Duration::milliseconds(1), Duration::hours(24 * 365));
+        table.duration("grace", "how long what is open may take to end, before it is reset", grace,
+                       Duration{}, Duration::hours(1));
+    }
+
+    // `198.18.0.1/15`: the server is .1, and the block is what lies on the link.
+    std::optional<std::string> add_address(const std::string& text) {
+        const size_t slash = text.find('/');
+        const auto host = wire::parse_ip_address(text.substr(0, slash));
+        const auto block =
+            wire::parse_ip_prefix(slash == std::string::npos ? text + host_length(host) : text);
+        if (!host || !block)
+            return "must be an address with the length of its network, such as 198.18.0.1/15";
+        if (host->is_v6()) return "must be an IPv4 address: IPv6 is not served yet";
+        const bool is_block = *host == block->address && block->length < 32;
+        addresses.push_back(is_block ? *block : wire::IpPrefix{*host, 32});
+        if (!is_block && block->length < 32) link.on_link.push_back(*block);
+        return std::nullopt;
+    }
+
+    static std::string host_length(const std::optional<wire::IpAddress>& host) {
+        return host && host->is_v6() ? "/128" : "/32";
+    }
+};
+
+load::ServerConfig server_config(const ServeOptions& options) {
+    load::ServerConfig config;
+    config.service = service_named(options.mode);
+    config.close = options.close == "rst" ? load::CloseBy::rst : load::CloseBy::fin;
+    for (const uint16_t port : options.ports)
+        config.listen.push_back({wire::IpAddress::v4(0), port});
+    config.listen_options.backlog = static_cast<uint32_t>(options.backlog);
+    config.grace = options.grace;
+    config.max_connections = static_cast<uint32_t>(options.tcp.max_connections);
+    return config;
+}
+
+int run_serve(ServeOptions& options) {
+    options.table.apply();
+    if (options.addresses.empty()) {
+        throw UsageError{
+            "no address is given; name one with --address, such as --address 198.18.0.1/15"};
+    }
+    if (options.ports.empty()) options.ports = {80};
+    Machine machine{options.machine, options.link, Machine::Role::server};
+    const dpdk::Shutdown shutdown;
+    const load::ServerContent content{options.body_bytes, options.first == "server"};
+    Run run{machine.clock(), shutdown, options.grace};
+    std::vector<std::unique_ptr<stack::Worker>> workers;
+    for (unsigned w = 0; w < machine.workers(); ++w) {
+        stack::WorkerConfig config;
+        options.tcp.apply_to(config);
+        config.secret = system_random_key();
+        machine.configure(config, w, {options.addresses});
+        workers.push_back(std::make_unique<stack::Worker>(config));
+        run.add_server(*workers[w], machine.busy(w), server_config(options), content);
+    }
+    for (const std::string& line : machine.description()) fmt::print("{}\n", line);
+    for (unsigned w = 0; w < machine.workers(); ++w) machine.start(w, *workers[w]);
+    fmt::print("serving {} on port {}\n", options.mode, fmt::join(options.ports, ", "));
+    std::fflush(stdout);
+    run.watch(options.duration);
+    machine.stop();
+
+    load::RunInfo info = machine.run_info("synfin serve", options.mode);
+    for (const std::string& line : tcp_notes(options.tcp)) info.notes.push_back(line);
+    load::Result result = run.finish(std::move(info));
+    result.leaks.buffers += machine.leaked_buffers();
+    return report(result, options.machine.json_file);
+}
+
+}  // namespace
+
+void add_serve(CLI::App& app, std::function<int()>& run) {
+    const auto options = std::make_shared<ServeOptions>();
+    CLI::App* command = app.add_subcommand("serve", "serve HTTP or a plain service on a device");
+    options->table.attach(*command);
+    command->callback([options, &run] { run = [options] { return run_serve(*options); }; });
+}
+
+}  // namespace synfin::apps
