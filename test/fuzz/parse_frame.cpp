@@ -37,7 +37,7 @@ void touch(std::span<const uint8_t> bytes) {
 
 void write_and_parse_again(const Packet& read, size_t cut) {
     const L2Header l2 =
-        make_l2_header(read.source_mac(), read.destination_mac(),
+        make_l2_header(read.destination_mac(), read.source_mac(),
                        read.source.is_v4() ? ethertype::ipv4 : ethertype::ipv6,
                        read.has_vlan_tag ? std::optional{read.vlan_tag} : std::nullopt);
     cut = std::min(cut, read.payload.size());
@@ -58,10 +58,8 @@ void write_and_parse_again(const Packet& read, size_t cut) {
     segment.options = &read.options;
     segment.pieces = pieces;
 
-    // Our own addresses go the other way round: the peer's source is a unicast address for certain.
     std::array<uint8_t, frame_bytes_max + segment_headers_bytes_max> buffer;
     const size_t length = write_segment(buffer, segment, {});
-    std::swap_ranges(buffer.begin(), buffer.begin() + 6, buffer.begin() + 6);
 
     Packet again;
     SYNFIN_ASSERT(parse_frame({buffer.data(), length}, {}, again) == PacketKind::tcp);

@@ -60,12 +60,7 @@ class Ipv4View {
     size_t header_length() const { return header_; }
     size_t total_length() const { return total_; }
     uint8_t traffic_class() const { return at_[1]; }
-    uint16_t identification() const { return load_be16(at_ + 4); }
-    bool dont_fragment() const { return (at_[6] & 0x40) != 0; }
-    bool more_fragments() const { return (at_[6] & 0x20) != 0; }
-    uint16_t fragment_offset_bytes() const {
-        return static_cast<uint16_t>((load_be16(at_ + 6) & 0x1fffu) * 8);
-    }
+    /// MF, or an offset.
     bool is_fragment() const { return (load_be16(at_ + 6) & 0x3fffu) != 0; }
     uint8_t hop_limit() const { return at_[8]; }
     uint8_t protocol() const { return at_[9]; }

@@ -60,7 +60,6 @@ class Ipv6View {
     /// The fixed header and all extension headers.
     size_t header_length() const { return header_; }
     uint8_t traffic_class() const { return static_cast<uint8_t>(load_be16(at_) >> 4 & 0xff); }
-    uint32_t flow_label() const { return load_be32(at_) & 0xfffff; }
     uint8_t hop_limit() const { return at_[7]; }
     /// What follows the last extension header.
     uint8_t protocol() const { return protocol_; }
