@@ -52,10 +52,12 @@ Machine::Machine(const MachineOptions& machine, const LinkOptions& link, Role ro
     if (workers_ > 1 && role == Role::client) {
         std::vector<const dpdk::ReceiveHash*> hashes;
         for (const auto& port : ports_) hashes.push_back(&port->receive_hash());
-        const bool rules = std::all_of(ports_.begin(), ports_.end(), [&](const auto& port) {
-            return dpdk::install_flow_rules(port->id(), workers_);
-        });
-        steering_ = dpdk::Steering{workers_, hashes, rules};
+        steering_ = dpdk::Steering{
+            workers_, hashes, [this] {
+                return std::all_of(ports_.begin(), ports_.end(), [this](const auto& port) {
+                    return dpdk::install_flow_rules(port->id(), workers_);
+                });
+            }};
     }
     if (workers_ > 1) {
         for (size_t i = 0; i < ports_.size(); ++i) {

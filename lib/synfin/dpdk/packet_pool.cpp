@@ -43,8 +43,11 @@ uint32_t pool_size(unsigned ports, unsigned workers, unsigned receive_descriptor
     // each device, and the worker's cache of the pool, which may hold half as much again.
     constexpr uint32_t device = 512 + 128 + 128;
     constexpr uint32_t worker = cache_buffers * 3 / 2;
-    const uint32_t needed =
-        workers * (ports * (receive_descriptors + transmit_descriptors + device) + worker);
+    // What workers hand each other is underway in their mesh; a quarter of its queues is plenty.
+    constexpr uint32_t handed_over = 256;
+    const uint32_t needed = workers * (ports * (receive_descriptors + transmit_descriptors +
+                                                device + handed_over * (workers - 1)) +
+                                       worker);
     return std::max(needed, uint32_t{4096});
 }
 

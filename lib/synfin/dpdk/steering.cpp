@@ -54,7 +54,8 @@ uint32_t receive_hash(std::span<const uint8_t> key, const flow::FourTuple& tuple
     return rte_softrss(input, RTE_THASH_V4_L4_LEN, key.data());
 }
 
-Steering::Steering(unsigned workers, std::vector<const ReceiveHash*> ports, bool flow_rules_work)
+Steering::Steering(unsigned workers, const std::vector<const ReceiveHash*>& ports,
+                   const std::function<bool()>& install_rules)
     : workers_{workers} {
     if (workers <= 1) return;
     const auto all = [&](auto condition) {
@@ -69,7 +70,7 @@ Steering::Steering(unsigned workers, std::vector<const ReceiveHash*> ports, bool
         means_ = ours ? Means::ports_key : Means::device_key;
         for (const ReceiveHash* hash : ports) ports_.push_back({hash->key, hash->queue_of});
     } else {
-        means_ = flow_rules_work ? Means::flow_rules : Means::handoff;
+        means_ = install_rules() ? Means::flow_rules : Means::handoff;
     }
 }
 

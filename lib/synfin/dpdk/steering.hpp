@@ -12,8 +12,8 @@
 // With one worker there is nothing to decide.
 #pragma once
 
-#include <array>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -51,8 +51,11 @@ class Steering {
     /// One worker, or workers whose links are separate.
     Steering() = default;
     /// The best means for `workers` workers over all these ports: a connection may use any of them,
-    /// so what one port cannot do is not used.
-    Steering(unsigned workers, std::vector<const ReceiveHash*> ports, bool flow_rules_work);
+    /// so what one port cannot do is not used. `install_rules` installs flow rules on all of them
+    /// and says whether they all took them; it is called only when no hash serves, because rules
+    /// would overrule it.
+    Steering(unsigned workers, const std::vector<const ReceiveHash*>& ports,
+             const std::function<bool()>& install_rules);
 
     Means means() const { return means_; }
     /// For the user, one line.

@@ -28,6 +28,13 @@ ReceiveHash known_hash(std::vector<uint8_t> key, bool ours, uint16_t queues) {
     return hash;
 }
 
+const auto rules_work = [] { return true; };
+const auto rules_fail = [] { return false; };
+const auto rules_unwanted = []() -> bool {
+    ADD_FAILURE() << "flow rules would overrule the hash";
+    return true;
+};
+
 flow::FourTuple tuple_with(uint16_t local_port) {
     return {.local_address = address(198, 18, 1, 1),
             .remote_address = address(198, 18, 0, 1),
@@ -89,14 +96,14 @@ TEST(Steering, OneWorkerNeedsNone) {
 
 TEST(Steering, OurOwnKeyIsBest) {
     const ReceiveHash hash = known_hash(ports_only_key(7, 40), true, 4);
-    const Steering steering{4, {&hash}, true};
+    const Steering steering{4, {&hash}, rules_unwanted};
     EXPECT_EQ(steering.means(), Steering::Means::ports_key);
     expect_each_port_reaches_exactly_one(steering, 4);
 }
 
 TEST(Steering, TheDevicesKeyIsSecond) {
     const ReceiveHash hash = known_hash(published_key, false, 3);
-    const Steering steering{3, {&hash}, true};
+    const Steering steering{3, {&hash}, rules_unwanted};
     EXPECT_EQ(steering.means(), Steering::Means::device_key);
     expect_each_port_reaches_exactly_one(steering, 3);
 }
@@ -104,14 +111,14 @@ TEST(Steering, TheDevicesKeyIsSecond) {
 TEST(Steering, FlowRulesAreThird) {
     ReceiveHash hash = known_hash(published_key, false, 3);
     hash.key.clear();
-    const Steering steering{3, {&hash}, true};
+    const Steering steering{3, {&hash}, rules_work};
     EXPECT_EQ(steering.means(), Steering::Means::flow_rules);
     expect_each_port_reaches_exactly_one(steering, 3);
 }
 
 TEST(Steering, HandingOverIsLast) {
     const ReceiveHash unknown;
-    const Steering steering{5, {&unknown}, false};
+    const Steering steering{5, {&unknown}, rules_fail};
     EXPECT_EQ(steering.means(), Steering::Means::handoff);
     EXPECT_TRUE(steering.hands_off_connections());
     expect_each_port_reaches_exactly_one(steering, 5);
@@ -120,17 +127,17 @@ TEST(Steering, HandingOverIsLast) {
 TEST(Steering, AHashThatLeavesThePortsOutIsNotTrusted) {
     ReceiveHash hash = known_hash(published_key, false, 2);
     hash.tcp_over_ipv4 = false;
-    EXPECT_EQ((Steering{2, {&hash}, false}.means()), Steering::Means::handoff);
+    EXPECT_EQ((Steering{2, {&hash}, rules_fail}.means()), Steering::Means::handoff);
 }
 
 TEST(Steering, OnePortThatCannotBringsAllDownToHandingOver) {
     const ReceiveHash good = known_hash(published_key, false, 2);
     const ReceiveHash bad;
-    EXPECT_EQ((Steering{2, {&good, &bad}, false}.means()), Steering::Means::handoff);
+    EXPECT_EQ((Steering{2, {&good, &bad}, rules_fail}.means()), Steering::Means::handoff);
 }
 
 TEST(Steering, ThePortFilterSpeaksForItsWorker) {
-    const Steering steering{2, {}, false};
+    const Steering steering{2, {}, rules_fail};
     const Steering::View first{&steering, 0};
     const Steering::View second{&steering, 1};
     const flow::FourTuple tuple = tuple_with(40000);
@@ -141,9 +148,9 @@ TEST(Steering, EachMeansHasADescriptionOfItsOwn) {
     const ReceiveHash ours = known_hash(ports_only_key(7, 40), true, 2);
     const ReceiveHash theirs = known_hash(published_key, false, 2);
     const std::set<std::string> descriptions{
-        Steering{}.description(), Steering{2, {&ours}, false}.description(),
-        Steering{2, {&theirs}, false}.description(), Steering{2, {}, true}.description(),
-        Steering{2, {}, false}.description()};
+        Steering{}.description(), Steering{2, {&ours}, rules_fail}.description(),
+        Steering{2, {&theirs}, rules_fail}.description(), Steering{2, {}, rules_work}.description(),
+        Steering{2, {}, rules_fail}.description()};
     EXPECT_EQ(descriptions.size(), 5u);
 }
 
