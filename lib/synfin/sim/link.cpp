@@ -1,0 +1,66 @@
+#include <algorithm>
+
+#include <synfin/sim/link.hpp>
+
+namespace synfin::sim {
+
+Link::Link(const LinkFaults& faults, Prng& random, Schedule schedule, Trace trace)
+    : faults_{faults}, random_{random}, schedule_{std::move(schedule)}, trace_{std::move(trace)} {}
+
+void Link::plug(Device& device, const wire::MacAddress& mac) {
+    plugs_.push_back({&device, mac});
+    device.plug([this, &device](std::span<const uint8_t> frame) { transmit(&device, frame); });
+}
+
+void Link::capture(const std::string& path) { capture_ = std::make_unique<wire::PcapWriter>(path); }
+
+void Link::transmit(const Device* from, std::span<const uint8_t> frame) {
+    ++counters_.transmitted;
+    if (capture_ && now_) capture_->write(frame, now_());
+    if (tap_) tap_(frame);
+    if (frame.size() < 14) return;
+    wire::MacAddress destination;
+    std::copy_n(frame.begin(), destination.bytes.size(), destination.bytes.begin());
+    for (const Plug& plug : plugs_) {
+        if (plug.device == from) continue;
+        if (destination.is_multicast() || destination == plug.mac) send_to(*plug.device, frame);
+    }
+}
+
+void Link::send_to(Device& device, std::span<const uint8_t> frame) {
+    if (down_ || happens(faults_.loss)) {
+        ++counters_.lost;
+        trace_(0);
+        return;
+    }
+    FrameBytes bytes{frame.begin(), frame.end()};
+    if (happens(faults_.corruption)) {
+        ++counters_.corrupted;
+        const uint64_t bit = random_.below(bytes.size() * 8);
+        bytes[bit / 8] = static_cast<uint8_t>(bytes[bit / 8] ^ (1u << bit % 8));
+        trace_(bit);
+    }
+    if (happens(faults_.duplication)) {
+        ++counters_.duplicated;
+        ++counters_.delivered;
+        schedule_(draw_delay(), device, bytes);
+    }
+    ++counters_.delivered;
+    schedule_(draw_delay(), device, std::move(bytes));
+}
+
+Duration Link::draw_delay() {
+    Duration delay = std::max(faults_.delay, Duration::microseconds(1));
+    if (faults_.jitter > Duration{}) {
+        const auto span = static_cast<uint64_t>(faults_.jitter.count_ns()) + 1;
+        delay = delay + Duration::nanoseconds(static_cast<int64_t>(random_.below(span)));
+    }
+    if (happens(faults_.reordering)) {
+        ++counters_.reordered;
+        delay = delay + faults_.reordering_delay;
+    }
+    trace_(static_cast<uint64_t>(delay.count_ns()));
+    return delay;
+}
+
+}  // namespace synfin::sim

@@ -1,0 +1,156 @@
+// What a link does to frames, each fault on its own.
+#include <algorithm>
+#include <bit>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <synfin/sim/link.hpp>
+
+namespace synfin::sim {
+namespace {
+
+using wire::MacAddress;
+
+constexpr MacAddress mac_a{{2, 0, 0, 0, 0, 1}};
+constexpr MacAddress mac_b{{2, 0, 0, 0, 0, 2}};
+constexpr MacAddress mac_c{{2, 0, 0, 0, 0, 3}};
+
+struct Arrival {
+    Duration delay;
+    Device* to;
+    FrameBytes frame;
+};
+
+/// Three devices on a link, and a list instead of a world.
+struct Bench {
+    explicit Bench(const LinkFaults& faults = {})
+        : link{faults, random,
+               [this](Duration delay, Device& to, FrameBytes frame) {
+                   arrivals.push_back({delay, &to, std::move(frame)});
+               },
+               [](uint64_t) {}} {
+        link.plug(a, mac_a);
+        link.plug(b, mac_b);
+        link.plug(c, mac_c);
+    }
+    void send(Device& from, const MacAddress& to, uint8_t fill = 0x55) {
+        stack::TransmitBatch batch;
+        from.prepare(batch, 1);
+        FrameBytes frame(60, fill);
+        std::copy(to.bytes.begin(), to.bytes.end(), frame.begin());
+        std::copy(frame.begin(), frame.end(), batch.frames[0].data);
+        batch.frames[0].length = 60;
+        batch.filled = 1;
+        from.transmit(batch);
+    }
+    Prng random{42};
+    Device a{1500}, b{1500}, c{1500};
+    std::vector<Arrival> arrivals;
+    Link link;
+};
+
+TEST(Link, FrameArrivesWhereItIsAddressedTo) {
+    Bench bench;
+    bench.send(bench.a, mac_b);
+    ASSERT_EQ(bench.arrivals.size(), 1u);
+    EXPECT_EQ(bench.arrivals[0].to, &bench.b);
+    EXPECT_EQ(bench.arrivals[0].delay, LinkFaults{}.delay);
+    EXPECT_EQ(bench.arrivals[0].frame.size(), 60u);
+}
+
+TEST(Link, BroadcastReachesAllButItsSender) {
+    Bench bench;
+    bench.send(bench.a, MacAddress::broadcast());
+    ASSERT_EQ(bench.arrivals.size(), 2u);
+    EXPECT_EQ(bench.arrivals[0].to, &bench.b);
+    EXPECT_EQ(bench.arrivals[1].to, &bench.c);
+}
+
+TEST(Link, LosesAsManyFramesAsAsked) {
+    Bench bench{{.loss = 0.25}};
+    for (int i = 0; i < 10'000; ++i) bench.send(bench.a, mac_b);
+    EXPECT_NEAR(static_cast<double>(bench.arrivals.size()), 7500, 200);
+    EXPECT_EQ(bench.link.counters().lost + bench.arrivals.size(), 10'000u);
+}
+
+TEST(Link, DuplicatesAsManyFramesAsAsked) {
+    Bench bench{{.duplication = 0.25}};
+    for (int i = 0; i < 10'000; ++i) bench.send(bench.a, mac_b);
+    EXPECT_NEAR(static_cast<double>(bench.arrivals.size()), 12'500, 200);
+}
+
+TEST(Link, CorruptionFlipsOneBit) {
+    Bench bench{{.corruption = 1}};
+    for (int i = 0; i < 100; ++i) bench.send(bench.a, mac_b, 0);
+    for (const auto& arrival : bench.arrivals) {
+        int bits = 0;
+        for (size_t i = 0; i < arrival.frame.size(); ++i) {
+            const uint8_t sent = i < 6 ? mac_b.bytes[i] : 0;
+            bits += std::popcount(static_cast<unsigned>(arrival.frame[i] ^ sent));
+        }
+        EXPECT_EQ(bits, 1);
+    }
+}
+
+TEST(Link, ReorderingHoldsSomeFramesBack) {
+    const Duration later = Duration::milliseconds(5);
+    Bench bench{{.reordering = 0.5, .reordering_delay = later}};
+    for (int i = 0; i < 1000; ++i) bench.send(bench.a, mac_b);
+    int held = 0;
+    for (const auto& arrival : bench.arrivals)
+        held += arrival.delay == LinkFaults{}.delay + later ? 1 : 0;
+    EXPECT_NEAR(held, 500, 80);
+}
+
+TEST(Link, JitterStaysInItsBounds) {
+    Bench bench{{.jitter = Duration::microseconds(100)}};
+    for (int i = 0; i < 1000; ++i) bench.send(bench.a, mac_b);
+    Duration least = Duration::forever(), most;
+    for (const auto& arrival : bench.arrivals) {
+        least = std::min(least, arrival.delay);
+        most = std::max(most, arrival.delay);
+    }
+    EXPECT_GE(least, LinkFaults{}.delay);
+    EXPECT_LE(most, LinkFaults{}.delay + Duration::microseconds(100));
+    EXPECT_GT(most - least, Duration::microseconds(80));
+}
+
+TEST(Link, DelayIsNeverZero) {
+    Bench bench{{.delay = Duration{}}};
+    bench.send(bench.a, mac_b);
+    EXPECT_GT(bench.arrivals[0].delay, Duration{});
+}
+
+TEST(Link, DownLosesEverything) {
+    Bench bench;
+    bench.link.set_down(true);
+    bench.send(bench.a, mac_b);
+    EXPECT_TRUE(bench.arrivals.empty());
+    bench.link.set_down(false);
+    bench.send(bench.a, mac_b);
+    EXPECT_EQ(bench.arrivals.size(), 1u);
+}
+
+TEST(Device, DropsWhatItsQueueCannotHold) {
+    Device device{1500, 2};
+    const FrameBytes frame(60);
+    for (int i = 0; i < 3; ++i) device.deliver(frame);
+    EXPECT_EQ(device.overflowed(), 1u);
+    stack::Frame frames[4];
+    EXPECT_EQ(device.receive(frames, 4), 2u);
+    EXPECT_EQ(device.buffers_out(), 2u);
+    device.recycle(frames, 2);
+    EXPECT_EQ(device.buffers_out(), 0u);
+}
+
+TEST(Device, TakesBackWhatWasNotFilled) {
+    Device device{1500};
+    stack::TransmitBatch batch;
+    EXPECT_EQ(device.prepare(batch, 8), 8u);
+    device.transmit(batch);
+    EXPECT_EQ(device.buffers_out(), 0u);
+}
+
+}  // namespace
+}  // namespace synfin::sim
