@@ -220,6 +220,10 @@ void hold_out_of_order(Connection& c, Seq seq, std::span<const uint8_t> text, En
 void check_fin(Connection& c, Environment& env, Events& events) {
     c.rcv_nxt = c.rcv_nxt.load() + 1;
     c.rcv_edge = later_of(c.rcv_edge, c.rcv_nxt);
+    if (Transfer* t = transfer_of(c, env)) {
+        t->held_fin = false;  // it may have come twice: behind a hole, and with what filled it
+        drop_idle_transfer(c, env);
+    }
     c.set(Mark::peer_fin);
     c.set(Mark::ack_now);
     events.peer_closed = true;
@@ -256,9 +260,7 @@ void take_fin(Connection& c, Seq fin_seq, Environment& env, Events& events) {
 void take_held_fin(Connection& c, Environment& env, Events& events) {
     Transfer* t = transfer_of(c, env);
     if (t == nullptr || !t->held_fin || t->held_fin_seq != c.rcv_nxt) return;
-    t->held_fin = false;
     check_fin(c, env, events);
-    drop_idle_transfer(c, env);
 }
 
 // On the full connection only until the stack has made the compact record of it.

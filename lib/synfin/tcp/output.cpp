@@ -245,7 +245,8 @@ bool wants_output(const Connection& c, const Environment& env) {
     if (is_handshake(c.state) || c.state == State::closed) return false;
     if (c.has(Mark::send_closed) && !c.has(Mark::fin_sent)) return true;
     const Transfer* t = transfer_of(c, env);
-    if (t == nullptr || t->unsent_or_unacked.empty()) return false;
+    if (t == nullptr) return false;
+    // What is to be sent again may be the FIN alone, behind an empty queue.
     return t->retransmit_next != t->retransmit_end || c.snd_nxt.load().before(data_end(c, env));
 }
 

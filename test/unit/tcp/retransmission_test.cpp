@@ -246,6 +246,45 @@ TEST(Retransmission, RepeatsDataAndFinTogether) {
     EXPECT_EQ(again[0].payload, "x");
 }
 
+TEST(Retransmission, LoneFinIsRepeatedWhileSegmentsOfThePeerAreHeld) {
+    Script s;
+    s.establish(hundred_ms);
+    s.call_shutdown();
+    s.expect(FinAck().seq(1));
+    s.inject(Data().seq(101).ack(1).length(100));
+    s.expect(Ack().seq(2).ack(1));
+    s.expect_between(290_ms, 310_ms, FinAck().seq(1).ack(1));
+    s.inject(Data().seq(1).ack(1).length(100));
+    s.expect(Ack().seq(2).ack(201));
+    s.expect_between(590_ms, 610_ms, FinAck().seq(1).ack(201));
+}
+
+TEST(Retransmission, LoneFinIsRepeatedWhileBytesAreUnread) {
+    Script s;
+    s.establish(hundred_ms);
+    s.stop_reading();
+    s.inject(Data().seq(1).ack(1).length(100));
+    s.call_shutdown();
+    s.expect(FinAck().seq(1).ack(101));
+    s.expect_after(300_ms, FinAck().seq(1).ack(101));
+    s.call_read(100);
+    s.ignore_sent();
+}
+
+TEST(Retransmission, LoneFinIsRepeatedAfterThePeersFinCameTwice) {
+    Script s;
+    s.establish(hundred_ms);
+    s.inject(FinAck().seq(101).ack(1));
+    s.expect(Ack().seq(1).ack(1));
+    s.inject(Data().fin().seq(1).ack(1).length(100));
+    s.expect(Ack().seq(1).ack(102));
+    s.call_close();
+    s.expect(FinAck().seq(1).ack(102));
+    s.expect_after(300_ms, FinAck().seq(1).ack(102));
+    s.inject(Ack().seq(102).ack(2));
+    s.expect_closed(CloseReason::finished);
+}
+
 TEST(Retransmission, CarriesTheCurrentAcknowledgment) {
     Script s;
     s.establish(hundred_ms);
