@@ -61,6 +61,10 @@ void Worker::Impl::shutdown_send(ConnectionId id) {
 void Worker::Impl::close(ConnectionId id) {
     Connection* c = find(id);
     if (c == nullptr || c->has(Mark::close_noted)) return;
+    if (id.index == being_read) {  // what the handler takes is not unread, but that is known later
+        close_after_reading = true;
+        return;
+    }
     if (is_over(*c)) {  // only unread bytes have kept it
         note_closed(id.index, CloseReason::finished);
     } else {

@@ -69,11 +69,19 @@ void Worker::Impl::deliver_unread(uint32_t index) {
         const std::span<const uint8_t> piece = tcp::peek_unread(c, env);
         if (piece.empty()) return;
         Application& application = *owners[owner_of[index]].application;
-        const size_t taken = application.on_data(self, id_of(index), piece);
-        // The handler may have called consume() or close(), too.
+        const ConnectionId id = id_of(index);
+        being_read = index;
+        close_after_reading = false;
+        const size_t taken = application.on_data(self, id, piece);
+        being_read = no_index;
+        // The handler may have called consume(), too.
         const size_t left = tcp::unread_bytes(c, env);
         tcp::consume_unread(c, static_cast<uint32_t>(std::min({taken, piece.size(), left})), env,
                             now);
+        if (close_after_reading) {
+            close(id);
+            return;
+        }
         if (taken < piece.size()) return;
     }
 }

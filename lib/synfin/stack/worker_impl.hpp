@@ -219,6 +219,8 @@ struct Worker::Impl {
     wire::DropCounters drops;
     tcp::Environment env;
     NoticeQueue notices;
+    uint32_t being_read = no_index;    ///< the connection whose unread bytes its handler looks at
+    bool close_after_reading = false;  ///< and which that handler has closed
     TokenBucket reset_limit;
     TokenBucket echo_limit;
     Relaxed<uint64_t> half_open;
