@@ -23,7 +23,7 @@ namespace synfin::sim {
 /// What a link does to frames. Probabilities are per frame and receiver, 0 to 1.
 struct LinkFaults {
     Duration delay = Duration::microseconds(50);  ///< at least 1 us: cause comes before effect
-    Duration jitter;                              ///< added, uniform in [0, jitter]
+    Duration jitter{};                            ///< added, uniform in [0, jitter]
     double loss = 0;
     double duplication = 0;
     double corruption = 0;  ///< one bit of the frame is flipped

@@ -38,7 +38,7 @@ Plan Plan::draw(Prng& random, uint32_t most_bytes) {
     const auto draw_bytes = [&]() -> uint32_t {
         const uint64_t magnitude = random.below(6);
         if (magnitude == 0) return 0;
-        return static_cast<uint32_t>(random.below(most_bytes >> (5 - magnitude) * 2) + 1);
+        return static_cast<uint32_t>(random.below((most_bytes >> (5 - magnitude) * 2) + 1) + 1);
     };
     Plan plan;
     plan.client_bytes = draw_bytes();
@@ -58,8 +58,8 @@ class Oracle::EndApplication : public stack::Application {
 
     void on_established(stack::Worker& worker, stack::ConnectionId id) override {
         if (!client_) {
-            const auto found = oracle_.by_client_.find(worker.remote(id));
-            if (found == oracle_.by_client_.end()) {
+            const auto found = oracle_.by_tuple_.find({worker.remote(id), worker.local(id)});
+            if (found == oracle_.by_tuple_.end()) {
                 oracle_.failures_.push_back("a connection was accepted that nobody opened");
                 return;
             }
@@ -131,7 +131,7 @@ bool Oracle::open(Host& client, const wire::SocketAddress& server, const Plan& p
     Life life{.plan = plan, .client = {}, .server = {}};
     life.client.id = *id;
     life.client.known = true;
-    by_client_[client.worker().local(*id)] = lives_.size();
+    by_tuple_[{client.worker().local(*id), server}] = lives_.size();
     lives_.push_back(life);
     return true;
 }

@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <synfin/sim/world.hpp>
@@ -115,7 +116,8 @@ class Oracle {
     World& world_;
     std::vector<uint8_t> pattern_;
     std::deque<Life> lives_;  ///< references stay good while more are opened
-    std::map<wire::SocketAddress, uint64_t> by_client_;
+    /// By the client's and the server's address.
+    std::map<std::pair<wire::SocketAddress, wire::SocketAddress>, uint64_t> by_tuple_;
     std::unique_ptr<EndApplication> client_, server_;
     uint64_t refused_ = 0, finished_ = 0, bytes_checked_ = 0;
     bool failures_are_tolerated_ = false;
