@@ -38,6 +38,7 @@ class ArpView {
     MacAddress target_mac() const { return load_mac(at_ + 18); }
     IpAddress target() const { return load_ipv4(at_ + 24); }
     bool is_probe() const { return sender().is_unspecified(); }
+    Arp read() const { return {operation(), sender_mac(), sender(), target_mac(), target()}; }
 
   private:
     explicit ArpView(const uint8_t* at) : at_{at} {}
