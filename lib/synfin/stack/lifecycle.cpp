@@ -73,6 +73,7 @@ void Worker::Impl::free_port_of(const tcp::TimeWait& record) {
 
 bool Worker::Impl::take_segment_in_time_wait(const Arrived& a, const tcp::Segment& segment,
                                              std::optional<Seq>& last_seq) {
+    if (time_waits.size() == 0) return false;
     const uint32_t entry = time_waits.find(a.hash, a.tuple);
     if (entry == no_index) return false;
     const tcp::TimeWait record = time_waits.read(entry);

@@ -153,7 +153,7 @@ tl::expected<uint16_t, Error> Worker::Impl::take_port(flow::FourTuple tuple) {
             break;
         }
         tuple.local_port = *taken;
-        if (!is_taken(tuple)) {
+        if (!listens_on_ephemeral_port || !is_taken(tuple)) {
             result = *taken;
             break;
         }

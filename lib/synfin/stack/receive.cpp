@@ -38,7 +38,10 @@ void Worker::Impl::receive(std::span<const Frame> frames) {
         parse(burst);
         for (uint32_t i = 0; i < segment_count; ++i) {
             const uint32_t likely = table.candidate(arrived[segments[i]].hash);
-            if (likely == no_index) continue;
+            if (likely == no_index) {
+                if (time_waits.size() != 0) time_waits.prefetch(arrived[segments[i]].hash);
+                continue;
+            }
             __builtin_prefetch(&connections[likely], 1);
             __builtin_prefetch(reinterpret_cast<const char*>(&connections[likely]) + 64, 1);
             __builtin_prefetch(&owner_of[likely]);

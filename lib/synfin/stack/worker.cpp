@@ -160,6 +160,7 @@ tl::expected<void, Error> Worker::listen(const wire::SocketAddress& local, Appli
     const OwnerNumber number =
         impl_->owners.listen(local, application, options.profile, options.backlog);
     if (number == no_owner) return tl::unexpected{Error::no_resources};
+    if (impl_->is_ephemeral(local.port)) impl_->listens_on_ephemeral_port = true;
     return {};
 }
 

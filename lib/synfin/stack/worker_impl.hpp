@@ -210,6 +210,8 @@ struct Worker::Impl {
     flow::PortAllocator ports;
     SipKey port_key;
     uint64_t ports_asked = 0;
+    /// Set for good: connections of a listener that has gone may live on.
+    bool listens_on_ephemeral_port = false;
     timer::TimerWheel wheel;
     NeighborCache neighbors;
     tcp::TransferPool transfers;
