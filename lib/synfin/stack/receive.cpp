@@ -37,11 +37,13 @@ void Worker::Impl::receive(std::span<const Frame> frames) {
         frames = frames.subspan(burst.size());
         parse(burst);
         for (uint32_t i = 0; i < segment_count; ++i) {
-            const uint32_t likely = table.candidate(arrived[segments[i]].hash);
-            if (likely == no_index) {
-                if (time_waits.size() != 0) time_waits.prefetch(arrived[segments[i]].hash);
-                continue;
+            const Arrived& a = arrived[segments[i]];
+            const uint32_t likely = table.candidate(a.hash);
+            // A FIN may make a TIME_WAIT record; what has no connection may belong to one.
+            if (a.packet.flags.fin() || (likely == no_index && time_waits.size() != 0)) {
+                time_waits.prefetch(a.hash);
             }
+            if (likely == no_index) continue;
             __builtin_prefetch(&connections[likely], 1);
             __builtin_prefetch(reinterpret_cast<const char*>(&connections[likely]) + 64, 1);
             __builtin_prefetch(&owner_of[likely]);
