@@ -1,5 +1,6 @@
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include <synfin/base/assert.hpp>
 #include <synfin/http/message.hpp>
@@ -12,8 +13,6 @@ namespace {
 constexpr unsigned since_bits = 40;
 constexpr unsigned requests_bits = 20;
 constexpr uint64_t since_mask = (uint64_t{1} << since_bits) - 1;
-
-constexpr size_t resets_reserved = 4096;
 
 bool is_success(uint16_t status_code) { return status_code >= 200 && status_code < 300; }
 
@@ -37,9 +36,7 @@ Client::Client(ClientConfig config, AddressPlan plan)
       partial_{config_.max_connections} {
     SYNFIN_ASSERT(config_.requests <= ClientConfig::max_requests);
     SYNFIN_ASSERT(config_.rate > 0 || config_.concurrency > 0);
-    // One pass establishes no more than its bursts bring.
-    resets_due_.reserve(resets_reserved);
-    resets_next_.reserve(resets_reserved);
+    if (config_.close == CloseBy::rst) to_be_reset_.reserve(config_.max_connections);
     // A request that says `close` makes the server end the connection first.
     request_ = http::make_request(config_.host, config_.target, true);
     last_request_ =
@@ -119,20 +116,19 @@ void Client::on_established(stack::Worker& worker, stack::ConnectionId id) {
     if (config_.first == First::server) return put(worker, id, Phase::awaiting_end, 0);
     if (config_.close == CloseBy::fin) return leave(worker, id);
     put(worker, id, Phase::to_be_reset, 0);
-    resets_next_.push_back(id);
+    to_be_reset_.push_back(id);
 }
 
 // A RST that left in place of the third ACK would end a connection that the peer has never seen
-// established. So it waits until the pass in which that ACK leaves is over.
+// established.
 void Client::reset_established(stack::Worker& worker) {
-    for (const stack::ConnectionId id : resets_due_) {
-        if (worker.is_open(id) &&
-            Memory::unpack(worker.user_data(id)).phase == Phase::to_be_reset) {
-            leave(worker, id);
-        }
-    }
-    resets_due_.clear();
-    std::swap(resets_due_, resets_next_);
+    std::erase_if(to_be_reset_, [&](stack::ConnectionId id) {
+        if (worker.awaits_output(id)) return false;
+        const bool waits =
+            worker.is_open(id) && Memory::unpack(worker.user_data(id)).phase == Phase::to_be_reset;
+        if (waits) leave(worker, id);
+        return true;
+    });
 }
 
 void Client::ask(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left) {

@@ -138,9 +138,8 @@ class Client final : public stack::Application {
     std::vector<uint8_t> last_request_;
     LiveConnections live_;
     ConnectionStates<Partial> partial_;
-    /// Established in the last pass, and in this one; to be reset.
-    std::vector<stack::ConnectionId> resets_due_;
-    std::vector<stack::ConnectionId> resets_next_;
+    /// Established and to be reset once their third ACK is out.
+    std::vector<stack::ConnectionId> to_be_reset_;
     std::optional<Pacer> pacer_;
     Instant begin_;
     Instant drain_deadline_;

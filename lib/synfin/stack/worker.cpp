@@ -195,6 +195,10 @@ tcp::State Worker::state(ConnectionId id) const {
     const tcp::Connection* c = impl_->find(id);
     return c == nullptr ? tcp::State::closed : c->state.load();
 }
+bool Worker::awaits_output(ConnectionId id) const {
+    const tcp::Connection* c = impl_->find(id);
+    return c != nullptr && c->has(tcp::Mark::ready);
+}
 uint64_t Worker::user_data(ConnectionId id) const {
     const tcp::Connection* c = impl_->find(id);
     return c == nullptr ? 0 : c->user_data;

@@ -152,6 +152,8 @@ class Worker {
 
     bool is_open(ConnectionId id) const;
     tcp::State state(ConnectionId id) const;  ///< CLOSED for a stale id
+    /// Whether a segment of the connection may still wait to leave; false for a stale id.
+    bool awaits_output(ConnectionId id) const;
     uint64_t user_data(ConnectionId id) const;
     void set_user_data(ConnectionId id, uint64_t value);
     wire::SocketAddress local(ConnectionId id) const;

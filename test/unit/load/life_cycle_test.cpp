@@ -95,6 +95,23 @@ TEST(Life, WhoClosesFirstKeepsTimeWait) {
     }
 }
 
+TEST(Life, ResetWaitsUntilTheThirdAckIsOutAlsoWhenTheDeviceIsCongested) {
+    ClientConfig client;
+    client.close = CloseBy::rst;
+    client.connections = 200;
+    client.concurrency = 50;
+    LoadRun run{client, {}};
+    for (int n = 0; !run.client->finished() && n < 100'000; ++n) {
+        run.hosts.client_end.is_congested = n % 7 != 0;
+        run.hosts.pass();
+    }
+    run.hosts.client_end.is_congested = false;
+    ASSERT_TRUE(run.to_the_end());
+    EXPECT_EQ(run.client->statistics().closed, 200u);
+    EXPECT_EQ(run.server->statistics().accepted, 200u);
+    EXPECT_EQ(run.server->statistics().reset, 200u);
+}
+
 TEST(Life, LargeBodyArrivesWholeThroughItsBackpressure) {
     ClientConfig client;
     client.requests = 2;

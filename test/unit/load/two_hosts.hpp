@@ -51,11 +51,11 @@ class CableEnd {
     void transmit(stack::TransmitBatch& batch) {
         for (unsigned i = 0; i < batch.filled; ++i) {
             const stack::Frame& frame = batch.frames[i];
-            if (!cut) other_->underway_.emplace_back(frame.data, frame.data + frame.length);
+            other_->underway_.emplace_back(frame.data, frame.data + frame.length);
         }
         batch.available = batch.filled = 0;
     }
-    bool congested() const { return false; }
+    bool congested() const { return is_congested; }
 
     /// What is underway reaches this end.
     void deliver() {
@@ -64,7 +64,7 @@ class CableEnd {
     }
     bool idle() const { return arrived_.empty() && underway_.empty(); }
 
-    bool cut = false;  ///< nothing leaves by this end any more
+    bool is_congested = false;
 
   private:
     using Bytes = std::vector<uint8_t>;
