@@ -6,7 +6,6 @@
 #pragma once
 
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -18,22 +17,22 @@ using SipKey = std::array<uint64_t, 2>;
 
 /// The state between blocks, for callers that know the length of what they hash. The last block
 /// holds the remaining 0..7 bytes and, in its top byte, the length of the message modulo 256.
-template <unsigned compression_rounds, unsigned finalization_rounds>
+template <unsigned compression_rounds, unsigned finalization_rounds, typename Word = uint64_t>
 class SipHash {
   public:
     explicit constexpr SipHash(const SipKey& key)
-        : v0_{key[0] ^ 0x736f6d6570736575},
-          v1_{key[1] ^ 0x646f72616e646f6d},
-          v2_{key[0] ^ 0x6c7967656e657261},
-          v3_{key[1] ^ 0x7465646279746573} {}
+        : v0_{Word{} + (key[0] ^ 0x736f6d6570736575)},
+          v1_{Word{} + (key[1] ^ 0x646f72616e646f6d)},
+          v2_{Word{} + (key[0] ^ 0x6c7967656e657261)},
+          v3_{Word{} + (key[1] ^ 0x7465646279746573)} {}
 
-    constexpr void block(uint64_t m) {
+    constexpr void block(const Word& m) {
         v3_ ^= m;
         for (unsigned i = 0; i < compression_rounds; ++i) round();
         v0_ ^= m;
     }
 
-    constexpr uint64_t finish(uint64_t last_block) {
+    constexpr Word finish(const Word& last_block) {
         block(last_block);
         v2_ ^= 0xff;
         for (unsigned i = 0; i < finalization_rounds; ++i) round();
@@ -48,19 +47,20 @@ class SipHash {
         return state.finish(load(message.subspan(at)) | uint64_t{message.size()} << 56);
     }
 
-    /// The same for a message of 12 bytes: a little-endian 64-bit word and a 32-bit word.
-    static constexpr uint64_t of_12_bytes(const SipKey& key, uint64_t first, uint32_t second) {
+    /// The same for a message of 12 bytes: a little-endian 64-bit word and one whose high half is
+    /// zero.
+    static constexpr Word of_12_bytes(const SipKey& key, const Word& first, const Word& second) {
         SipHash state{key};
         state.block(first);
-        return state.finish(uint64_t{12} << 56 | second);
+        return state.finish(second | uint64_t{12} << 56);
     }
 
     /// The same for a message of 16 bytes: two little-endian 64-bit words.
-    static constexpr uint64_t of_16_bytes(const SipKey& key, uint64_t first, uint64_t second) {
+    static constexpr Word of_16_bytes(const SipKey& key, const Word& first, const Word& second) {
         SipHash state{key};
         state.block(first);
         state.block(second);
-        return state.finish(uint64_t{16} << 56);
+        return state.finish(Word{} + (uint64_t{16} << 56));
     }
 
   private:
@@ -74,20 +74,28 @@ class SipHash {
         return word;
     }
 
-    constexpr void round() {
-        v0_ += v1_;
-        v1_ = std::rotl(v1_, 13) ^ v0_;
-        v0_ = std::rotl(v0_, 32);
-        v2_ += v3_;
-        v3_ = std::rotl(v3_, 16) ^ v2_;
-        v0_ += v3_;
-        v3_ = std::rotl(v3_, 21) ^ v0_;
-        v2_ += v1_;
-        v1_ = std::rotl(v1_, 17) ^ v2_;
-        v2_ = std::rotl(v2_, 32);
+    static constexpr void rotate(Word& word, unsigned bits) {
+        word = (word << bits) | (word >> (64 - bits));
     }
 
-    uint64_t v0_, v1_, v2_, v3_;
+    constexpr void round() {
+        v0_ += v1_;
+        rotate(v1_, 13);
+        v1_ ^= v0_;
+        rotate(v0_, 32);
+        v2_ += v3_;
+        rotate(v3_, 16);
+        v3_ ^= v2_;
+        v0_ += v3_;
+        rotate(v3_, 21);
+        v3_ ^= v0_;
+        v2_ += v1_;
+        rotate(v1_, 17);
+        v1_ ^= v2_;
+        rotate(v2_, 32);
+    }
+
+    Word v0_, v1_, v2_, v3_;
 };
 
 using SipHash24 = SipHash<2, 4>;

@@ -26,6 +26,20 @@ TEST(TupleHash, IsThePublishedOneOverTheTwelveBytes) {
     EXPECT_EQ(tuple_hash(tuple, reference), 0x57b4d9a2u);
 }
 
+TEST(TupleHash, BurstOfAnyLengthHashesLikeOneByOne) {
+    Prng random{2};
+    std::vector<FourTuple> tuples;
+    for (size_t length = 0; length <= 70; ++length) {
+        // One more place than is needed, which must stay as it is.
+        std::vector<uint32_t> hashes(length + 1, 0x5a5a5a5a);
+        tuple_hash_burst(tuples, key, hashes);
+        for (size_t i = 0; i < length; ++i) ASSERT_EQ(hashes[i], tuple_hash(tuples[i], key));
+        ASSERT_EQ(hashes[length], 0x5a5a5a5a);
+        tuples.push_back({random.next_u32(), random.next_u32(), static_cast<uint16_t>(random()),
+                          static_cast<uint16_t>(random())});
+    }
+}
+
 TEST(TupleHash, EachFieldMatters) {
     const FourTuple base{0x0a000001, 0x0a000002, 1000, 80};
     const std::set<uint32_t> hashes{
