@@ -24,7 +24,7 @@ void arm_all(TimerWheel& wheel, uint32_t count, int64_t now_us, Prng& random) {
 }
 
 std::vector<uint32_t> random_indices(uint32_t bound, Prng& random) {
-    std::vector<uint32_t> indices(1 << 16);
+    std::vector<uint32_t> indices(1 << 20);
     for (uint32_t& index : indices) index = static_cast<uint32_t>(random.below(bound));
     return indices;
 }

@@ -25,7 +25,7 @@ constexpr uint32_t second_us = 1'000'000;
 
 std::vector<uint32_t> random_indices(uint32_t bound) {
     Prng random{1};
-    std::vector<uint32_t> indices(1 << 16);
+    std::vector<uint32_t> indices(1 << 20);
     for (uint32_t& index : indices) index = static_cast<uint32_t>(random.below(bound));
     return indices;
 }
