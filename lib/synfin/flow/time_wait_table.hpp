@@ -110,6 +110,7 @@ class TimeWaitTable {
         const uint32_t place = block.used;
         // Without room in the index the record is as if it had given way at once.
         if (!index_.insert(hash, tail_ * records_per_block + place)) {
+            if (block.live == 0) free_block(tail_);
             evicted(record);
             return;
         }
@@ -378,6 +379,7 @@ class TimeWaitTable {
             return 0;
         }
         Block& next = blocks_[next_number];
+        SYNFIN_ASSERT(block.live != 0 && next.live != 0);
         packing_ = next_number;
         if (block.live == UINT64_MAX) return 0;
         if (start_us(next, first_live(next)) - block.base_us > longest_delta_us) return 0;

@@ -1,6 +1,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -339,6 +340,45 @@ TEST(TimeWaitTableModel, AgreesWhenTimePassesSlowlyAndHolesMustBePacked) {
     Comparison comparison{3, 2000, 1500, 10};
     comparison.run(400'000);
     EXPECT_EQ(comparison.evicted(), 0u);
+}
+
+// Whole blocks vanish, others are thinned out, the table runs full and empties: what packing was at
+// work on may be gone when it goes on.
+TEST(TimeWaitTable, KeepsEachRecordThroughPhasesOfFillingAndThinningOut) {
+    Prng random{5};
+    // A short 2MSL, which is never asked about here, so that there are hardly more blocks than
+    // needed.
+    Table table{4096, 1_ms, key};
+    std::set<uint32_t> live;
+    uint32_t next = 0;
+    int64_t now_us = 0;
+    for (int phase = 0; phase < 600; ++phase) {
+        const uint64_t kind = random.below(4);
+        if (kind < 2) {
+            const uint64_t count = random.below(3000);
+            for (uint64_t i = 0; i < count; ++i, ++next) {
+                for (uint32_t n : insert(table, next, at_us(++now_us))) live.erase(n);
+                live.insert(next);
+            }
+        } else if (!live.empty()) {
+            // A range of neighbours with all, or with every other one, of its records.
+            auto from = live.lower_bound(*live.begin() + static_cast<uint32_t>(random.below(4096)));
+            for (uint64_t left = random.below(2000); left > 0 && from != live.end(); --left) {
+                if (kind == 3 && random.chance(1, 2)) {
+                    ++from;
+                    continue;
+                }
+                table.remove(find(table, *from));
+                from = live.erase(from);
+            }
+        }
+        ASSERT_EQ(table.size(), live.size());
+        for (uint32_t n : live) {
+            const uint32_t entry = find(table, n);
+            ASSERT_NE(entry, no_index) << n;
+            ASSERT_EQ(table.read(entry).a, n);
+        }
+    }
 }
 
 TEST(TimeWaitTableModel, AgreesWhenLongPausesCutTheBlocks) {
