@@ -1,0 +1,522 @@
+"""What the integration tests stand on: hosts, links, processes, waiting, and results as TAP.
+
+A test builds its own world in a Lab and leaves nothing behind. A Host is a network namespace that
+has no name: it lives as long as the process that holds it, so it ends with the test even if the
+test is killed. The same goes for every process that a Lab starts. No test sends a packet outside
+the hosts that it made.
+
+Waiting is always for a condition and always bounded. The bounds are generous, because they only
+decide how long a failure takes.
+"""
+
+import contextlib
+import ctypes
+import hashlib
+import json
+import os
+import pathlib
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+PATIENCE = 60  # seconds that a condition may take on a busy machine
+
+SYNFIN_ADDRESS = "198.18.0.1"
+KERNEL_ADDRESS = "198.18.0.2"
+PREFIX_LENGTH = 15
+NOBODY = 65534
+
+_CLONE_NEWNET = 0x40000000
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Failure(Exception):
+    """What the test says is not so."""
+
+
+class Skip(Exception):
+    """The test cannot be done here, and why."""
+
+
+# ---- conditions
+
+
+def wait_until(condition, what, timeout=PATIENCE):
+    """The first true value of condition(), or a Failure that says what did not come about."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise Failure(f"{what}: not within {timeout} s")
+        time.sleep(0.01)
+
+
+def expect(condition, what):
+    if not condition:
+        raise Failure(what)
+
+
+def expect_equal(actual, expected, what):
+    if actual != expected:
+        raise Failure(f"{what}: {actual!r}, but expected {expected!r}")
+
+
+def require_root():
+    if os.geteuid() != 0:
+        raise Skip("needs root, to make network namespaces")
+
+
+def require_tools(*names):
+    for name in names:
+        if shutil.which(name) is None:
+            raise Skip(f"needs {name}, which is not installed")
+
+
+def synfin_path():
+    path = os.environ.get("SYNFIN")
+    if not path:
+        raise Failure("the environment variable SYNFIN does not name the synfin to test")
+    return path
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def http_body(size):
+    """The body that `synfin serve --body SIZE` sends: numbered lines of 64 characters.
+
+    Written again here from its description, so that a test notices when any byte is another.
+    """
+    lines = []
+    for line in range(size // 64 + 1):
+        number = b"%015d " % line
+        rest = bytes(ord("!") + ((64 * line + at) + line) % 94 for at in range(len(number), 63))
+        lines.append(number + rest + b"\n")
+    return b"".join(lines)[:size]
+
+
+def first_core():
+    return min(os.sched_getaffinity(0))
+
+
+def last_core():
+    """A core for a second synfin beside one on the first."""
+    return max(os.sched_getaffinity(0))
+
+
+# ---- processes
+
+
+def _end_with_parent():
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Process:
+    """A program that a Lab started, with its output in files."""
+
+    def __init__(self, name, arguments, folder, **options):
+        self.name = name
+        self.arguments = [str(a) for a in arguments]
+        self._out = folder / f"{name}.out"
+        self._err = folder / f"{name}.err"
+        with open(self._out, "wb") as out, open(self._err, "wb") as err:
+            self._process = subprocess.Popen(
+                self.arguments, stdin=options.pop("stdin", subprocess.DEVNULL), stdout=out,
+                stderr=err, preexec_fn=_end_with_parent, **options)
+        self.pid = self._process.pid
+
+    @property
+    def stdin(self):
+        return self._process.stdin
+
+    @property
+    def output(self):
+        return self._out.read_text(errors="replace")
+
+    @property
+    def output_bytes(self):
+        return self._out.read_bytes()
+
+    @property
+    def errors(self):
+        return self._err.read_text(errors="replace")
+
+    def running(self):
+        return self._process.poll() is None
+
+    def wait_for_output(self, text, timeout=PATIENCE):
+        def said():
+            if text in self.output or text in self.errors:
+                return True
+            if not self.running():
+                raise Failure(f"{self.name} ended with {self._process.returncode} before it said "
+                              f"'{text}'")
+            return False
+        wait_until(said, f"{self.name} says '{text}'", timeout)
+
+    def wait(self, timeout=PATIENCE):
+        """The exit code."""
+        try:
+            return self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise Failure(f"{self.name} still runs after {timeout} s") from None
+
+    def expect_success(self, timeout=PATIENCE):
+        code = self.wait(timeout)
+        expect(code == 0, f"{self.name} ended with {code}: {self.errors.strip()[-500:]}")
+        return self
+
+    def send_signal(self, which):
+        if self.running():
+            self._process.send_signal(which)
+
+    def stop(self):
+        """Ends it, by force if it must be."""
+        self.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.send_signal(signal.SIGKILL)
+            self._process.wait(10)
+        if self._process.stdin:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+
+    def describe(self):
+        def tail(text):
+            return "\n".join("    " + line for line in text.splitlines()[-25:])
+        return (f"{self.name} ({'running' if self.running() else self._process.returncode}): "
+                f"{' '.join(self.arguments)}\n{tail(self.output)}\n{tail(self.errors)}")
+
+
+# ---- hosts
+
+
+class Host:
+    """A network namespace of its own, held by a process that does nothing else."""
+
+    def __init__(self, lab, name):
+        self.lab = lab
+        self.name = name
+        own = os.readlink("/proc/self/ns/net")
+        self._holder = lab.start_here(f"host-{name}", "unshare", "--net", "--", "sleep", "infinity")
+
+        def is_there():
+            if not self._holder.running():
+                raise Skip(f"network namespaces cannot be made: {self._holder.errors.strip()}")
+            return os.readlink(f"/proc/{self._holder.pid}/ns/net") != own
+        wait_until(is_there, f"the network namespace of {name} is there")
+        self.namespace = f"/proc/{self._holder.pid}/ns/net"
+        self.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1",
+                 "net.ipv6.conf.default.disable_ipv6=1")
+        self.ip("link", "set", "lo", "up")
+
+    @property
+    def pid(self):
+        return self._holder.pid
+
+    def _enter(self, arguments):
+        return ["nsenter", f"--net={self.namespace}", "--", *arguments]
+
+    def start(self, name, *arguments, **options):
+        """Starts a program here. It is stopped with the Lab."""
+        return self.lab.start_here(name, *self._enter(arguments), **options)
+
+    def run(self, *arguments, timeout=PATIENCE, check=True, **options):
+        """Runs a program here to its end."""
+        try:
+            done = subprocess.run(self._enter([str(a) for a in arguments]), capture_output=True,
+                                  timeout=timeout, preexec_fn=_end_with_parent, check=False,
+                                  **options)
+        except subprocess.TimeoutExpired:
+            raise Failure(f"{arguments[0]} still runs after {timeout} s") from None
+        if check and done.returncode != 0:
+            raise Failure(f"{' '.join(str(a) for a in arguments)} ended with {done.returncode}: "
+                          f"{done.stderr.decode(errors='replace').strip()}")
+        return done
+
+    def ip(self, *arguments):
+        return self.run("ip", *arguments)
+
+    def nft(self, rules):
+        self.run("nft", "-f", "-", input=rules.encode())
+
+    @contextlib.contextmanager
+    def entered(self):
+        """This thread is here for a while: sockets that it makes belong here for good."""
+        with open("/proc/thread-self/ns/net") as home, open(self.namespace) as there:
+            if _libc.setns(there.fileno(), _CLONE_NEWNET) != 0:
+                raise Failure(f"setns: {os.strerror(ctypes.get_errno())}")
+            try:
+                yield
+            finally:
+                if _libc.setns(home.fileno(), _CLONE_NEWNET) != 0:
+                    os._exit(99)  # to go on in the wrong namespace could send packets elsewhere
+
+    def socket(self, timeout=PATIENCE):
+        """A TCP socket of this host's kernel. It is closed with the Lab."""
+        with self.entered():
+            made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        made.settimeout(timeout)
+        return self.lab.closing(made)
+
+    def connect(self, address, port, timeout=PATIENCE):
+        made = self.socket(timeout)
+        made.connect((address, port))
+        return made
+
+    def listen(self, port, backlog=1024):
+        made = self.socket()
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(("0.0.0.0", port))
+        made.listen(backlog)
+        return made
+
+
+def without_offloads(host, interface):
+    """Every packet on the wire as it would be on a cable: checksums complete, no merged segments."""
+    host.run("ethtool", "-K", interface, "rx", "off", "tx", "off", "sg", "off", "tso", "off",
+             "gso", "off", "gro", "off", check=False)
+
+
+# ---- the lab
+
+
+class Lab:
+    """One test's world. Everything in it ends when the `with` block does."""
+
+    def __init__(self):
+        self._stack = contextlib.ExitStack()
+        self._processes = []
+        self.folder = None
+
+    def __enter__(self):
+        self.folder = pathlib.Path(
+            self._stack.enter_context(tempfile.TemporaryDirectory(prefix="synfin-test-")))
+        self.folder.chmod(0o755)
+        # Where running synfins can be found: here, none but this test's own.
+        self.runtime = self.folder / "run"
+        self.runtime.mkdir()
+        self.environment = {**os.environ, "XDG_RUNTIME_DIR": str(self.runtime)}
+        return self
+
+    def __exit__(self, *exception):
+        return self._stack.__exit__(*exception)
+
+    def describe(self):
+        return "\n".join(p.describe() for p in self._processes if not p.name.startswith("host-"))
+
+    def closing(self, thing):
+        self._stack.callback(thing.close)
+        return thing
+
+    def start_here(self, name, *arguments, **options):
+        unique = f"{name}-{sum(p.name.startswith(name) for p in self._processes)}"
+        options.setdefault("env", self.environment)
+        process = Process(unique, arguments, self.folder, **options)
+        self._processes.append(process)
+        self._stack.callback(process.stop)
+        return process
+
+    def run_here(self, *arguments, timeout=PATIENCE, **options):
+        """Runs a program to its end and returns it, whatever its exit code is."""
+        process = self.start_here(pathlib.Path(str(arguments[0])).name, *arguments, **options)
+        process.wait(timeout)
+        return process
+
+    def host(self, name):
+        return Host(self, name)
+
+    def link(self, one, interface, other, other_interface):
+        """A cable between two hosts."""
+        one.ip("link", "add", interface, "type", "veth", "peer", "name", other_interface, "netns",
+               str(other.pid))
+        for host, name in ((one, interface), (other, other_interface)):
+            without_offloads(host, name)
+            host.ip("link", "set", name, "up")
+
+    def synfin_and_kernel(self):
+        """A host for synfin, whose interface v0 has no address, and one for Linux, with v1.
+
+        An unnumbered interface keeps Linux from answering in synfin's place.
+        """
+        synfin, kernel = self.host("synfin"), self.host("kernel")
+        self.link(synfin, "v0", kernel, "v1")
+        kernel.ip("address", "add", f"{KERNEL_ADDRESS}/{PREFIX_LENGTH}", "dev", "v1")
+        # Many short connections from one address need many ports.
+        kernel.run("sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535",
+                   "net.core.somaxconn=4096", "net.ipv4.tcp_max_syn_backlog=8192")
+        return synfin, kernel
+
+    def _start_synfin(self, host, name, arguments):
+        result = self.folder / f"{name}-{len(self._processes)}.json"
+        start = host.start if host else self.start_here
+        process = start(name, synfin_path(), name, *arguments, "--json", result)
+        process.result = result
+        return process
+
+    def serve(self, host, *arguments, device="af_packet:v0", address=None, prepare=None,
+              ready="serving"):
+        """A `synfin serve` that is ready for connections; without a host, where the test runs."""
+        process = self._start_synfin(host, "serve", [
+            "--dev", device, "--address", address or f"{SYNFIN_ADDRESS}/{PREFIX_LENGTH}",
+            *arguments])
+        process.wait_for_output(ready)
+        if prepare:
+            prepare()
+        return process
+
+    def load(self, host, *arguments, device="af_packet:v0", source="198.18.1.0/24",
+             target=f"{KERNEL_ADDRESS}:80"):
+        """A `synfin load` that has begun."""
+        return self._start_synfin(host, "load", ["--dev", device, "--source", source,
+                                                 "--target", target, *arguments])
+
+    def result_of(self, process):
+        return json.loads(process.result.read_text())
+
+    def finish(self, process, timeout=PATIENCE):
+        """The result of a synfin that is asked to end, which must find its own run clean."""
+        process.send_signal(signal.SIGTERM)
+        process.expect_success(timeout)
+        return self.result_of(process)
+
+    def synfin(self, *arguments, host=None, **options):
+        """Runs synfin to its end."""
+        if host is None:
+            return self.run_here(synfin_path(), *arguments, **options)
+        process = host.start("synfin", synfin_path(), *arguments)
+        process.wait(options.get("timeout", PATIENCE))
+        return process
+
+    def synfin_for_everyone(self):
+        """A copy of synfin that any user can execute, wherever the build is."""
+        copy = self.folder / "synfin"
+        if not copy.exists():
+            shutil.copy(synfin_path(), copy)
+            copy.chmod(0o755)
+        return copy
+
+    def as_nobody(self):
+        """Options for start_here: without any privilege, and with a folder of its own."""
+        runtime = self.folder / "nobody"
+        runtime.mkdir(exist_ok=True)
+        if os.geteuid() != 0:
+            return {"cwd": runtime}
+        os.chown(runtime, NOBODY, NOBODY)
+        return {"user": NOBODY, "group": NOBODY, "extra_groups": [], "cwd": runtime,
+                "env": {**self.environment, "XDG_RUNTIME_DIR": str(runtime)}}
+
+
+# ---- captures
+
+
+class Capture:
+    """What dumpcap saw on an interface, and what tshark says of it."""
+
+    MARKER = b"synfin-test: the capture ends here"
+
+    def __init__(self, host, interface):
+        self._host = host
+        self.file = host.lab.folder / f"{interface}.pcapng"
+        self._process = host.start("dumpcap", "dumpcap", "-q", "-i", interface, "-B", "64",
+                                   "-w", self.file)
+        # The file is made after the interface is opened.
+        wait_until(lambda: self.file.exists() and self.file.stat().st_size > 0, "dumpcap captures")
+
+    def finish(self):
+        """Ends the capture when it has everything that was sent before this call."""
+        with self._host.entered():
+            marker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with marker:
+            marker.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+
+            def is_in_the_file():
+                marker.sendto(self.MARKER, ("198.19.255.255", 9))
+                return self.MARKER in self.file.read_bytes()[-65536:]
+            wait_until(is_in_the_file, "the capture reaches its end")
+        self._process.send_signal(signal.SIGINT)
+        self._process.expect_success()
+        expect("0 packets dropped" in self._process.errors or
+               "dropped" not in self._process.errors or
+               "/0 (" in self._process.errors, "dumpcap lost packets: " + self._process.errors)
+
+    def fields(self, display_filter, *names):
+        """One tuple of fields for each packet that the filter lets through."""
+        arguments = ["tshark", "-n", "-r", self.file, "-o", "tcp.check_checksum:TRUE",
+                     "-o", "ip.check_checksum:TRUE", "-Y", display_filter, "-T", "fields"]
+        for name in names:
+            arguments += ["-e", name]
+        done = subprocess.run([str(a) for a in arguments], capture_output=True, text=True,
+                              timeout=300, check=False)
+        if done.returncode != 0:
+            raise Failure(f"tshark ended with {done.returncode}: {done.stderr.strip()}")
+        return [tuple(line.split("\t")) for line in done.stdout.splitlines()]
+
+
+# ---- results
+
+_cases = []
+
+
+def case(name):
+    """Marks a function as a test case: it gets a Lab, and fails by raising."""
+    def add(function):
+        _cases.append((name, function))
+        return function
+    return add
+
+
+def _comment(text):
+    for line in text.rstrip().splitlines():
+        print("#   " + line, flush=True)
+
+
+def _run_case(number, name, function):
+    started = time.monotonic()
+    lab = Lab()
+    try:
+        with lab:
+            try:
+                function(lab)
+            except Skip:
+                raise
+            except BaseException:
+                _comment(traceback.format_exc())
+                _comment(lab.describe())
+                raise
+    except Skip as reason:
+        print(f"ok {number} - {name} # SKIP {reason}", flush=True)
+        return True
+    except Exception:  # everything that goes wrong in a test is its failure
+        print(f"not ok {number} - {name}", flush=True)
+        return False
+    print(f"ok {number} - {name}", flush=True)
+    _comment(f"{time.monotonic() - started:.1f} s")
+    return True
+
+
+def main():
+    """Runs the cases of the file, or those whose name contains one of the arguments."""
+    def end(which, _frame):
+        raise SystemExit(128 + which)
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    # AF_XDP's memory counts as locked memory.
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY,) * 2)
+    wanted = sys.argv[1:]
+    chosen = [c for c in _cases if not wanted or any(w in c[0] for w in wanted)]
+    print(f"1..{len(chosen)}", flush=True)
+    results = [_run_case(number, *c) for number, c in enumerate(chosen, 1)]
+    sys.exit(0 if all(results) else 1)

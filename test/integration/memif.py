@@ -1,0 +1,63 @@
+"""synfin load against synfin serve: two processes that share memory and nothing else."""
+
+from harness import SYNFIN_ADDRESS, case, expect_equal, first_core, last_core, main
+
+
+def conversation(lab, serve_arguments, load_arguments):
+    """The results of a server and of a client across a memif; both must find their run clean."""
+    # No namespace: a memif has no way out to any network, and needs no privilege.
+    socket = lab.folder / "memif.sock"
+    server = lab.serve(None, "--cores", first_core(), *serve_arguments,
+                       device=f"memif:{socket},role=server")
+    client = lab.load(None, "--cores", last_core(), *load_arguments,
+                      device=f"memif:{socket},role=client", target=f"{SYNFIN_ADDRESS}:80")
+    client.expect_success(timeout=120)
+    return lab.finish(server), lab.result_of(client)
+
+
+def expect_agreement(served, loaded, count):
+    expect_equal(loaded["connections"]["opened"], count, "opened")
+    expect_equal(loaded["connections"]["closed"], count, "closed")
+    expect_equal(served["server"]["accepted"], count, "accepted")
+    expect_equal(served["server"]["closed"], count, "closed by the server")
+    for result in (served, loaded):
+        expect_equal(result["leaks"], {"connections": 0, "buffers": 0, "timers": 0}, "leaks")
+
+
+@case("20,000 connections across memif go through their whole lives")
+def connect(lab):
+    served, loaded = conversation(lab, ("--mode", "discard"),
+                                  ("--connections", "20000", "--concurrency", "128"))
+    expect_agreement(served, loaded, 20_000)
+
+
+@case("20,000 requests across memif are answered, each on its own connection")
+def request(lab):
+    served, loaded = conversation(
+        lab, ("--body", "100"),
+        ("--mode", "request", "--connections", "20000", "--concurrency", "128"))
+    expect_agreement(served, loaded, 20_000)
+    expect_equal(served["server"]["requests"], 20_000, "requests that the server saw")
+    expect_equal(loaded["requests"]["answered"], 20_000, "answers")
+    expect_equal(loaded["requests"]["body_bytes"], 2_000_000, "bytes of bodies")
+
+
+@case("bodies of 1 MB across memif arrive whole")
+def large_bodies(lab):
+    served, loaded = conversation(
+        lab, ("--body", "1MB"),
+        ("--mode", "request", "--requests", "5", "--connections", "20", "--concurrency", "4"))
+    expect_agreement(served, loaded, 20)
+    expect_equal(loaded["requests"]["body_bytes"], 100 * 1024 * 1024, "bytes of bodies")
+
+
+@case("the server closes first on 10,000 connections across memif")
+def server_first(lab):
+    served, loaded = conversation(lab, ("--mode", "close"),
+                                  ("--first", "server", "--connections", "10000",
+                                   "--concurrency", "128"))
+    expect_agreement(served, loaded, 10_000)
+
+
+if __name__ == "__main__":
+    main()
