@@ -50,10 +50,13 @@ class Machine {
     const dpdk::Clock& clock() const { return clock_; }
     /// Lines for the user: memory, ports, steering.
     std::vector<std::string> description() const;
-    /// Closes devices and ports; the buffers that have not come back.
+    /// Closes devices and ports; the buffers that have not come back. 0 when a driver is in use
+    /// that never gives all back, so that ours cannot be told from its own.
     uint32_t leaked_buffers();
 
   private:
+    bool counts_buffers() const;
+
     struct Seat {
         std::vector<std::unique_ptr<dpdk::QueueDevice>> queues;
         std::vector<std::unique_ptr<dpdk::HandoffDevice>> handoffs;
