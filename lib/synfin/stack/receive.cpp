@@ -36,6 +36,7 @@ void Worker::Impl::receive(std::span<const Frame> frames) {
         const auto burst = frames.first(std::min<size_t>(frames.size(), receive_burst_max));
         frames = frames.subspan(burst.size());
         parse(burst);
+        hash_segments();
         for (uint32_t i = 0; i < segment_count; ++i) {
             const Arrived& a = arrived[segments[i]];
             const uint32_t likely = table.candidate(a.hash);
@@ -51,6 +52,17 @@ void Worker::Impl::receive(std::span<const Frame> frames) {
         for (uint32_t i = 0; i < segment_count; ++i) take_segment(segments[i]);
     }
     tell_notices();
+}
+
+void Worker::Impl::hash_segments() {
+    std::array<flow::FourTuple, receive_burst_max> tuples;
+    std::array<uint32_t, receive_burst_max> hashes;
+    for (uint32_t i = 0; i < segment_count; ++i) tuples[i] = arrived[segments[i]].tuple;
+    flow::tuple_hash_burst({tuples.data(), segment_count}, hash_key, hashes);
+    for (uint32_t i = 0; i < segment_count; ++i) {
+        arrived[segments[i]].hash = hashes[i];
+        table.prefetch(hashes[i]);
+    }
 }
 
 void Worker::Impl::parse(std::span<const Frame> frames) {
@@ -122,8 +134,6 @@ void Worker::Impl::classify(const Frame& frame, const wire::Packet& packet, uint
                .remote_address = id_of(packet.source),
                .local_port = packet.destination_port,
                .remote_port = packet.source_port};
-    a.hash = flow::tuple_hash(a.tuple, hash_key);
-    table.prefetch(a.hash);
     segments[segment_count++] = static_cast<uint8_t>(place);
 }
 

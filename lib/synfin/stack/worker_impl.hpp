@@ -70,6 +70,7 @@ struct Worker::Impl {
     // ---- receive.cpp
     void receive(std::span<const Frame> frames);
     void parse(std::span<const Frame> frames);
+    void hash_segments();
     void classify(const Frame& frame, const wire::Packet& packet, uint32_t place);
     void take_segment(uint32_t place);
     void take_segment_without_connection(const Arrived& a, const tcp::Segment& segment);
