@@ -71,11 +71,7 @@ void check(const LoadCommandOptions& o) {
     if (o.load.rate == 0 && o.load.concurrency == 0) {
         throw UsageError{"no load is asked for; give --rate, such as 100k, or --concurrency"};
     }
-    if (o.load.concurrency > o.tcp.max_connections * o.machine.workers) {
-        throw UsageError{
-            fmt::format("--concurrency is {}, but --max-connections allows {} per worker",
-                        o.load.concurrency, o.tcp.max_connections)};
-    }
+    o.load.check(o.table, o.machine.workers, o.tcp.max_connections, 1, available_memory_bytes());
 }
 
 // Whether every target can be reached from here: on the link, or through the gateway.

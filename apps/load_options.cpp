@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <fstream>
+#include <limits>
+#include <string>
 #include <utility>
 
 #include <fmt/format.h>
@@ -13,8 +16,9 @@ using namespace synfin::literals;
 void LoadOptions::attach(OptionTable& table) {
     table.choice("mode", "what a connection is for: handshake and teardown, or also requests",
                  {"connect", "request"}, mode);
-    table.count("requests", "requests on each connection, in mode request", requests, 1,
-                load::ClientConfig::max_requests);
+    table.count("requests",
+                "requests on each connection, one after another; implies --mode request", requests,
+                1, load::ClientConfig::max_requests);
     table.choice("close", "how a connection is ended", {"fin", "rst"}, close);
     table.choice("first", "who ends it", {"client", "server"}, first);
     table.number("rate", "connections per second, open loop (default: as fast as they end)", rate,
@@ -32,13 +36,60 @@ void LoadOptions::attach(OptionTable& table) {
     table.text("path", "what the requests ask for", path);
 }
 
+void LoadOptions::check(const OptionTable& table, uint64_t workers, uint64_t max_connections,
+                        unsigned hosts, uint64_t memory_bytes) const {
+    if (requests > 0 && table.given("mode") && mode == "connect") {
+        throw UsageError{"--requests asks for responses, which --mode connect leaves out"};
+    }
+    for (const char* option : {"host", "path"}) {
+        if (table.given(option) && !asks()) {
+            throw UsageError{
+                fmt::format("--{} is given, but nothing is requested; add --mode request", option)};
+        }
+    }
+    // A server cannot tell when its response has arrived, and a RST that overtakes it destroys it.
+    if (close == "rst" && first == "server" && asks()) {
+        throw UsageError{
+            "--close rst with --first server is only for --mode connect; with --mode request the "
+            "client must be the first"};
+    }
+    for (const auto& [option, value] :
+         {std::pair{"concurrency", concurrency}, std::pair{"connections", connections}}) {
+        if (value > 0 && value < workers) {
+            throw UsageError{fmt::format("--{} is {}, but each of {} workers needs at least one",
+                                         option, value, workers)};
+        }
+    }
+    const uint64_t needed = concurrency * hosts * bytes_per_connection;
+    if (needed > memory_bytes) {
+        throw RunError{fmt::format(
+            "--concurrency is {}, which takes about {} MB of memory, but {} MB are available",
+            concurrency, needed >> 20, memory_bytes >> 20)};
+    }
+    if (concurrency > max_connections * workers) {
+        throw UsageError{fmt::format(
+            "--concurrency is {}, but --max-connections allows {} on each of {} workers",
+            concurrency, max_connections, workers)};
+    }
+}
+
+uint64_t available_memory_bytes() {
+    std::ifstream info{"/proc/meminfo"};
+    for (std::string name; info >> name;) {
+        uint64_t kilobytes = 0;
+        if (name == "MemAvailable:" && info >> kilobytes) return kilobytes << 10;
+        info.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
+    }
+    return UINT64_MAX;
+}
+
 load::ClientConfig LoadOptions::client_config(unsigned worker, unsigned workers,
                                               uint32_t max_connections) const {
     const auto share = [&](uint64_t total) {
         return total / workers + (worker < total % workers ? 1 : 0);
     };
     load::ClientConfig config;
-    config.requests = asks() ? static_cast<uint32_t>(requests) : 0;
+    config.requests = asks() ? static_cast<uint32_t>(std::max<uint64_t>(requests, 1)) : 0;
     config.close = close == "rst" ? load::CloseBy::rst : load::CloseBy::fin;
     config.first = first == "server" ? load::First::server : load::First::client;
     config.rate = rate / workers;
@@ -54,7 +105,8 @@ load::ClientConfig LoadOptions::client_config(unsigned worker, unsigned workers,
 }
 
 std::string LoadOptions::mode_name() const {
-    return asks() && requests > 1 ? fmt::format("requests={}", requests) : mode;
+    if (requests > 1) return fmt::format("requests={}", requests);
+    return asks() ? "request" : "connect";
 }
 
 namespace {

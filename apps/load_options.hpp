@@ -14,7 +14,7 @@ namespace synfin::apps {
 
 struct LoadOptions {
     std::string mode = "connect";
-    uint64_t requests = 1;
+    uint64_t requests = 0;  ///< on each connection; 0: not given
     std::string close = "fin";
     std::string first = "client";
     double rate = 0;
@@ -26,13 +26,24 @@ struct LoadOptions {
     std::string path = "/";
 
     void attach(OptionTable& table);
+    /// Refuses what contradicts itself or would be without effect (UsageError), and more
+    /// connections at once than `memory_bytes` hold (RunError). `hosts`: how many ends of each
+    /// connection are ours.
+    void check(const OptionTable& table, uint64_t workers, uint64_t max_connections, unsigned hosts,
+               uint64_t memory_bytes) const;
     /// For one of `workers` clients: its share of rate, concurrency and connections.
     load::ClientConfig client_config(unsigned worker, unsigned workers,
                                      uint32_t max_connections) const;
     /// `connect`, `request` or `requests=N`, as the report names it.
     std::string mode_name() const;
-    bool asks() const { return mode == "request"; }
+    bool asks() const { return mode == "request" || requests > 0; }
 };
+
+/// What a connection takes of memory at one end, its share of all tables included.
+inline constexpr uint64_t bytes_per_connection = 256;
+
+/// The memory that the system could still give us.
+uint64_t available_memory_bytes();
 
 /// The services by name, for `serve --mode`.
 load::Service service_named(const std::string& name);

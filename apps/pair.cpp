@@ -146,6 +146,12 @@ int run_pair(PairOptions& options) {
         !options.table.given("duration")) {
         options.load.duration = Duration{};
     }
+    // The default is for the closed loop; in the open one it would only make starts be missed.
+    if (options.table.given("rate") && !options.table.given("concurrency")) {
+        options.load.concurrency = 0;
+    }
+    options.load.check(options.table, options.machine.workers, options.tcp.max_connections, 2,
+                       available_memory_bytes());
     const auto pairs = static_cast<unsigned>(options.machine.workers);
     const auto entries = static_cast<unsigned>(options.ring_entries);
     const auto mtu = static_cast<uint32_t>(options.machine.mtu);
