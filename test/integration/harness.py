@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import resource
 import shutil
 import signal
@@ -22,6 +23,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
@@ -199,6 +201,19 @@ class Process:
                 f"{' '.join(self.arguments)}\n{tail(self.output)}\n{tail(self.errors)}")
 
 
+def run_to_end(arguments, timeout=PATIENCE, check=True, **options):
+    """Runs a program to its end; its output is text. With `check` it must succeed."""
+    arguments = [str(a) for a in arguments]
+    try:
+        done = subprocess.run(arguments, capture_output=True, text=True, errors="replace",
+                              timeout=timeout, preexec_fn=_end_with_parent, check=False, **options)
+    except subprocess.TimeoutExpired:
+        raise Failure(f"{' '.join(arguments)}: still runs after {timeout} s") from None
+    if check and done.returncode != 0:
+        raise Failure(f"{' '.join(arguments)}: ended with {done.returncode}: {done.stderr.strip()}")
+    return done
+
+
 # ---- hosts
 
 
@@ -232,24 +247,16 @@ class Host:
         """Starts a program here. It is stopped with the Lab."""
         return self.lab.start_here(name, *self._enter(arguments), **options)
 
-    def run(self, *arguments, timeout=PATIENCE, check=True, **options):
-        """Runs a program here to its end."""
-        try:
-            done = subprocess.run(self._enter([str(a) for a in arguments]), capture_output=True,
-                                  timeout=timeout, preexec_fn=_end_with_parent, check=False,
-                                  **options)
-        except subprocess.TimeoutExpired:
-            raise Failure(f"{arguments[0]} still runs after {timeout} s") from None
-        if check and done.returncode != 0:
-            raise Failure(f"{' '.join(str(a) for a in arguments)} ended with {done.returncode}: "
-                          f"{done.stderr.decode(errors='replace').strip()}")
-        return done
+    def run(self, *arguments, **options):
+        """Runs a program here to its end: see run_to_end."""
+        options.setdefault("env", self.lab.environment)
+        return run_to_end(self._enter(arguments), **options)
 
     def ip(self, *arguments):
         return self.run("ip", *arguments)
 
     def nft(self, rules):
-        self.run("nft", "-f", "-", input=rules.encode())
+        self.run("nft", "-f", "-", input=rules)
 
     @contextlib.contextmanager
     def entered(self):
@@ -281,6 +288,76 @@ class Host:
         made.bind(("0.0.0.0", port))
         made.listen(backlog)
         return made
+
+
+    def sockets(self, state):
+        """The connections that the kernel here has in a state, as pairs of local and peer."""
+        lines = self.run("ss", "--no-header", "-tan", "state", state).stdout.splitlines()
+        return {tuple(line.split()[2:4]) for line in lines}
+
+
+class Acceptor:
+    """A thread that hands every connection to a port of a host's kernel to `handle`, in turn."""
+
+    def __init__(self, lab, host, port, handle):
+        self.accepted = 0
+        self.errors = []
+        self._handle = handle
+        self._listener = host.listen(port)
+        self._listener.settimeout(0.1)
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+        lab.closing(self)
+
+    def _accept(self):
+        while not self._ending.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except TimeoutError:
+                continue
+            connection.settimeout(PATIENCE)
+            self.accepted += 1
+            try:
+                self._handle(connection)
+            except OSError as error:
+                self.errors.append(error)
+
+    def close(self):
+        self._ending.set()
+        self._thread.join()
+
+
+class Wire:
+    """The bridge between synfin and Linux: what it drops is lost, and neither side is told."""
+
+    def __init__(self, lab):
+        require_tools("nft")
+        self.host = lab.host("wire")
+
+    def treat(self, from_synfin="", from_kernel=""):
+        """What nftables does, from now on, with the packets in each direction; else they pass."""
+        # A table is made before it is deleted so that there is one to delete.
+        self.host.nft(f"""
+            table netdev wire {{
+            }}
+            delete table netdev wire
+            table netdev wire {{
+                chain from_synfin {{
+                    type filter hook ingress device w0 priority 0;
+                    {from_synfin}
+                }}
+                chain from_kernel {{
+                    type filter hook ingress device w1 priority 0;
+                    {from_kernel}
+                }}
+            }}
+            """)
+
+    def counters(self):
+        """The packets that each `counter` of the treatment has counted, in their order."""
+        listed = self.host.run("nft", "list", "table", "netdev", "wire").stdout
+        return [int(packets) for packets in re.findall(r"counter packets (\d+)", listed)]
 
 
 def without_offloads(host, interface):
@@ -328,12 +405,6 @@ class Lab:
         self._stack.callback(process.stop)
         return process
 
-    def run_here(self, *arguments, timeout=PATIENCE, **options):
-        """Runs a program to its end and returns it, whatever its exit code is."""
-        process = self.start_here(pathlib.Path(str(arguments[0])).name, *arguments, **options)
-        process.wait(timeout)
-        return process
-
     def host(self, name):
         return Host(self, name)
 
@@ -345,13 +416,22 @@ class Lab:
             without_offloads(host, name)
             host.ip("link", "set", name, "up")
 
-    def synfin_and_kernel(self):
+    def synfin_and_kernel(self, wire=None):
         """A host for synfin, whose interface v0 has no address, and one for Linux, with v1.
 
-        An unnumbered interface keeps Linux from answering in synfin's place.
+        An unnumbered interface keeps Linux from answering in synfin's place. The two are linked
+        directly, or through a Wire.
         """
         synfin, kernel = self.host("synfin"), self.host("kernel")
-        self.link(synfin, "v0", kernel, "v1")
+        if wire is None:
+            self.link(synfin, "v0", kernel, "v1")
+        else:
+            self.link(synfin, "v0", wire.host, "w0")
+            self.link(kernel, "v1", wire.host, "w1")
+            wire.host.ip("link", "add", "bridge0", "type", "bridge")
+            for interface in ("w0", "w1"):
+                wire.host.ip("link", "set", interface, "master", "bridge0")
+            wire.host.ip("link", "set", "bridge0", "up")
         kernel.ip("address", "add", f"{KERNEL_ADDRESS}/{PREFIX_LENGTH}", "dev", "v1")
         # Many short connections from one address need many ports.
         kernel.run("sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535",
@@ -391,13 +471,10 @@ class Lab:
         process.expect_success(timeout)
         return self.result_of(process)
 
-    def synfin(self, *arguments, host=None, **options):
-        """Runs synfin to its end."""
-        if host is None:
-            return self.run_here(synfin_path(), *arguments, **options)
-        process = host.start("synfin", synfin_path(), *arguments)
-        process.wait(options.get("timeout", PATIENCE))
-        return process
+    def synfin(self, *arguments, **options):
+        """Runs synfin to its end where the test runs: see run_to_end."""
+        options.setdefault("env", self.environment)
+        return run_to_end([synfin_path(), *arguments], **options)
 
     def synfin_for_everyone(self):
         """A copy of synfin that any user can execute, wherever the build is."""
@@ -457,10 +534,7 @@ class Capture:
                      "-o", "ip.check_checksum:TRUE", "-Y", display_filter, "-T", "fields"]
         for name in names:
             arguments += ["-e", name]
-        done = subprocess.run([str(a) for a in arguments], capture_output=True, text=True,
-                              timeout=300, check=False)
-        if done.returncode != 0:
-            raise Failure(f"tshark ended with {done.returncode}: {done.stderr.strip()}")
+        done = run_to_end(arguments, timeout=300)
         return [tuple(line.split("\t")) for line in done.stdout.splitlines()]
 
 

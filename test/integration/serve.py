@@ -44,7 +44,7 @@ def answers_curl(kind, size, bytes_):
         done = kernel.run("curl", "--silent", "--show-error", "--max-time", 50, "--output", received,
                           "--write-out", "%{http_code} %{size_download}",
                           f"http://{SYNFIN_ADDRESS}/")
-        expect_equal(done.stdout.decode(), f"200 {bytes_}", "status and size")
+        expect_equal(done.stdout, f"200 {bytes_}", "status and size")
         body = received.read_bytes() if received.exists() else b""
         expect_equal(sha256(body), sha256(http_body(bytes_)), "SHA-256 of the body")
         result = lab.finish(server)
@@ -68,7 +68,7 @@ def answers_wrk(kind, close):
             done = kernel.run("wrk", "--threads", 1, "--connections", 50, "--duration", "2s",
                               "--timeout", "30s", "--script", script, *header,
                               f"http://{SYNFIN_ADDRESS}/")
-            line = next(line for line in done.stdout.decode().splitlines() if "SUMMARY" in line)
+            line = next(line for line in done.stdout.splitlines() if "SUMMARY" in line)
             summary = json.loads(line.removeprefix("SUMMARY "))
             requests += summary.pop("requests")
             expect_equal(summary, dict.fromkeys(summary, 0), "wrk's errors")
