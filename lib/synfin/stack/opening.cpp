@@ -145,7 +145,9 @@ tl::expected<uint16_t, Error> Worker::Impl::take_port(flow::FourTuple tuple) {
     while (collisions < collisions_max) {
         const auto random =
             static_cast<uint32_t>(SipHash24::of_16_bytes(port_key, ports_asked++, 0));
-        const auto taken = ports.take(scope, random, allowed);
+        const auto taken = config.port_filter == nullptr
+                               ? ports.take(scope, random, flow::AnyPort{})
+                               : ports.take(scope, random, allowed);
         if (!taken) {
             if (taken.error() == flow::PortError::too_many_scopes) {
                 result = tl::unexpected{Error::no_resources};

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -76,6 +77,18 @@ TEST(PortAllocator, RefusedPortsAreNeverHandedOut) {
         ASSERT_EQ(*port % 8, 3);
     }
     EXPECT_FALSE(ports.take(scope, 0, every_eighth).has_value());
+}
+
+TEST(PortAllocator, WithoutAFilterExactlyTheRangeIsHandedOutWhereverItBegins) {
+    const std::pair<uint16_t, uint16_t> ranges[] = {
+        {1, 1}, {1, 63}, {63, 64}, {64, 127}, {100, 300}, {127, 128}, {65471, 65535}};
+    for (const auto& [first, last] : ranges) {
+        PortAllocator ports{first, last, 1, key};
+        for (uint32_t port = first; port <= last; ++port) {
+            EXPECT_EQ(ports.take(scope, 0, AnyPort{}), static_cast<uint16_t>(port));
+        }
+        EXPECT_FALSE(ports.take(scope, 0, AnyPort{}).has_value());
+    }
 }
 
 TEST(PortAllocator, FilterIsAskedOncePerPortAndScope) {
