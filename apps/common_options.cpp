@@ -122,10 +122,10 @@ void LinkOptions::attach(OptionTable& table) {
 void TcpOptions::attach(OptionTable& table) {
     table.duration("time-wait", "2MSL; 0 leaves TIME_WAIT out, and the report says so", time_wait,
                    0_s, Duration::minutes(10));
-    table.count("max-connections", "connections per worker at once", max_connections, 1,
-                uint64_t{1} << 28);
-    table.count("max-time-wait", "TIME_WAIT records per worker", max_time_wait, 1,
-                uint64_t{1} << 28);
+    // The tables of connections and of TIME_WAIT end a little above.
+    constexpr uint64_t limit = uint64_t{1} << 27;
+    table.count("max-connections", "connections per worker at once", max_connections, 1, limit);
+    table.count("max-time-wait", "TIME_WAIT records per worker", max_time_wait, 1, limit);
     table.count("first-port", "first local port of connections that we open", first_port, 1, 65535);
     table.count("last-port", "last one", last_port, 1, 65535);
     table.bytes("receive-buffer", "bytes unread per connection, and so the window", receive_buffer_,
