@@ -206,7 +206,8 @@ def run_to_end(arguments, timeout=PATIENCE, check=True, **options):
     arguments = [str(a) for a in arguments]
     try:
         done = subprocess.run(arguments, capture_output=True, text=True, errors="replace",
-                              timeout=timeout, preexec_fn=_end_with_parent, check=False, **options)
+                              timeout=timeout, check=False,
+                              **{"preexec_fn": _end_with_parent, **options})
     except subprocess.TimeoutExpired:
         raise Failure(f"{' '.join(arguments)}: still runs after {timeout} s") from None
     if check and done.returncode != 0:
@@ -471,10 +472,18 @@ class Lab:
         process.expect_success(timeout)
         return self.result_of(process)
 
-    def synfin(self, *arguments, **options):
-        """Runs synfin to its end where the test runs: see run_to_end."""
+    def run(self, *arguments, **options):
+        """Runs a program to its end where the test runs: see run_to_end."""
         options.setdefault("env", self.environment)
-        return run_to_end([synfin_path(), *arguments], **options)
+        return run_to_end(arguments, **options)
+
+    def command(self, *arguments):
+        """The command line of a synfin."""
+        return [synfin_path(), *arguments]
+
+    def synfin(self, *arguments, **options):
+        """Runs synfin to its end where the test runs."""
+        return self.run(*self.command(*arguments), **options)
 
     def synfin_for_everyone(self):
         """A copy of synfin that any user can execute, wherever the build is."""
