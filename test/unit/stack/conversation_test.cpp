@@ -54,7 +54,8 @@ TEST_F(Conversation, DataGoesBothWays) {
     client.worker.send(id, bytes_of("question"));
     cable.settle();
     EXPECT_EQ(service.life(accepted).data, "question");
-    server.worker.send_static(accepted, bytes_of("answer"));
+    static const std::string answer = "answer";  // as send_static asks for: it outlives all
+    server.worker.send_static(accepted, bytes_of(answer));
     cable.settle();
     EXPECT_EQ(user.life(id).data, "answer");
 }
