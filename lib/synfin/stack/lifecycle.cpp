@@ -193,7 +193,7 @@ void Worker::Impl::run_timers() {
 }
 
 std::optional<Instant> Worker::Impl::next_deadline() const {
-    if (!notices.empty()) return now;
+    if (notices.any_due()) return now;
     std::optional<Instant> earliest;
     for (const auto candidate :
          {wheel.next_due(), time_waits.next_expiry(), neighbors.next_deadline()}) {

@@ -32,17 +32,21 @@ class NoticeQueue {
     explicit NoticeQueue(uint32_t max_connections)
         : capacity_{size_t{max_connections} * kinds}, memory_{capacity_ * sizeof(Notice)} {}
 
-    bool empty() const { return count_ == 0; }
     size_t size() const { return count_; }
+    /// Whether there is one that can be told at once: memory comes back only with a packet, a call
+    /// or a timer, so `writable` is nothing to hurry for.
+    bool any_due() const { return count_ > writable_; }
 
     void push(const Notice& notice) {
         SYNFIN_ASSERT(count_ < capacity_);
         at((head_ + count_++) % capacity_) = notice;
+        if (notice.kind == Notice::Kind::writable) ++writable_;
     }
     Notice pop() {
-        SYNFIN_ASSERT(count_ > 0);
+        SYNFIN_ASSERT(count_ > writable_);
         const Notice notice = at(head_);
         --count_;
+        if (notice.kind == Notice::Kind::writable) --writable_;
         // An empty queue begins at the front again: it stays within the lines that it has touched.
         head_ = count_ == 0 ? 0 : (head_ + 1) % capacity_;
         return notice;
@@ -56,6 +60,7 @@ class NoticeQueue {
     Region memory_;
     size_t head_ = 0;
     size_t count_ = 0;
+    size_t writable_ = 0;  ///< of them
 };
 
 }  // namespace synfin::stack

@@ -195,24 +195,34 @@ TEST_F(Conversation, CloseWithUnreadDataResets) {
     expect_nothing_held();
 }
 
-TEST_F(Conversation, SenderThatFoundNoMemoryIsToldWhenThereIsSomeAgain) {
-    const auto [first, first_accepted] = establish();
-    const auto [second, second_accepted] = establish();
-    // The first connection's peer does not read, so its bytes stay and fill the worker's memory.
-    service.when_data = [&](Worker&, ConnectionId c, std::span<const uint8_t> data) {
-        return c == first_accepted ? size_t{0} : data.size();
-    };
-    const std::string block(2048, 'x');
-    size_t taken = 0;
-    while (const size_t n = client.worker.send(first, bytes_of(block))) taken += n;
-    ASSERT_GT(taken, 0u);
-    const std::string more(1 << 20, 'y');
-    client.worker.send(second, bytes_of(more));
-    while (client.worker.send(second, bytes_of(more)) > 0) {
-    }
-    client.worker.abort(first);
+TEST(WithoutMemory, SenderIsToldWhenThereIsSomeAgainAndNobodySpinsMeanwhile) {
+    WorkerConfig config = config_of(1);
+    config.max_buffer_chunks = 16;  // far below the send buffer of a connection
+    Host client{config};
+    Host server{config_of(2)};
+    Cable cable{client, server};
+    Recorder user;
+    Recorder service;
+    ASSERT_TRUE(server.worker.listen({{}, 80}, service).has_value());
+    const auto first = client.worker.connect({address_of(2), 80}, user);
+    const auto second = client.worker.connect({address_of(2), 80}, user);
     cable.settle();
-    EXPECT_NE(user.life(second).events.find('w'), std::string::npos);
+    ASSERT_EQ(user.ids.size(), 2u);
+
+    const std::string much(100'000, 'x');
+    EXPECT_EQ(client.worker.send(*first, bytes_of(much)), 16u * 2048);
+    EXPECT_EQ(client.worker.send(*second, bytes_of("more")), 0u);
+    client.run();
+    client.run();
+    EXPECT_EQ(user.life(*second).events, "e");
+    ASSERT_TRUE(client.worker.next_deadline().has_value());
+    EXPECT_GT(*client.worker.next_deadline(), client.now);
+
+    client.worker.abort(*first);
+    client.run();
+    client.run();
+    EXPECT_EQ(user.life(*second).events, "ew");
+    EXPECT_EQ(client.worker.send(*second, bytes_of("more")), 4u);
 }
 
 TEST_F(Conversation, SimultaneousCloseFinishesOnBothSides) {
