@@ -43,7 +43,7 @@ class NoticeQueue {
         if (notice.kind == Notice::Kind::writable) ++writable_;
     }
     Notice pop() {
-        SYNFIN_ASSERT(count_ > writable_);
+        SYNFIN_ASSERT(count_ > 0);
         const Notice notice = at(head_);
         --count_;
         if (notice.kind == Notice::Kind::writable) --writable_;
