@@ -18,12 +18,12 @@
 // erasing leaves no tombstones: a table that has been churned for days is as fast as a new one. A
 // count that reaches 255 stays there; searches then go one bucket too far, and nothing worse.
 //
-// The caller's hash must be keyed (tuple_hash.hpp), so that nobody can fill the neighbourhood of one
-// bucket on purpose. With a uniform hash and `max_entries` entries (a load of 80 %), an entry is 0.1
-// buckets from home on average when the table has just been filled, and 0.4 after it has been churned
-// at full load for long; the farthest that 10^8 insertions went then was 40 buckets. Should one find
-// no room within `max_probes`, insert() says so, and the caller refuses the connection. Entries beyond
-// `max_entries` are taken as long as there is room near their home.
+// The caller's hash must be keyed (tuple_hash.hpp), so that nobody can fill the neighbourhood of
+// one bucket on purpose. With a uniform hash and `max_entries` entries (a load of 80 %), an entry
+// is 0.1 buckets from home on average when the table has just been filled, and 0.4 after it has
+// been churned at full load for long; the farthest that 10^8 insertions went then was 40 buckets.
+// Should one find no room within `max_probes`, insert() says so, and the caller refuses the
+// connection. Entries beyond `max_entries` are taken as long as there is room near their home.
 //
 // Threads: one owner writes and searches. Any other thread may read at any time, without a lock,
 // and sees each entry whole or not at all (read_bucket). The owner never waits and does no atomic

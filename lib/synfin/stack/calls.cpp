@@ -9,7 +9,6 @@ namespace synfin::stack {
 using tcp::CloseReason;
 using tcp::Connection;
 using tcp::Mark;
-using tcp::State;
 
 bool Worker::Impl::has_memory() const {
     return buffers.chunks.used() < buffers.chunks.capacity() &&

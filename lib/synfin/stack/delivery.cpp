@@ -12,7 +12,6 @@ namespace synfin::stack {
 using tcp::CloseReason;
 using tcp::Connection;
 using tcp::Mark;
-using tcp::State;
 
 namespace {
 

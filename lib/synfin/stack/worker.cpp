@@ -93,7 +93,7 @@ constexpr uint64_t use_of_ports = 0x706f'7274'73;
 
 }  // namespace
 
-Worker::Impl::Impl(Worker& worker, WorkerConfig worker_config)
+Worker::Impl::Impl(Worker& worker, const WorkerConfig& worker_config)
     : self{worker},
       config{checked(worker_config)},
       addressing{config.interfaces},
@@ -131,7 +131,7 @@ Worker::Impl::Impl(Worker& worker, WorkerConfig worker_config)
     }
 }
 
-Worker::Worker(WorkerConfig config) : impl_{std::make_unique<Impl>(*this, std::move(config))} {}
+Worker::Worker(const WorkerConfig& config) : impl_{std::make_unique<Impl>(*this, config)} {}
 Worker::~Worker() = default;
 
 const char* name(Error error) {

@@ -117,7 +117,7 @@ class Worker {
   public:
     /// Throws std::bad_alloc when memory cannot be reserved, std::invalid_argument with a sentence
     /// when the configuration contradicts itself.
-    explicit Worker(WorkerConfig config);
+    explicit Worker(const WorkerConfig& config);
     ~Worker();
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;

@@ -65,7 +65,7 @@ struct Worker::Impl {
         uint8_t port = 0;
     };
 
-    Impl(Worker& worker, WorkerConfig worker_config);
+    Impl(Worker& worker, const WorkerConfig& worker_config);
 
     // ---- receive.cpp
     void receive(std::span<const Frame> frames);

@@ -12,7 +12,6 @@ namespace synfin::tcp {
 
 namespace {
 
-using wire::TcpFlags;
 namespace flag = wire::flag;
 
 constexpr uint32_t output_marks =
