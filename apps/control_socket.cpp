@@ -1,6 +1,7 @@
 #include "control_socket.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -8,6 +9,7 @@
 #include <filesystem>
 #include <ostream>
 #include <sstream>
+#include <streambuf>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -56,13 +58,44 @@ std::string read_line(int fd) {
     return line;
 }
 
-void write_all(int fd, std::string_view text) {
+/// False when the reader has left.
+bool write_all(int fd, std::string_view text) {
     while (!text.empty()) {
         const ssize_t written = ::send(fd, text.data(), text.size(), MSG_NOSIGNAL);
-        if (written <= 0) return;  // the reader has left: nobody misses the rest
+        if (written <= 0) return false;
         text.remove_prefix(static_cast<size_t>(written));
     }
+    return true;
 }
+
+/// A stream into a socket: an answer may have a line for each of millions of connections, so it is
+/// never held as a whole.
+class SocketBuffer : public std::streambuf {
+  public:
+    explicit SocketBuffer(int fd) : fd_{fd} { setp(bytes_.data(), bytes_.data() + bytes_.size()); }
+    ~SocketBuffer() override { flush(); }
+
+  protected:
+    int_type overflow(int_type c) override {
+        flush();
+        if (traits_type::eq_int_type(c, traits_type::eof())) return traits_type::not_eof(c);
+        return sputc(traits_type::to_char_type(c));
+    }
+    int sync() override { return flush() ? 0 : -1; }
+
+  private:
+    // What a reader that has left would have got is dropped.
+    bool flush() {
+        const auto pending = static_cast<size_t>(pptr() - pbase());
+        connected_ = connected_ && write_all(fd_, {pbase(), pending});
+        setp(bytes_.data(), bytes_.data() + bytes_.size());
+        return connected_;
+    }
+
+    int fd_;
+    bool connected_ = true;
+    std::array<char, 65536> bytes_;
+};
 
 }  // namespace
 
@@ -125,9 +158,9 @@ void ControlServer::answer(int connection) {
     std::istringstream words{read_line(connection)};
     std::vector<std::string> request;
     for (std::string word; words >> word;) request.push_back(word);
-    std::ostringstream out;
+    SocketBuffer buffer{connection};
+    std::ostream out{&buffer};
     if (!request.empty()) handler_(request, out);
-    write_all(connection, out.str());
 }
 
 std::vector<pid_t> running_processes() {
