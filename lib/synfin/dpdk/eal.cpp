@@ -243,7 +243,12 @@ Eal::Eal(const EalOptions& options) : options_{options} {
     ::rmdir(rte_eal_get_runtime_dir());
 }
 
-Eal::~Eal() { rte_eal_cleanup(); }
+Eal::~Eal() {
+    // Nothing ends DPDK's interrupt thread, and memif leaves its listening socket among the sources
+    // that the thread goes through whenever it wakes. Cleaning up would free those under it; the
+    // end of the process frees them, too.
+    if (options_.devices.empty()) rte_eal_cleanup();
+}
 
 std::string Eal::description() const {
     return huge_pages_ ? "memory: huge pages" : "memory: ordinary pages (no huge pages needed)";
