@@ -20,7 +20,7 @@ class Subnet {
   public:
     explicit Subnet(const wire::IpPrefix& prefix);
     bool contains(const wire::IpAddress& a) const {
-        return ((a.high() & mask_high_) == base_high_) & ((a.low() & mask_low_) == base_low_);
+        return ((a.high() & mask_high_) == base_high_) && ((a.low() & mask_low_) == base_low_);
     }
     bool contains(const Subnet& other) const {
         return bits_ <= other.bits_ && (other.base_high_ & mask_high_) == base_high_ &&
