@@ -4,7 +4,10 @@
 #include <string>
 #include <system_error>
 
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <net/if.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -53,6 +56,28 @@ Reason check_root(const DeviceSpec& spec, const char* capabilities) {
            capabilities;
 }
 
+/// XDP sockets are bound to the interface's own queues, so there must be as many.
+Reason check_channels(const DeviceSpec& spec, unsigned queues) {
+    const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (socket < 0) return std::nullopt;
+    ethtool_channels channels{};
+    channels.cmd = ETHTOOL_GCHANNELS;
+    ifreq request{};
+    spec.target.copy(request.ifr_name, IFNAMSIZ - 1);
+    request.ifr_data = reinterpret_cast<char*>(&channels);
+    const int result = ::ioctl(socket, SIOCETHTOOL, &request);
+    ::close(socket);
+    // An interface that does not speak of channels has one queue.
+    const unsigned available =
+        result == 0 && channels.combined_count != 0 ? channels.combined_count : 1;
+    if (queues <= available) return std::nullopt;
+    return device(spec) + "has " + std::to_string(available) +
+           (available == 1 ? " queue" : " queues") + " and " + std::to_string(queues) +
+           " are needed: use --workers " + std::to_string(available) +
+           ", or give it more with `ethtool -L " + spec.target + " combined " +
+           std::to_string(queues) + "`";
+}
+
 Reason check_socket_directory(const DeviceSpec& spec) {
     const auto parent = std::filesystem::path{spec.target}.parent_path();
     const std::string directory = parent.empty() ? "." : parent.string();
@@ -98,7 +123,7 @@ Reason check_pci(const DeviceSpec& spec) {
 
 }  // namespace
 
-Reason why_unusable(const DeviceSpec& spec) {
+Reason why_unusable(const DeviceSpec& spec, unsigned queues) {
     switch (spec.kind) {
         case DeviceKind::af_packet: {
             if (Reason reason = check_interface_exists(spec)) return reason;
@@ -106,7 +131,10 @@ Reason why_unusable(const DeviceSpec& spec) {
         }
         case DeviceKind::af_xdp: {
             if (Reason reason = check_interface_exists(spec)) return reason;
-            return check_root(spec, "CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF");
+            if (Reason reason = check_root(spec, "CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF")) {
+                return reason;
+            }
+            return check_channels(spec, queues);
         }
         case DeviceKind::tap: {
             if (Reason reason = check_root(spec, "CAP_NET_ADMIN")) return reason;

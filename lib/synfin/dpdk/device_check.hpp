@@ -10,7 +10,8 @@
 
 namespace synfin::dpdk {
 
-/// Why the device cannot be used as things stand, in one sentence; nothing when no reason is seen.
-std::optional<std::string> why_unusable(const DeviceSpec& spec);
+/// Why the device cannot be used with `queues` queue pairs as things stand, in one sentence;
+/// nothing when no reason is seen.
+std::optional<std::string> why_unusable(const DeviceSpec& spec, unsigned queues = 1);
 
 }  // namespace synfin::dpdk

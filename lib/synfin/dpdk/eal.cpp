@@ -117,7 +117,7 @@ void check_options(const EalOptions& options, const std::vector<unsigned>& allow
     for (const DeviceSpec& spec : options.devices) {
         DeviceSpec resolved = spec;
         if (resolved.role == MemifRole::automatic) resolved.role = options.memif_role;
-        if (const auto reason = why_unusable(resolved)) throw SetupError{*reason};
+        if (const auto reason = why_unusable(resolved, options.queues)) throw SetupError{*reason};
     }
 }
 

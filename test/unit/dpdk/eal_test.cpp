@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <synfin/dpdk/device_check.hpp>
 #include <synfin/dpdk/eal.hpp>
@@ -93,6 +94,13 @@ TEST(DeviceCheck, AnInterfaceThatDoesNotExistIsNamed) {
     const auto reason = why_unusable(*parse_device("af_packet:nosuchif"));
     ASSERT_TRUE(reason);
     EXPECT_THAT(*reason, HasSubstr("'nosuchif', which does not exist"));
+}
+
+TEST(DeviceCheck, MoreQueuesThanAnInterfaceHasAreRefusedForAfXdp) {
+    if (::geteuid() != 0) GTEST_SKIP() << "the missing right is named first";
+    const auto reason = why_unusable(*parse_device("af_xdp:lo"), 5);
+    ASSERT_TRUE(reason);
+    EXPECT_THAT(*reason, HasSubstr("has 1 queue and 5 are needed"));
 }
 
 TEST(DeviceCheck, ASocketThatNobodyServesIsNamed) {
