@@ -163,7 +163,11 @@ def syn_sent(lab):
     world.load()
     line = world.expect_one("SYN-SENT")
     expect_equal(line[4], f"{KERNEL_ADDRESS}:80", "peer")
-    expect(line[5].startswith("timer:(on,"), "the SYN is on a timer")
+
+    def on_a_timer():  # not before the next hop's address is known: until then nothing was sent
+        lines = world.ss("--state", "SYN-SENT")
+        return len(lines) == 2 and len(lines[1]) > 5 and lines[1][5].startswith("timer:(on,")
+    wait_until(on_a_timer, "the SYN is on a timer")
 
 
 @case("SYN-RECV is shown while our SYN-ACK is not acknowledged")
