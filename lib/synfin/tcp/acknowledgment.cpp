@@ -17,6 +17,17 @@ void take_timed_sample(Connection& c, Transfer& t, Seq ack, Instant now) {
     take_round_trip_sample(c, static_cast<uint32_t>(now.us()) - t.timed_at_us);
 }
 
+// While the RTO is backed off, the segment that was acknowledged has been sent more than once: only
+// its timestamp tells which of them it was (RFC 7323 section 4.1), and so ends the back-off before
+// something new has been sent.
+void take_echoed_sample(Connection& c, const Segment& s, Instant now) {
+    if (c.rto_shift == 0 || !c.has(Mark::timestamps) || !s.options.has_timestamps) return;
+    constexpr uint32_t longest_plausible_ms = 600'000;
+    const uint32_t elapsed_ms = timestamp_clock(c, now) - s.options.ts_echo;
+    if (elapsed_ms > longest_plausible_ms) return;
+    take_round_trip_sample(c, std::max(elapsed_ms, 1u) * 1000);
+}
+
 // Drops `acked` octets of sequence space from the queue; what is not data is the FIN.
 uint32_t remove_acknowledged(Transfer& t, uint32_t acked, Environment& env) {
     const uint32_t data = std::min(acked, t.unsent_or_unacked.bytes.load());
@@ -140,6 +151,7 @@ void process_ack(Connection& c, const Segment& s, Environment& env, Instant now,
     if (t != nullptr) t->unanswered_probes = 0;
 
     if (s.ack.after(c.snd_una)) {
+        take_echoed_sample(c, s, now);
         acknowledge_new(c, s.ack, env, now, events);
     } else if (t != nullptr && is_duplicate(c, s)) {
         count_duplicate(c, *t, env, now);

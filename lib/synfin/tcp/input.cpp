@@ -64,6 +64,7 @@ bool is_acceptable(const Connection& c, const Segment& s) {
 Check check_sequence(Connection& c, const Segment& s, Environment& env, Instant now) {
     if (is_acceptable(c, s)) return Check::pass;
     ++env.counters.drop_out_of_window;
+    arm_keep_alive(c, env, now);  // what is sent again proves that the peer is there (MUST-26)
     if (c.state == State::syn_received && s.flags.syn() && !s.flags.ack() &&
         s.seq + 1 == c.rcv_nxt) {
         c.set(Mark::send_syn);  // our SYN,ACK was lost
@@ -147,6 +148,7 @@ bool advance_after_fin_ack(Connection& c, Environment& env, Instant now, Events&
         case State::fin_wait_1:
             set_state(c, State::fin_wait_2, env.counters);
             arm_fin_wait_2(c, env, now);
+            arm_keep_alive(c, env, now);
             return false;
         case State::closing: enter_time_wait(c, env, events); return true;
         case State::last_ack: end_connection(c, CloseReason::finished, env, events); return true;

@@ -115,6 +115,20 @@ TEST(Rfc6298, Karn_NewSampleEndsTheBackOff) {
     s.expect_between(249'900_us, 250'100_us, Data().seq(3).payload("z"));
 }
 
+TEST(Rfc6298, Karn_TimestampTellsWhichTransmissionWasAcknowledged) {
+    Script s;
+    s.establish({.timestamps = true, .active = true, .round_trip = 100_ms});
+    s.call_send("x");
+    s.expect(Data().seq(1));
+    s.expect_after(300_ms, Data().seq(1));
+    s.wait(100_ms);
+    s.inject(Ack().seq(1).ack(2));
+    // A second sample of 100 ms, from the second transmission: RTTVAR = 37.5, no back-off.
+    s.call_send("y");
+    s.expect(Data().seq(2));
+    s.expect_between(245_ms, 255_ms, Data().seq(2).payload("y"));
+}
+
 // ---- section 5: when the timer runs
 
 TEST(Rfc6298, Rule5_1_TimerStartsWithTheFirstSegmentAndIsNotRestartedByTheNext) {

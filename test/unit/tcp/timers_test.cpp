@@ -101,6 +101,36 @@ TEST(KeepAlive, ComesBackAfterDataHasBeenAcknowledged) {
     s.expect_after(10_s, Ack().seq(1).ack(1));
 }
 
+TEST(KeepAlive, AnswersCountInAHalfClosedConnectionToo) {
+    auto profile = with_keep_alive();
+    profile.keep_alive_idle = 10_s;
+    profile.keep_alive_interval = 5_s;
+    profile.keep_alive_probes = 3;
+    Script s{{.profile = profile}};
+    enter(s, State::fin_wait_2);
+    for (int i = 0; i < 10; ++i) {
+        s.expect_after(10_s, Ack().seq(1).ack(1));
+        s.inject(Ack().seq(1).ack(2));
+    }
+    s.expect_open();
+    s.wait(30_s);
+    s.ignore_sent();
+    s.expect_closed(CloseReason::timed_out);
+}
+
+TEST(KeepAlive, SegmentThatThePeerSendsAgainIsASignOfLife) {
+    auto profile = with_keep_alive();
+    profile.keep_alive_idle = 10_s;
+    Script s{{.profile = profile}};
+    s.establish();
+    s.inject(Data().seq(1).ack(1).length(10));
+    s.wait(9_s);
+    s.ignore_sent();
+    s.inject(Data().seq(1).ack(1).length(10));
+    s.expect(Ack().seq(1).ack(11));
+    s.expect_after(10_s, Ack().seq(0).ack(11));
+}
+
 TEST(KeepAlive, WeAnswerThePeersProbe) {
     Script s;
     s.establish();
