@@ -4,6 +4,19 @@
 
 namespace synfin::sim {
 
+namespace {
+
+constexpr uint64_t ethernet_header_bits = uint64_t{14} * 8;
+
+// ARP has no checksum: behind a real link's frame check sequence it never arrives with a wrong bit,
+// and one that did would mislead its receiver for minutes.
+bool can_be_corrupted(std::span<const uint8_t> frame) {
+    const bool arp = frame[12] == 0x08 && frame[13] == 0x06;
+    return !arp && frame.size() * 8 > ethernet_header_bits;
+}
+
+}  // namespace
+
 Link::Link(const LinkFaults& faults, Prng& random, Schedule schedule, Trace trace)
     : faults_{faults}, random_{random}, schedule_{std::move(schedule)}, trace_{std::move(trace)} {}
 
@@ -34,9 +47,10 @@ void Link::send_to(Device& device, std::span<const uint8_t> frame) {
         return;
     }
     FrameBytes bytes{frame.begin(), frame.end()};
-    if (happens(faults_.corruption)) {
+    if (can_be_corrupted(frame) && happens(faults_.corruption)) {
         ++counters_.corrupted;
-        const uint64_t bit = random_.below(bytes.size() * 8);
+        const uint64_t bit =
+            ethernet_header_bits + random_.below(bytes.size() * 8 - ethernet_header_bits);
         bytes[bit / 8] = static_cast<uint8_t>(bytes[bit / 8] ^ (1u << bit % 8));
         trace_(bit);
     }

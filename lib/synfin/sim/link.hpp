@@ -26,7 +26,7 @@ struct LinkFaults {
     Duration jitter{};                            ///< added, uniform in [0, jitter]
     double loss = 0;
     double duplication = 0;
-    double corruption = 0;  ///< one bit of the frame is flipped
+    double corruption = 0;  ///< one bit behind the Ethernet header is flipped; ARP is spared
     /// Frames that stay behind for `reordering_delay`, so that later ones overtake them.
     double reordering = 0;
     Duration reordering_delay = Duration::milliseconds(1);
