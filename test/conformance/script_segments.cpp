@@ -20,7 +20,8 @@ tcp::Segment Script::segment_of(const Packet& p, std::string& storage) {
     if (p.push_presence == Presence::required) s.flags |= wire::flag::psh;
     const uint32_t relative = p.sequence.value_or(p.flags.syn() ? 0 : peer_next_);
     s.seq = peer_seq(relative);
-    if (p.flags.ack()) s.ack = local_seq(p.acknowledgment.value_or(sent_end_));
+    // The field is there without the flag, too: a forged segment may fill it in.
+    if (p.flags.ack() || p.acknowledgment) s.ack = local_seq(p.acknowledgment.value_or(sent_end_));
     s.window = p.window_field.value_or(peer_window_);
     s.urgent = p.urgent_pointer;
     if (p.content) {
@@ -91,7 +92,9 @@ void Script::arrive(const tcp::Segment& segment, Where) {
                     record_reply({record_.snd_nxt, record_.rcv_nxt, wire::flag::ack});
                     return;
                 case tcp::TimeWaitVerdict::reopen:
-                    if (listening_) arrive_at_listener(segment, record_.snd_nxt);
+                    if (!listening_) return;
+                    place_ = Place::none;
+                    arrive_at_listener(segment, record_.snd_nxt);
                     return;
             }
             return;

@@ -77,7 +77,21 @@ TEST(Packets, Land_SynFromOurselvesIsDropped) {
     s.attack({.source = 0x0a00'0001, .source_port = 80});
     s.attack({.source = 0x0a00'0001, .source_port = 1234});
     EXPECT_TRUE(s.said.empty());
+    EXPECT_EQ(s.victim.worker().drop_counters().of(wire::Drop::tcp_land), 2u);
     EXPECT_EQ(s.connections(), 0u);
+    s.judge_afterwards();
+}
+
+TEST(Packets, Land_SynFromAnotherAddressOfOursIsDropped) {
+    auto config = sim::World::simple_host(1);
+    config.interfaces[0].addresses.push_back({wire::IpAddress::v4(10, 0, 0, 3), 32});
+    config.interfaces[0].static_neighbors = {
+        {wire::IpAddress::v4(10, 0, 0, 3), {{2, 0, 0, 0, 0, 3}}}};
+    Scene s{config};
+    s.attack({.source = 0x0a00'0003});
+    EXPECT_TRUE(s.said.empty());
+    EXPECT_EQ(s.connections(), 0u);
+    EXPECT_EQ(s.victim.worker().stack_counters().drop_from_ourselves.load(), 1u);
     s.judge_afterwards();
 }
 
@@ -107,6 +121,7 @@ TEST(Packets, Must57_SegmentsToGroupsAreDropped) {
     RawFrame to_us_by_broadcast;
     to_us_by_broadcast.to_mac = everyone;
     s.attack(to_us_by_broadcast);
+    EXPECT_GE(s.victim.worker().drop_counters().of(wire::Drop::tcp_to_group), 1u);
     EXPECT_TRUE(s.said.empty());
     EXPECT_EQ(s.connections(), 0u);
     s.judge_afterwards();

@@ -62,12 +62,26 @@ TEST(WindowShrink, RandomWindowsNeverMakeUsSendBeyondThemOrAbort) {
         Script s;
         s.establish({.mss = 1000, .active = true, .round_trip = 20_ms});
         uint32_t acked = 1;
+        uint32_t edge = 1 + 65535;
+        uint32_t end = 1;
+        // Nothing new beyond the edge that stands now, but for the one byte of a probe.
+        const auto judge = [&] {
+            for (const auto& sent : s.take_sent()) {
+                EXPECT_TRUE(sent.end() <= end || sent.end() <= edge || sent.payload.size() <= 1)
+                    << to_text(sent) << " with the edge at " << edge;
+                end = std::max(end, sent.end());
+            }
+        };
         for (int step = 0; step < 200; ++step) {
             if (random(4) == 0) s.call_send_bytes(random(5000));
+            judge();
             acked += random(s.sent_end() - acked + 1);
-            // The script holds each new byte against the furthest edge that was ever allowed.
-            s.inject(Ack().seq(1).ack(acked).window(static_cast<uint16_t>(random(20'000))));
+            const auto window = static_cast<uint16_t>(random(20'000));
+            edge = acked + window;
+            s.inject(Ack().seq(1).ack(acked).window(window));
+            judge();
             s.wait(Duration::milliseconds(random(500)));
+            judge();
             s.expect_open();
         }
         s.ignore_sent();
