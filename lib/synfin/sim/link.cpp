@@ -11,8 +11,8 @@ constexpr uint64_t ethernet_header_bits = uint64_t{14} * 8;
 // ARP has no checksum: behind a real link's frame check sequence it never arrives with a wrong bit,
 // and one that did would mislead its receiver for minutes.
 bool can_be_corrupted(std::span<const uint8_t> frame) {
-    const bool arp = frame[12] == 0x08 && frame[13] == 0x06;
-    return !arp && frame.size() * 8 > ethernet_header_bits;
+    if (frame.size() * 8 <= ethernet_header_bits) return false;
+    return frame[12] != 0x08 || frame[13] != 0x06;
 }
 
 }  // namespace
