@@ -172,6 +172,31 @@ void TcpOptions::apply_to(stack::WorkerConfig& config) const {
     config.profiles = {p};
 }
 
+void ListenerOptions::attach(OptionTable& table) {
+    table.count("backlog", "half-open connections per listener; beyond: see --syn-cookies",
+                backlog_, 1, 1 << 24);
+    table.count("max-half-open",
+                "half-open connections per worker (0: half of --max-connections); beyond: see "
+                "--syn-cookies",
+                max_half_open_, 0, 1 << 24);
+    table.choice("syn-cookies",
+                 "answer SYNs without keeping anything: automatic at the limits of half-open "
+                 "connections, always, or never (SYNs beyond the limits are dropped)",
+                 {"automatic", "always", "never"}, syn_cookies_);
+}
+
+stack::ListenOptions ListenerOptions::listen_options() const {
+    stack::ListenOptions options;
+    options.backlog = static_cast<uint32_t>(backlog_);
+    if (syn_cookies_ == "always") options.syn_cookies = stack::SynCookies::always;
+    if (syn_cookies_ == "never") options.syn_cookies = stack::SynCookies::never;
+    return options;
+}
+
+void ListenerOptions::apply_to(stack::WorkerConfig& config) const {
+    config.max_half_open = static_cast<uint32_t>(max_half_open_);
+}
+
 std::vector<std::string> tcp_notes(const TcpOptions& options) {
     const tcp::Profile& p = options.profile;
     return {options.time_wait == Duration{}

@@ -60,6 +60,19 @@ struct TcpOptions {
     uint64_t mss_ = 0;
 };
 
+/// What a server's listeners do at their limits.
+struct ListenerOptions {
+    void attach(OptionTable& table);
+    stack::ListenOptions listen_options() const;
+    /// Carries the worker's limit over.
+    void apply_to(stack::WorkerConfig& config) const;
+
+  private:
+    uint64_t backlog_ = stack::ListenOptions{}.backlog;
+    uint64_t max_half_open_ = 0;
+    std::string syn_cookies_ = "automatic";
+};
+
 /// What a report says of TCP's settings, a line each.
 std::vector<std::string> tcp_notes(const TcpOptions& options);
 

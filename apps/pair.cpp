@@ -26,6 +26,7 @@ using dpdk::RingLink;
 struct PairOptions {
     MachineOptions machine;
     TcpOptions tcp;
+    ListenerOptions listener;
     LoadOptions load;
     OptionTable table;
     uint64_t body_bytes = 64;
@@ -41,6 +42,7 @@ struct PairOptions {
         load.concurrency = 512;
         machine.attach(table);
         tcp.attach(table);
+        listener.attach(table);
         load.attach(table);
         table.number("seconds", "the same as --duration, in seconds", seconds, 0.001, 1e6);
         table.bytes("body", "bytes of each response's body", body_bytes, 0, uint64_t{1} << 30);
@@ -77,6 +79,7 @@ stack::WorkerConfig worker_config(const PairOptions& options, const RingLink& li
     config.interfaces = {interface_of(link, side, pair)};
     config.secret = system_random_key();
     options.tcp.apply_to(config);
+    options.listener.apply_to(config);
     return config;
 }
 
@@ -117,6 +120,7 @@ std::unique_ptr<Place> make_server(const PairOptions& options, const RingLink& l
     config.service = service_for(options.load);
     config.close = options.load.close == "rst" ? load::CloseBy::rst : load::CloseBy::fin;
     config.listen = {{server_address(pair), server_port}};
+    config.listen_options = options.listener.listen_options();
     config.grace = options.load.grace;
     config.max_connections = static_cast<uint32_t>(options.tcp.max_connections);
     run.add_server(place->worker, place->busy, config, content);

@@ -23,6 +23,7 @@ struct ServeOptions {
     MachineOptions machine;
     LinkOptions link;
     TcpOptions tcp;
+    ListenerOptions listener;
     OptionTable table;
     std::vector<wire::IpPrefix> addresses;
     std::vector<uint16_t> ports;
@@ -30,7 +31,6 @@ struct ServeOptions {
     std::string close = "fin";
     std::string first = "client";
     uint64_t body_bytes = 1024;
-    uint64_t backlog = 65536;
     Duration duration;
     Duration grace = Duration::seconds(5);
 
@@ -38,6 +38,7 @@ struct ServeOptions {
         machine.attach(table);
         link.attach(table);
         tcp.attach(table);
+        listener.attach(table);
         table.list("address",
                    "an address or block that the server answers for, such as 198.18.0.1/15",
                    [this](const std::string& text) { return add_address(text); });
@@ -60,8 +61,6 @@ struct ServeOptions {
                      "server: each HTTP response says Connection: close and carries the FIN",
                      {"client", "server"}, first);
         table.bytes("body", "bytes of each HTTP response's body", body_bytes, 0, uint64_t{1} << 30);
-        table.count("backlog", "half-open connections per listener, beyond which SYNs are dropped",
-                    backlog, 1, 1 << 24);
         table.duration("duration", "how long to serve (default: until SIGINT or SIGTERM)", duration,
                        Duration::milliseconds(1), Duration::hours(24 * 365));
         table.duration("grace", "how long what is open may take to end, before it is reset", grace,
@@ -94,7 +93,7 @@ load::ServerConfig server_config(const ServeOptions& options) {
     config.close = options.close == "rst" ? load::CloseBy::rst : load::CloseBy::fin;
     for (const uint16_t port : options.ports)
         config.listen.push_back({wire::IpAddress::v4(0), port});
-    config.listen_options.backlog = static_cast<uint32_t>(options.backlog);
+    config.listen_options = options.listener.listen_options();
     config.grace = options.grace;
     config.max_connections = static_cast<uint32_t>(options.tcp.max_connections);
     return config;
@@ -115,6 +114,7 @@ int run_serve(ServeOptions& options) {
     for (unsigned w = 0; w < machine.workers(); ++w) {
         stack::WorkerConfig config;
         options.tcp.apply_to(config);
+        options.listener.apply_to(config);
         config.secret = system_random_key();
         machine.configure(config, w, {options.addresses});
         workers.push_back(std::make_unique<stack::Worker>(config));

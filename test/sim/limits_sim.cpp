@@ -105,6 +105,18 @@ TEST(Limits, EveryOptionOffWorksToo) {
     w.run_to_the_end();
 }
 
+TEST(Limits, CookiesForEveryConnectionWorkToo) {
+    WorldOfTwo w{9, {.delay = 1_ms}};
+    w.oracle.serve(w.server, 81, {.syn_cookies = stack::SynCookies::always});
+    for (int i = 0; i < 300; ++i) {
+        w.oracle.open(w.client, {w.server.address(), 81}, Plan::draw(w.world.random(), 100'000));
+    }
+    w.scheduled = 300;
+    w.run_to_the_end();
+    // All but those whose client gave up before the answer.
+    EXPECT_GE(w.server.worker().tcp_counters().syn_cookies_received.load(), 250u);
+}
+
 TEST(Limits, SmallMtuWorksToo) {
     auto client = host_config(1);
     client.interfaces[0].device.mtu = 576;

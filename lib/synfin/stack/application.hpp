@@ -27,6 +27,12 @@ class Application {
   public:
     virtual ~Application() = default;
 
+    /// Whether the listener `local` has room for one more connection now. If not, the last ACK of a
+    /// handshake is ignored, and the peer's next segment asks again; a SYN is ignored, too.
+    virtual bool accepts(Worker& worker, const wire::SocketAddress& local) {
+        static_cast<void>(worker), static_cast<void>(local);
+        return true;
+    }
     /// The handshake is complete: accepted through a listener, or our connect succeeded.
     virtual void on_established(Worker& worker, ConnectionId id) = 0;
     /// In-order payload. Returns how many bytes were taken; the rest is kept, counts against the

@@ -85,8 +85,10 @@ bool Worker::Impl::take_segment_in_time_wait(const Arrived& a, const tcp::Segmen
         case tcp::TimeWaitVerdict::acknowledge: acknowledge_in_time_wait(record, a); return true;
         case tcp::TimeWaitVerdict::reopen: break;
     }
-    // Only a listener makes use of the newer SYN; without one the record stays and answers.
-    if (owners.find({a.packet.destination, a.packet.destination_port}) == no_owner) {
+    // Only a listener makes use of the newer SYN; without one, or one without room, the record
+    // stays and answers.
+    const OwnerNumber listener = owners.find({a.packet.destination, a.packet.destination_port});
+    if (listener == no_owner || !has_room_for_half_open(owners[listener])) {
         acknowledge_in_time_wait(record, a);
         return true;
     }
@@ -110,9 +112,10 @@ void Worker::Impl::acknowledge_in_time_wait(const tcp::TimeWait& record, const A
                        .ack = record.rcv_nxt,
                        .flags = wire::flag::ack};
     if (record.ts_recent != 0) {
-        reply.has_timestamps = true;
-        reply.ts_value = tcp::timestamp_clock(tcp::timestamp_offset(record.tuple, env.secret), now);
-        reply.ts_echo = record.ts_recent;
+        reply.options.has_timestamps = true;
+        reply.options.ts_value =
+            tcp::timestamp_clock(tcp::timestamp_offset(record.tuple, env.secret), now);
+        reply.options.ts_echo = record.ts_recent;
     }
     push_reply(a.port, reply);
 }

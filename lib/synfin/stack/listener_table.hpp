@@ -13,6 +13,7 @@
 
 #include <synfin/base/assert.hpp>
 #include <synfin/stack/application.hpp>
+#include <synfin/stack/worker.hpp>
 #include <synfin/wire/address.hpp>
 
 namespace synfin::stack {
@@ -29,6 +30,8 @@ struct Owner {
     uint16_t profile = 0;
     uint32_t backlog = 0;
     uint32_t half_open = 0;
+    SynCookies syn_cookies = SynCookies::automatic;
+    Instant cookies_end;          ///< until then a cookie that was sent may come back
     OwnerNumber next = no_owner;  ///< the next listener of the same port
 };
 
@@ -43,8 +46,8 @@ class ListenerTable {
 
     /// The number of a new listener; `no_owner` when the table is full. The caller has made sure
     /// with find_exact that there is none yet.
-    OwnerNumber listen(const wire::SocketAddress& local, Application& application, uint16_t profile,
-                       uint32_t backlog) {
+    OwnerNumber listen(const wire::SocketAddress& local, Application& application,
+                       const ListenOptions& options) {
         const OwnerNumber number = take();
         if (number == no_owner) return no_owner;
         Owner& owner = owners_[number];
@@ -52,8 +55,9 @@ class ListenerTable {
         owner.application = &application;
         owner.local = local;
         owner.listening = true;
-        owner.profile = profile;
-        owner.backlog = backlog;
+        owner.profile = options.profile;
+        owner.backlog = options.backlog;
+        owner.syn_cookies = options.syn_cookies;
         owner.next = by_port_[local.port];
         by_port_[local.port] = number;
         return number;

@@ -33,12 +33,22 @@ uint32_t Worker::Impl::add_connection(const flow::FourTuple& tuple, uint32_t has
 }
 
 // RFC 9293 section 3.10.7.2. Every way to refuse is silent: the peer tries again, and the worker is
-// spared the answer.
+// spared the answer. A SYN that takes the place of a TIME_WAIT record gets no cookie: its initial
+// sequence number has to lie beyond the last one (MAY-2), and it is one SYN per record.
 void Worker::Impl::open_passive(OwnerNumber listener, const Arrived& a, const tcp::Segment& syn,
                                 std::optional<tcp::Seq> last_seq) {
     Owner& owner = owners[listener];
-    if (owner.half_open >= owner.backlog) {
+    if (!owner.application->accepts(self, owner.local)) {
         ++tcp_counters.listen_overflows;
+        return;
+    }
+    const bool has_room = has_room_for_half_open(owner);
+    if (!last_seq && (owner.syn_cookies == SynCookies::always ||
+                      (owner.syn_cookies == SynCookies::automatic && !has_room))) {
+        return send_cookie(listener, a, syn);
+    }
+    if (!has_room) {
+        ++tcp_counters.half_open_drops;
         return;
     }
     const NeighborIndex neighbor = next_hop(a.packet.source, a.port);

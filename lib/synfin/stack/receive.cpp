@@ -145,6 +145,9 @@ void Worker::Impl::take_segment(uint32_t place) {
         take_segment_without_connection(a, segment);
         return;
     }
+    if (connections[index].state == tcp::State::syn_received && is_put_off(index, segment))
+        [[unlikely]]
+        return;
     const tcp::InputResult result = tcp::input(connections[index], segment, env, now);
     if (result.reply) [[unlikely]]
         reply_with(*result.reply, a);
@@ -169,6 +172,7 @@ void Worker::Impl::take_segment_without_connection(const Arrived& a, const tcp::
         open_passive(listener, a, segment, last_seq);
         return;
     }
+    if (take_cookie(listener, a, segment)) return;
     if (const auto reply = tcp::reply_in_listen(segment)) {
         reply_with(*reply, a);
     } else if (!flags.rst()) {

@@ -26,7 +26,7 @@ struct ArpReply {
     wire::Arp arp;
 };
 
-/// A RST, or an ACK from TIME_WAIT.
+/// A RST, an ACK from TIME_WAIT, or the SYN,ACK of a cookie.
 struct SegmentReply {
     wire::MacAddress destination;
     wire::SocketAddress local;
@@ -34,9 +34,8 @@ struct SegmentReply {
     tcp::Seq seq;
     tcp::Seq ack;
     wire::TcpFlags flags;
-    bool has_timestamps = false;
-    uint32_t ts_value = 0;
-    uint32_t ts_echo = 0;
+    uint16_t window = 0;
+    wire::TcpOptions options = {};
 };
 
 /// An ICMP echo reply; its data lies in the queue.

@@ -103,10 +103,6 @@ void Worker::Impl::write_reply(const Reply& reply, Frame& frame, const Interface
     }
     if (const auto* s = std::get_if<SegmentReply>(&reply)) {
         const auto l2 = wire::make_l2_header(s->destination, interface.mac, wire::ethertype::ipv4);
-        wire::TcpOptions options;
-        options.has_timestamps = s->has_timestamps;
-        options.ts_value = s->ts_value;
-        options.ts_echo = s->ts_echo;
         wire::SegmentFrame segment;
         segment.l2 = &l2;
         segment.source = s->local.address;
@@ -117,7 +113,8 @@ void Worker::Impl::write_reply(const Reply& reply, Frame& frame, const Interface
         segment.flags = s->flags;
         segment.seq = s->seq.value();
         segment.ack = s->ack.value();
-        segment.options = &options;
+        segment.window = s->window;
+        segment.options = &s->options;
         frame.length = static_cast<uint32_t>(
             wire::write_segment(space_of(frame, interface), segment, checksums_of(interface)));
         return;

@@ -119,7 +119,9 @@ Worker::Impl::Impl(Worker& worker, const WorkerConfig& worker_config)
           .mtu = smallest_mtu(config)},
       notices{config.max_connections},
       reset_limit{config.resets_per_second},
-      echo_limit{config.echo_replies_per_second} {
+      echo_limit{config.echo_replies_per_second},
+      half_open_max{config.max_half_open != 0 ? config.max_half_open
+                                              : std::max(config.max_connections / 2, 1u)} {
     for (uint8_t port = 0; port < interfaces.size(); ++port) {
         const InterfaceConfig& interface = config.interfaces[port];
         for (const auto& n : interface.static_neighbors)
@@ -157,8 +159,7 @@ tl::expected<void, Error> Worker::listen(const wire::SocketAddress& local, Appli
         return tl::unexpected{Error::address_not_available};
     }
     if (impl_->owners.find_exact(local) != no_owner) return tl::unexpected{Error::address_in_use};
-    const OwnerNumber number =
-        impl_->owners.listen(local, application, options.profile, options.backlog);
+    const OwnerNumber number = impl_->owners.listen(local, application, options);
     if (number == no_owner) return tl::unexpected{Error::no_resources};
     if (impl_->is_ephemeral(local.port)) impl_->listens_on_ephemeral_port = true;
     return {};

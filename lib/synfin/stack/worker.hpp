@@ -48,7 +48,10 @@ struct InterfaceConfig {
 /// Every limit of a worker, with its default. What happens when one is reached stands beside it.
 struct WorkerConfig {
     std::vector<InterfaceConfig> interfaces;
-    uint32_t max_connections = 1u << 20;    ///< then: connect() fails, SYNs are dropped and counted
+    uint32_t max_connections = 1u << 20;  ///< then: connect() fails, SYNs are dropped and counted
+    /// Handshakes of all listeners that wait for their last ACK; 0: half of max_connections, so
+    /// that a flood leaves room for those who mean it. Then: see SynCookies.
+    uint32_t max_half_open = 0;
     uint32_t max_time_wait = 1u << 22;      ///< then: the oldest entry ends early, counted
     uint32_t max_transfers = 1u << 16;      ///< connections with bytes queued, unread or held
     uint32_t max_buffer_chunks = 1u << 14;  ///< of 2 KB, for all queues; then: sends take less
@@ -81,10 +84,18 @@ enum class Error : uint8_t {
 };
 const char* name(Error error);
 
+/// Whether a listener answers SYNs with cookies (RFC 4987): without keeping anything until the peer
+/// has shown that it exists. Such a connection has no ECN, and its SYN,ACK is sent only once.
+enum class SynCookies : uint8_t {
+    automatic,  ///< at the limit of half-open connections, the listener's own or the worker's
+    always,
+    never,  ///< at the limit SYNs are dropped, and counted
+};
+
 struct ListenOptions {
     uint16_t profile = 0;
-    uint32_t backlog =
-        65536;  ///< half-open and unaccepted connections; then: SYNs are dropped, counted
+    uint32_t backlog = 65536;  ///< half-open connections of this listener; then: see SynCookies
+    SynCookies syn_cookies = SynCookies::automatic;
 };
 
 struct ConnectOptions {

@@ -4,6 +4,7 @@
 //   receive.cpp    a burst in stages: parse, hash, prefetch, look up, tcp::input
 //   datagrams.cpp  what is not TCP: ARP, ICMP
 //   opening.cpp    how connections come into being: connect, a SYN at a listener
+//   syn_cookies.cpp  a listener at its limits: SYN,ACKs that leave nothing behind
 //   delivery.cpp   what happened, told to the application
 //   calls.cpp      what the application asks for
 //   lifecycle.cpp  ready list, timers, TIME_WAIT, the end of a connection
@@ -107,6 +108,17 @@ struct Worker::Impl {
     /// A fresh connection in the table; no_index if there is no room.
     uint32_t add_connection(const flow::FourTuple& tuple, uint32_t hash, OwnerNumber owner,
                             uint16_t profile, NeighborIndex neighbor);
+
+    // ---- syn_cookies.cpp
+    bool has_room_for_half_open(const Owner& owner) const {
+        return owner.half_open < owner.backlog && half_open < half_open_max;
+    }
+    void send_cookie(OwnerNumber listener, const Arrived& a, const tcp::Segment& syn);
+    /// True if the segment was dealt with: it answers a cookie.
+    bool take_cookie(OwnerNumber listener, const Arrived& a, const tcp::Segment& segment);
+    /// Whether the segment would end the handshake of a connection for which the application has no
+    /// room.
+    bool is_put_off(uint32_t index, const tcp::Segment& segment);
 
     // ---- delivery.cpp
     void deliver(uint32_t index, const tcp::InputResult& result);
@@ -227,6 +239,7 @@ struct Worker::Impl {
     TokenBucket reset_limit;
     TokenBucket echo_limit;
     Relaxed<uint64_t> half_open;
+    uint32_t half_open_max;
 
     // ---- one burst
     std::array<Arrived, Worker::receive_burst_max> arrived;

@@ -100,7 +100,7 @@ struct alignas(64) Connection {
     uint32_t cwnd = 0;      ///< bytes
     uint32_t ssthresh = 0;  ///< bytes
     /// RFC 6298, microseconds; srtt_us is 0 before the first sample, and rttvar_us then holds the
-    /// moment of the first SYN's departure.
+    /// moment of the first SYN's departure, or 0 if that is not known.
     uint32_t srtt_us = 0;
     uint32_t rttvar_us = 0;
     uint16_t mss = 0;  ///< effective send MSS without options

@@ -20,6 +20,7 @@
 #include <synfin/tcp/profile.hpp>
 #include <synfin/tcp/segment.hpp>
 #include <synfin/tcp/transfer.hpp>
+#include <synfin/wire/address.hpp>
 
 namespace synfin::tcp {
 
@@ -84,6 +85,31 @@ void open_active(Connection& c, Environment& env, Instant now);
 /// number will lie beyond it.
 void open_passive(Connection& c, const Segment& syn, std::optional<Seq> last_seq, Environment& env,
                   Instant now);
+
+/// A listener under attack (RFC 4987): the SYN,ACK whose sequence number is a cookie, so that
+/// nothing has to be kept until the peer has shown that it exists. It is sent once for each SYN.
+struct CookieReply {
+    Seq seq;
+    Seq ack;
+    uint16_t window = 0;
+    wire::TcpOptions options;
+};
+CookieReply answer_with_cookie(const wire::SocketAddress& local, const wire::SocketAddress& remote,
+                               const Segment& syn, const Profile& profile, uint32_t ts_offset,
+                               const Environment& env, Instant now);
+
+/// What the SYN had offered to whose cookie this segment, which has found no connection, is the
+/// answer; nothing if it is none.
+std::optional<wire::TcpOptions> read_cookie(const wire::SocketAddress& local,
+                                            const wire::SocketAddress& remote,
+                                            const Segment& segment, const Profile& profile,
+                                            const Environment& env, Instant now);
+
+/// Fills in a fresh connection whose tuple, profile and neighbor are set, as if the SYN had been
+/// taken and the SYN,ACK been sent from it. `segment`, of which `offered` has been read, must be
+/// its first input: that completes the handshake.
+void open_from_cookie(Connection& c, const Segment& segment, const wire::TcpOptions& offered,
+                      Environment& env, Instant now);
 
 // ---- what happens to a connection
 

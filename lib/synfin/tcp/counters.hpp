@@ -39,7 +39,11 @@ using Count = Relaxed<uint64_t>;
     X(time_waits, "TW", "connections that entered TIME_WAIT")                                    \
     X(time_wait_reused, "TWRecycled", "TIME_WAIT entries given up to a newer SYN (RFC 6191)")    \
     X(time_wait_overflow, "TCPTimeWaitOverflow", "TIME_WAIT skipped because its table was full") \
-    X(listen_overflows, "ListenOverflows", "SYNs refused because the backlog was full")          \
+    X(listen_overflows, "ListenOverflows", "handshakes put off: nothing more is accepted now")   \
+    X(half_open_drops, "TCPReqQFullDrop", "SYNs dropped at the limit of half-open connections")  \
+    X(syn_cookies_sent, "SyncookiesSent", "SYN,ACKs whose sequence number was a cookie")         \
+    X(syn_cookies_received, "SyncookiesRecv", "connections that a cookie has opened")            \
+    X(syn_cookies_failed, "SyncookiesFailed", "ACKs with no valid cookie while there were some") \
     X(drop_out_of_window, "DropOutOfWindow", "segments outside the receive window")              \
     X(drop_paws, "PAWSEstab", "segments refused by PAWS (RFC 7323)")                             \
     X(drop_no_timestamp, "DropNoTimestamp", "segments without the negotiated timestamp")         \

@@ -307,7 +307,7 @@ void enter_time_wait(Connection& c, Environment& env, Events& events) {
 void complete_handshake(Connection& c, Environment& env, Instant now, Events& events) {
     const uint32_t departure_us = c.rttvar_us;
     c.rttvar_us = 0;
-    if (!c.has(Mark::syn_retransmitted)) {  // Karn
+    if (!c.has(Mark::syn_retransmitted) && departure_us != 0) {  // Karn
         take_round_trip_sample(c, static_cast<uint32_t>(now.us()) - departure_us);
     }
     start_congestion_control(c, env);

@@ -21,11 +21,19 @@ bool fin_acknowledged(const Connection& c);
 
 // ---- options.cpp
 
+inline constexpr uint8_t max_window_shift = 14;  ///< RFC 7323 section 2.3
+/// Below this a peer could make us send mostly headers (CVE-2019-11479).
+inline constexpr uint16_t min_send_mss = 48;
+constexpr uint16_t default_send_mss(bool v6) { return v6 ? 1220 : 536; }  ///< MUST-15
+/// The smallest shift with which a receive buffer of this size can be announced.
+uint8_t window_shift_for(uint32_t buffer_bytes);
+
 /// How many bytes of options a segment with data or a plain ACK carries now.
 uint32_t option_bytes(const Connection& c, const Environment& env);
 uint32_t timestamp_clock(const Connection& c, Instant now);
 /// Our MSS option: the largest segment that we can take (SHLD-6, MUST-67).
 uint16_t receive_mss(const Connection& c, const Environment& env);
+uint16_t receive_mss(const Profile& profile, bool v6, uint16_t mtu);
 /// Marks what our SYN offers, by the profile.
 void offer_options(Connection& c, const Environment& env);
 /// Takes over what a SYN or SYN,ACK offers; what it does not offer is unmarked.

@@ -1,9 +1,10 @@
-// How a connection comes into being: active OPEN, a SYN at a listener; and the answers of CLOSED
-// and LISTEN to everything else.
+// How a connection comes into being: active OPEN, a SYN at a listener, a cookie that comes back;
+// and the answers of CLOSED and LISTEN to everything else.
 #include <algorithm>
 
 #include <synfin/base/assert.hpp>
 #include <synfin/tcp/internal.hpp>
+#include <synfin/tcp/syn_cookie.hpp>
 
 namespace synfin::tcp {
 
@@ -13,6 +14,29 @@ void start_sequence(Connection& c, Seq iss) {
     c.snd_una = c.snd_nxt = iss;
     c.set(Mark::syn_unacked);
     c.set(Mark::send_syn);
+}
+
+// LISTEN and what the SYN says of the peer.
+void take_listeners_syn(Connection& c, const Segment& syn, Environment& env, Instant now) {
+    SYNFIN_ASSERT(c.state == State::closed);
+    set_state(c, State::listen, env.counters);
+    c.set(Mark::passive_open);
+    offer_options(c, env);
+    negotiate(c, syn, env, now);
+    c.rcv_nxt = syn.seq + 1;
+    c.last_ack_sent = c.rcv_edge = c.rcv_nxt;
+    // The window of a SYN is not scaled (RFC 7323 section 2.2).
+    c.snd_wnd = syn.window;
+    c.max_snd_wnd = static_cast<uint16_t>(syn.window >> c.snd_scale);
+    c.snd_wl1 = syn.seq;
+}
+
+// When our SYN,ACK left, by the timestamp that comes back; 0 if that cannot be known.
+uint32_t departure_by_echo(const Connection& c, const Segment& segment, Instant now) {
+    if (!c.has(Mark::timestamps)) return 0;
+    const uint32_t elapsed_ms = timestamp_clock(c, now) - segment.options.ts_echo;
+    if (elapsed_ms > syn_cookie_lifetime.count_ms()) return 0;
+    return static_cast<uint32_t>(now.us() - int64_t{elapsed_ms} * 1000);
 }
 
 }  // namespace
@@ -30,17 +54,7 @@ void open_active(Connection& c, Environment& env, Instant now) {
 
 void open_passive(Connection& c, const Segment& syn, std::optional<Seq> last_seq, Environment& env,
                   Instant now) {
-    SYNFIN_ASSERT(c.state == State::closed);
-    set_state(c, State::listen, env.counters);
-    c.set(Mark::passive_open);
-    offer_options(c, env);
-    negotiate(c, syn, env, now);
-    c.rcv_nxt = syn.seq + 1;
-    c.last_ack_sent = c.rcv_edge = c.rcv_nxt;
-    // The window of a SYN is not scaled (RFC 7323 section 2.2).
-    c.snd_wnd = syn.window;
-    c.max_snd_wnd = static_cast<uint16_t>(syn.window >> c.snd_scale);
-    c.snd_wl1 = syn.seq;
+    take_listeners_syn(c, syn, env, now);
     const TupleSecrets secrets = tuple_secrets(c.tuple(), env.secret);
     c.ts_offset = secrets.timestamp;
     Seq iss = initial_sequence(secrets, now);
@@ -48,6 +62,57 @@ void open_passive(Connection& c, const Segment& syn, std::optional<Seq> last_seq
     if (last_seq && !iss.after(*last_seq)) iss = *last_seq + 1;
     start_sequence(c, iss);
     c.snd_wl2 = iss;
+    set_state(c, State::syn_received, env.counters);
+}
+
+CookieReply answer_with_cookie(const wire::SocketAddress& local, const wire::SocketAddress& remote,
+                               const Segment& syn, const Profile& profile, uint32_t ts_offset,
+                               const Environment& env, Instant now) {
+    const uint16_t mss = receive_mss(profile, remote.address.is_v6(), env.mtu);
+    wire::TcpOptions agreed = syn.options;
+    agreed.has_window_scale = agreed.has_window_scale && profile.window_scaling;
+    agreed.sack_permitted = agreed.sack_permitted && profile.sack;
+    CookieReply reply;
+    reply.seq = make_syn_cookie({local, remote, syn.seq}, agreed, mss, env.secret, now);
+    reply.ack = syn.seq + 1;
+    reply.window = static_cast<uint16_t>(std::min<uint32_t>(profile.receive_buffer_bytes, 0xffff));
+    reply.options.has_mss = true;
+    reply.options.mss = mss;
+    reply.options.sack_permitted = agreed.sack_permitted;
+    reply.options.has_window_scale = agreed.has_window_scale;
+    reply.options.window_scale = window_shift_for(profile.receive_buffer_bytes);
+    if (syn.options.has_timestamps && profile.timestamps) {
+        reply.options.has_timestamps = true;
+        reply.options.ts_value = timestamp_clock(ts_offset, now);
+        reply.options.ts_echo = syn.options.ts_value;
+    }
+    return reply;
+}
+
+std::optional<wire::TcpOptions> read_cookie(const wire::SocketAddress& local,
+                                            const wire::SocketAddress& remote,
+                                            const Segment& segment, const Profile& profile,
+                                            const Environment& env, Instant now) {
+    const uint16_t mss = receive_mss(profile, remote.address.is_v6(), env.mtu);
+    return read_syn_cookie({local, remote, segment.seq - 1}, segment.ack - 1, mss, env.secret, now);
+}
+
+void open_from_cookie(Connection& c, const Segment& segment, const wire::TcpOptions& offered,
+                      Environment& env, Instant now) {
+    Segment syn;
+    syn.seq = segment.seq - 1;
+    syn.flags = wire::flag::syn;
+    syn.options = offered;
+    syn.options.has_timestamps = segment.options.has_timestamps;
+    syn.options.ts_value = segment.options.ts_value;
+    take_listeners_syn(c, syn, env, now);
+    c.ts_offset = timestamp_offset(c.tuple(), env.secret);
+    start_sequence(c, segment.ack - 1);
+    c.clear(Mark::send_syn);
+    c.snd_nxt = segment.ack;
+    c.snd_wl2 = c.snd_una;
+    c.rcv_edge = c.rcv_nxt.load() + std::min<uint32_t>(receive_buffer_space(c, env), 0xffff);
+    c.rttvar_us = departure_by_echo(c, segment, now);
     set_state(c, State::syn_received, env.counters);
 }
 

@@ -10,40 +10,34 @@ namespace {
 
 constexpr uint32_t timestamp_option_bytes = 12;  // NOP, NOP, kind, length, two values
 constexpr uint32_t max_option_bytes = 40;
-constexpr uint8_t max_window_shift = 14;  // RFC 7323 section 2.3
 
-// The headers below the payload, without options.
-uint16_t header_bytes(const Connection& c) { return flow::is_interned(c.remote_address) ? 60 : 40; }
+bool is_v6(const Connection& c) { return flow::is_interned(c.remote_address); }
 
-// Below this a peer could make us send mostly headers (CVE-2019-11479).
-constexpr uint16_t min_send_mss = 48;
+}  // namespace
 
-uint16_t default_send_mss(const Connection& c) {  // MUST-15
-    return flow::is_interned(c.remote_address) ? 1220 : 536;
-}
-
-// The smallest shift with which the whole receive buffer can be announced.
 uint8_t window_shift_for(uint32_t buffer_bytes) {
     uint8_t shift = 0;
     while (shift < max_window_shift && (buffer_bytes >> shift) > 0xffff) ++shift;
     return shift;
 }
 
-}  // namespace
-
 uint32_t timestamp_clock(const Connection& c, Instant now) {
     return timestamp_clock(c.ts_offset, now);
 }
 
-uint16_t receive_mss(const Connection& c, const Environment& env) {
-    const int by_mtu = std::max(env.mtu - header_bytes(c), 1);
-    const uint16_t clamp = env.profile_of(c).mss_clamp;
+uint16_t receive_mss(const Profile& profile, bool v6, uint16_t mtu) {
+    const int by_mtu = std::max(mtu - (v6 ? 60 : 40), 1);
+    const uint16_t clamp = profile.mss_clamp;
     return static_cast<uint16_t>(clamp == 0 ? by_mtu : std::min<int>(by_mtu, clamp));
+}
+
+uint16_t receive_mss(const Connection& c, const Environment& env) {
+    return receive_mss(env.profile_of(c), is_v6(c), env.mtu);
 }
 
 void negotiate(Connection& c, const Segment& syn, Environment& env, Instant now) {
     const wire::TcpOptions& o = syn.options;
-    const uint16_t offered = o.has_mss ? std::max(o.mss, min_send_mss) : default_send_mss(c);
+    const uint16_t offered = o.has_mss ? std::max(o.mss, min_send_mss) : default_send_mss(is_v6(c));
     c.mss = std::min(offered, receive_mss(c, env));  // MUST-16
 
     // Each of these holds only if both SYNs carry it; our own was marked when it was offered.

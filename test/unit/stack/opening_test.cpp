@@ -198,6 +198,7 @@ TEST_F(Opening, ConnectFailsAtTheLimitOfConnections) {
 TEST_F(Opening, SynAtTheLimitOfConnectionsIsDroppedAndCounted) {
     WorkerConfig config = config_of(1);
     config.max_connections = 2;
+    config.max_half_open = 10;
     Host host{config};
     ASSERT_TRUE(host.worker.listen({{}, 80}, user).has_value());
     for (uint16_t port = 1; port <= 5; ++port) host.run(segment_frame({.from_port = port}));
@@ -207,10 +208,11 @@ TEST_F(Opening, SynAtTheLimitOfConnectionsIsDroppedAndCounted) {
 
 TEST_F(Opening, BacklogLimitsHalfOpenConnections) {
     Host host{config_of(1)};
-    ASSERT_TRUE(host.worker.listen({{}, 80}, user, {.profile = 0, .backlog = 3}).has_value());
+    ASSERT_TRUE(
+        host.worker.listen({{}, 80}, user, {.backlog = 3, .syn_cookies = SynCookies::never}));
     for (uint16_t port = 1; port <= 5; ++port) host.run(segment_frame({.from_port = port}));
     EXPECT_EQ(host.worker.gauges().half_open, 3u);
-    EXPECT_EQ(host.worker.tcp_counters().listen_overflows, 2u);
+    EXPECT_EQ(host.worker.tcp_counters().half_open_drops, 2u);
     // A reset of the peer makes room.
     host.run(segment_frame({.from_port = 1, .seq = 1001, .flags = wire::flag::rst}));
     EXPECT_EQ(host.worker.gauges().half_open, 2u);

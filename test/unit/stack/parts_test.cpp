@@ -45,8 +45,8 @@ class Listeners : public ::testing::Test {
 };
 
 TEST_F(Listeners, ExactAddressWinsOverAny) {
-    const OwnerNumber any = table.listen({{}, 80}, application, 0, 1);
-    const OwnerNumber exact = table.listen({address_of(1), 80}, application, 0, 1);
+    const OwnerNumber any = table.listen({{}, 80}, application, {.backlog = 1});
+    const OwnerNumber exact = table.listen({address_of(1), 80}, application, {.backlog = 1});
     EXPECT_EQ(table.find({address_of(1), 80}), exact);
     EXPECT_EQ(table.find({address_of(2), 80}), any);
     EXPECT_EQ(table.find({address_of(1), 81}), no_owner);
@@ -54,13 +54,13 @@ TEST_F(Listeners, ExactAddressWinsOverAny) {
 }
 
 TEST_F(Listeners, ClosedListenerIsNotFoundAndItsPlaceIsUsedAgainWhenNobodyNamesIt) {
-    const OwnerNumber first = table.listen({{}, 80}, application, 0, 1);
+    const OwnerNumber first = table.listen({{}, 80}, application, {.backlog = 1});
     table[first].connections = 1;
     table.close(first);
     EXPECT_EQ(table.find({address_of(1), 80}), no_owner);
-    EXPECT_NE(table.listen({{}, 81}, application, 0, 1), first);
+    EXPECT_NE(table.listen({{}, 81}, application, {.backlog = 1}), first);
     table[first].connections = 0;
-    EXPECT_EQ(table.listen({{}, 82}, application, 0, 1), first);
+    EXPECT_EQ(table.listen({{}, 82}, application, {.backlog = 1}), first);
 }
 
 TEST_F(Listeners, ActiveOpensOfOneApplicationShareAnOwner) {

@@ -84,6 +84,7 @@ class Recorder : public Application {
     std::vector<ConnectionId> ids;   ///< in the order in which they were established
     unsigned closed = 0;
 
+    std::function<bool()> when_asked;  ///< whether there is room for one more connection
     std::function<void(Worker&, ConnectionId)> when_established;
     std::function<size_t(Worker&, ConnectionId, std::span<const uint8_t>)> when_data;
     std::function<void(Worker&, ConnectionId)> when_peer_closed;
@@ -92,6 +93,9 @@ class Recorder : public Application {
 
     Life& life(ConnectionId id) { return lives[uint64_t{id.index} << 32 | id.generation]; }
 
+    bool accepts(Worker&, const wire::SocketAddress&) override {
+        return !when_asked || when_asked();
+    }
     void on_established(Worker& worker, ConnectionId id) override {
         life(id).events += 'e';
         ids.push_back(id);
@@ -229,6 +233,8 @@ struct HandMade {
     uint32_t ack = 0;
     wire::TcpFlags flags = wire::flag::syn;
     std::string payload = {};
+    wire::TcpOptions options = {};
+    uint16_t window = 0xffff;
 };
 
 inline Bytes segment_frame(const HandMade& made) {
@@ -242,7 +248,8 @@ inline Bytes segment_frame(const HandMade& made) {
     segment.source_port = made.from_port;
     segment.destination_port = made.to_port;
     segment.flags = made.flags;
-    segment.window = 0xffff;
+    segment.window = made.window;
+    segment.options = &made.options;
     segment.seq = made.seq;
     segment.ack = made.ack;
     segment.pieces = pieces;

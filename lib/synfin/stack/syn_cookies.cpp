@@ -1,0 +1,81 @@
+// A listener at its limits (RFC 4987): SYN,ACKs that leave nothing behind, and handshakes that the
+// application has no room for.
+//
+// The SYN,ACK of a cookie is a reply like a RST: it goes back to the Ethernet address that the SYN
+// came from, so a flood of spoofed sources costs no neighbor, no connection and no memory. An ACK
+// at a listener is held against the cookies only while one may be on its way back.
+#include <synfin/stack/worker_impl.hpp>
+#include <synfin/tcp/syn_cookie.hpp>
+
+namespace synfin::stack {
+
+using tcp::Mark;
+
+namespace {
+
+/// ACK, with data or a FIN or without: what the peer sends when it has taken a SYN,ACK.
+bool may_end_handshake(wire::TcpFlags flags) { return flags.ack() && !flags.syn() && !flags.rst(); }
+
+}  // namespace
+
+void Worker::Impl::send_cookie(OwnerNumber listener, const Arrived& a, const tcp::Segment& syn) {
+    Owner& owner = owners[listener];
+    owner.cookies_end = now + tcp::syn_cookie_lifetime;
+    ++tcp_counters.syn_cookies_sent;
+    ++tcp_counters.out_segs;
+    const wire::SocketAddress local{a.packet.destination, a.packet.destination_port};
+    const wire::SocketAddress remote{a.packet.source, a.packet.source_port};
+    const tcp::CookieReply reply =
+        tcp::answer_with_cookie(local, remote, syn, config.profiles[owner.profile],
+                                tcp::timestamp_offset(a.tuple, env.secret), env, now);
+    push_reply(a.port, SegmentReply{.destination = a.packet.source_mac(),
+                                    .local = local,
+                                    .remote = remote,
+                                    .seq = reply.seq,
+                                    .ack = reply.ack,
+                                    .flags = wire::flag::syn | wire::flag::ack,
+                                    .window = reply.window,
+                                    .options = reply.options});
+}
+
+bool Worker::Impl::take_cookie(OwnerNumber listener, const Arrived& a,
+                               const tcp::Segment& segment) {
+    Owner& owner = owners[listener];
+    if (now >= owner.cookies_end || !may_end_handshake(segment.flags)) return false;
+    const auto offered = tcp::read_cookie({a.packet.destination, a.packet.destination_port},
+                                          {a.packet.source, a.packet.source_port}, segment,
+                                          config.profiles[owner.profile], env, now);
+    if (!offered) {
+        ++tcp_counters.syn_cookies_failed;
+        return false;
+    }
+    if (!owner.application->accepts(self, owner.local)) {
+        ++tcp_counters.listen_overflows;
+        return true;
+    }
+    const NeighborIndex neighbor = next_hop(a.packet.source, a.port);
+    if (neighbor == no_neighbor) {
+        ++counters.no_route;
+        return true;
+    }
+    const uint32_t index = add_connection(a.tuple, a.hash, listener, owner.profile, neighbor);
+    if (index == no_index) {
+        ++counters.connections_exhausted;
+        return true;
+    }
+    ++tcp_counters.syn_cookies_received;
+    tcp::open_from_cookie(connections[index], segment, *offered, env, now);
+    deliver(index, tcp::input(connections[index], segment, env, now));
+    return true;
+}
+
+bool Worker::Impl::is_put_off(uint32_t index, const tcp::Segment& segment) {
+    if (!connections[index].has(Mark::passive_open) || owner_of[index] == no_owner) return false;
+    if (!may_end_handshake(segment.flags)) return false;
+    const Owner& owner = owners[owner_of[index]];
+    if (owner.application->accepts(self, owner.local)) return false;
+    ++tcp_counters.listen_overflows;
+    return true;
+}
+
+}  // namespace synfin::stack
