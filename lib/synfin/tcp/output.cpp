@@ -57,8 +57,19 @@ void gather(Transfer& t, uint32_t offset, uint32_t length, const BufferPool& poo
     }
 }
 
+// Where a segment without data begins: at SND.NXT, but not beyond the window. What a closed or
+// shrunk window has refused (a probe's octet, say) is not part of the peer's stream, and a peer
+// refuses what begins behind it: with both windows closed, neither would learn that the other's has
+// opened. A right edge that seems to go back may be the rounding of a scaled window, and a FIN
+// needs none.
+Seq acceptable_seq(const Connection& c) {
+    const Seq edge = c.snd_una.load() + c.snd_wnd;
+    const uint32_t tolerated = (1u << c.snd_scale) - 1 + (c.has(Mark::fin_sent) ? 1 : 0);
+    return c.snd_nxt.load().after(edge + tolerated) ? edge : c.snd_nxt.load();
+}
+
 bool emit_reset(Connection& c, OutSegment& out, Environment& env) {
-    out.seq = c.snd_nxt;
+    out.seq = acceptable_seq(c);
     out.ack = c.rcv_nxt;
     out.flags = flag::rst | flag::ack;
     c.clear(Mark::send_reset);
@@ -274,7 +285,7 @@ bool next_segment(Connection& c, OutSegment& out, Environment& env, Instant now)
         if (!sent && c.has(Mark::send_probe)) sent = emit_probe(c, out, payload_max, env);
     }
     if (!sent && c.has(Mark::ack_now)) {
-        out.seq = c.snd_nxt;
+        out.seq = acceptable_seq(c);
         ++env.counters.out_segs;
         sent = true;
     }
