@@ -160,7 +160,7 @@ TEST(Packets, ResetsAreLimitedPerSecond) {
     s.judge_afterwards();
 }
 
-TEST(Packets, MalformedOptionsNeitherLoopNorCrashNorStopTheListener) {
+TEST(Packets, Must7_MalformedOptionsNeitherLoopNorCrashNorStopTheListener) {
     const std::vector<std::vector<uint8_t>> lies = {
         {2, 0},            // length 0
         {2, 1},            // length 1
@@ -209,7 +209,7 @@ TEST(Packets, LyingLengthsAreDropped) {
     s.judge_afterwards();
 }
 
-TEST(Packets, WrongChecksumIsDropped) {
+TEST(Packets, Must3_WrongChecksumIsDropped) {
     Scene s;
     s.attack({.bad_tcp_checksum = true});
     EXPECT_TRUE(s.said.empty());

@@ -112,7 +112,7 @@ class IcmpErrors : public ::testing::Test {
     Recorder user;
 };
 
-TEST_F(IcmpErrors, PortUnreachableEndsAnAttempt) {
+TEST_F(IcmpErrors, Must54_PortUnreachableEndsAnAttempt) {
     const auto id = host.worker.connect({address_of(2), 80}, user);
     host.run();
     host.run(error_about(host.take_one(), wire::icmp4_code::port_unreachable));
@@ -136,7 +136,7 @@ TEST_F(IcmpErrors, QuotedSequenceThatIsNotInFlightIsIgnored) {
     EXPECT_EQ(host.worker.state(*id), tcp::State::syn_sent);
 }
 
-TEST_F(IcmpErrors, HardErrorLeavesAnEstablishedConnectionAlone) {
+TEST_F(IcmpErrors, Shld26_HardErrorLeavesAnEstablishedConnectionAlone) {
     Host peer{config_of(2)};
     Recorder service;
     ASSERT_TRUE(peer.worker.listen({{}, 80}, service).has_value());

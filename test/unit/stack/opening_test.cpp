@@ -45,7 +45,7 @@ TEST_F(Opening, DestinationWithoutARouteIsUnreachable) {
     EXPECT_EQ(result.error(), Error::unreachable);
 }
 
-TEST_F(Opening, ForeignSourceAddressIsRefused) {
+TEST_F(Opening, Must43_ForeignSourceAddressIsRefused) {
     Host host{config_of(1)};
     ConnectOptions options;
     options.source = address_of(3);
@@ -238,7 +238,7 @@ TEST_F(Opening, HalfOpenConnectionsEndSilentlyAfterTheirRetries) {
     EXPECT_TRUE(host.holds_nothing());
 }
 
-TEST_F(Opening, ListenerExistsOnlyOnce) {
+TEST_F(Opening, Must41_ListenerExistsOnlyOnce) {
     Host host{config_of(1)};
     ASSERT_TRUE(host.worker.listen({{}, 80}, user).has_value());
     const auto again = host.worker.listen({{}, 80}, user);

@@ -84,7 +84,7 @@ TEST(Acknowledgment, PlainAckIsNeverAcknowledged) {
     s.expect_nothing_for(10_s);
 }
 
-TEST(Acknowledgment, OutOfOrderSegmentIsAnsweredAtOnce) {
+TEST(Acknowledgment, May13_OutOfOrderSegmentIsAnsweredAtOnce) {
     Script s;
     s.establish();
     s.inject(Data().seq(101).ack(1).length(10));

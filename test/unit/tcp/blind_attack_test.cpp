@@ -86,7 +86,7 @@ TEST(Rfc5961, Syn1_AnySynGetsAChallengeAckWhereverItLies) {
 
 // ---- ACK
 
-TEST(Rfc5961, Ack1_DataWithAnAcknowledgmentOfTheFutureIsNotTaken) {
+TEST(Rfc5961, May12_Ack1_DataWithAnAcknowledgmentOfTheFutureIsNotTaken) {
     Script s;
     s.establish();
     s.inject(Data().seq(1).ack(2).payload("forged"));
@@ -95,7 +95,7 @@ TEST(Rfc5961, Ack1_DataWithAnAcknowledgmentOfTheFutureIsNotTaken) {
     EXPECT_EQ(s.counters().drop_bad_ack.load(), 1u);
 }
 
-TEST(Rfc5961, Ack1_DataWithAnAcknowledgmentTooOldIsNotTaken) {
+TEST(Rfc5961, May12_Ack1_DataWithAnAcknowledgmentTooOldIsNotTaken) {
     Script s;
     s.establish({.window = 1000});
     s.inject(Data().seq(1).ack(1u - 1001u).payload("forged"));

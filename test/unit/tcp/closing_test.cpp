@@ -87,7 +87,7 @@ TEST(Transition, LastAckToClosedByAckOfFin) {
     s.expect_closed(CloseReason::finished);
 }
 
-TEST(Transition, TimeWaitToClosedAfterTwoMaximumSegmentLifetimes) {
+TEST(Transition, Must13_TimeWaitToClosedAfterTwoMaximumSegmentLifetimes) {
     Script s;
     enter(s, State::time_wait);
     s.wait(s.setup().time_wait - 1_us);

@@ -45,7 +45,7 @@ TEST(Congestion, Rfc6928_InitialWindowIsOneSegmentAfterLostSyns) {
     s.expect_nothing();
 }
 
-TEST(Congestion, SlowStartSendsTwoSegmentsForEachAcknowledged) {
+TEST(Congestion, Must19_SlowStartSendsTwoSegmentsForEachAcknowledged) {
     Script s;
     fill_the_initial_window(s);
     s.inject(Ack().seq(1).ack(1001));
@@ -87,7 +87,7 @@ TEST(Congestion, TimeoutHalvesTheThresholdOnce) {
     s.ignore_sent();
 }
 
-TEST(Congestion, AvoidanceGrowsByOneSegmentPerRoundTrip) {
+TEST(Congestion, Must19_AvoidanceGrowsByOneSegmentPerRoundTrip) {
     Script s;
     s.establish(thousand);
     s.call_send_bytes(100'000);

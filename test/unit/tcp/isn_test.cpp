@@ -28,7 +28,7 @@ TEST(InitialSequence, TurnsAroundOnceInFourAndThreeQuarterHours) {
     EXPECT_EQ(initial_sequence(tuple, secret, noon + turn), initial_sequence(tuple, secret, noon));
 }
 
-TEST(InitialSequence, DiffersByEachFieldOfTheTuple) {
+TEST(InitialSequence, Shld1_DiffersByEachFieldOfTheTuple) {
     std::vector<flow::FourTuple> tuples{tuple};
     flow::FourTuple t = tuple;
     t.local_address += 1, tuples.push_back(t), t = tuple;

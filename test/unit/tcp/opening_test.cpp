@@ -99,7 +99,7 @@ TEST(Transition, SynReceivedToCloseWaitByFin) {
     EXPECT_EQ(s.peer_closed_count(), 1u);
 }
 
-TEST(Transition, SynReceivedToListenByReset) {
+TEST(Transition, Must11_SynReceivedToListenByReset) {
     Script s;
     enter(s, State::syn_received);
     s.inject(Rst().seq(1));
@@ -108,7 +108,7 @@ TEST(Transition, SynReceivedToListenByReset) {
     EXPECT_EQ(s.established_count(), 0u);
 }
 
-TEST(Transition, SynReceivedOfActiveOpenToClosedByReset) {
+TEST(Transition, Must11_SynReceivedOfActiveOpenToClosedByReset) {
     Script s;
     enter(s, State::syn_sent);
     s.inject(Syn().seq(0));

@@ -22,7 +22,7 @@ uint32_t total(const std::vector<Sent>& all) {
 
 // ---- MSS
 
-TEST(Mss, Must14_OfferedMssFollowsTheMtu) {
+TEST(Mss, Must14_Must67_Shld5_Shld6_May3_OfferedMssFollowsTheMtu) {
     for (uint16_t mtu :
          {uint16_t{576}, uint16_t{1280}, uint16_t{1500}, uint16_t{9000}, uint16_t{65535}}) {
         Script active{{.mtu = mtu}};

@@ -10,7 +10,7 @@
 namespace synfin::conformance {
 namespace {
 
-TEST(Reassembly, AllPermutationsOfFiveSegmentsDeliverTheStream) {
+TEST(Reassembly, Shld31_AllPermutationsOfFiveSegmentsDeliverTheStream) {
     std::array<uint32_t, 5> order{0, 1, 2, 3, 4};
     do {
         Script s;

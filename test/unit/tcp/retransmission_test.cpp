@@ -74,7 +74,7 @@ TEST(Rfc6298, Rule2_5_BackOffStopsAtTheConfiguredMaximum) {
 
 // ---- section 3: which samples count
 
-TEST(Rfc6298, Karn_AckOfARetransmittedSegmentIsNoSample) {
+TEST(Rfc6298, Must18_Karn_AckOfARetransmittedSegmentIsNoSample) {
     Script s;
     s.establish(hundred_ms);
     s.call_send("x");
@@ -86,7 +86,7 @@ TEST(Rfc6298, Karn_AckOfARetransmittedSegmentIsNoSample) {
     EXPECT_NEAR(srtt, 100'000, 2) << "305 ms and 5 ms are both wrong";
 }
 
-TEST(Rfc6298, Karn_BackedOffRtoHoldsUntilANewSample) {
+TEST(Rfc6298, Must18_Karn_BackedOffRtoHoldsUntilANewSample) {
     Script s;
     s.establish(hundred_ms);
     s.call_send("x");
@@ -186,7 +186,7 @@ TEST(Rfc6298, Rule5_4_OnlyTheEarliestSegmentIsSentAgain) {
     EXPECT_EQ(s.counters().timeouts.load(), 1u);
 }
 
-TEST(Rfc6298, Rule5_5_RtoDoublesWithEachExpiry) {
+TEST(Rfc6298, Must19_Rule5_5_RtoDoublesWithEachExpiry) {
     Script s;
     s.establish(hundred_ms);
     s.call_send("x");
@@ -405,7 +405,7 @@ TEST(GiveUp, FinIsRepeatedLikeDataAndThenGivenUp) {
     EXPECT_GE(s.take_sent().size(), 6u);
 }
 
-TEST(GiveUp, Shld9_UserLearnsOfTheTroubleBetweenR1AndR2) {
+TEST(GiveUp, Shld9_Shld10_Must20_UserLearnsOfTheTroubleBetweenR1AndR2) {
     Script s;
     s.establish(hundred_ms);
     s.call_send("x");

@@ -100,7 +100,7 @@ TEST(TimeWait, May2_SynWithAHigherSequenceNumberReopensWithAHigherIsn) {
     s.expect_state(State::established);
 }
 
-TEST(TimeWait, Rfc6191_NewerTimestampReopensEvenWithALowerSequenceNumber) {
+TEST(TimeWait, Shld4_Rfc6191_NewerTimestampReopensEvenWithALowerSequenceNumber) {
     Script s;
     s.establish({.timestamps = true});
     s.call_shutdown();

@@ -26,7 +26,7 @@ TEST(KeepAlive, Must28_DefaultsToTwoHours) {
     EXPECT_GE(tcp::Profile{}.keep_alive_idle, Duration::hours(2));
 }
 
-TEST(KeepAlive, Shld12_ProbeHasNoDataAndAnOldSequenceNumber) {
+TEST(KeepAlive, Shld12_May5_ProbeHasNoDataAndAnOldSequenceNumber) {
     Script s{{.profile = with_keep_alive()}};
     s.establish();
     s.expect_after(Duration::hours(2), Ack().seq(0).ack(1));
@@ -262,7 +262,7 @@ TEST(Icmp, Must56_SoftErrorEndsNothing) {
     }
 }
 
-TEST(Icmp, Rfc5927_HardErrorIsSoftOnceSynchronized) {
+TEST(Icmp, Shld26_Rfc5927_HardErrorIsSoftOnceSynchronized) {
     Script s;
     s.establish();
     s.call_send("x");

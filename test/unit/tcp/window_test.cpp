@@ -56,7 +56,7 @@ TEST(Nagle, Must17_SwitchedOffEverySendLeavesAtOnce) {
     s.expect(Data().seq(2).payload("b"));
 }
 
-TEST(Nagle, SmallSendsOfOneLoopLeaveAsOneSegment) {
+TEST(Nagle, Shld27_SmallSendsOfOneLoopLeaveAsOneSegment) {
     Script s;
     s.when_established = [&] {
         s.call_send("GET ");
@@ -184,7 +184,7 @@ TEST(ReceiveWindow, BytesBeyondTheWindowAreCutOff) {
     EXPECT_EQ(s.connection().rcv_nxt.load().value() - s.setup().peer_isn, edge);
 }
 
-TEST(ReceiveWindow, ClosedWindowStillTakesAcknowledgmentsAndResets) {
+TEST(ReceiveWindow, Must66_ClosedWindowStillTakesAcknowledgmentsAndResets) {
     tcp::Profile profile;
     profile.receive_buffer_bytes = 2000;
     Script s{{.profile = profile}};
@@ -216,7 +216,7 @@ void close_the_peers_window(Script& s) {
     s.expect_nothing();
 }
 
-TEST(ZeroWindow, Shld29_FirstProbeComesAfterTheRetransmissionTimeout) {
+TEST(ZeroWindow, Shld29_Must36_FirstProbeComesAfterTheRetransmissionTimeout) {
     Script s;
     close_the_peers_window(s);
     s.expect_after(300_ms, Data().seq(1).length(1));
@@ -313,7 +313,7 @@ TEST(ZeroWindow, CloseWithDataQueuedSendsTheFinAfterTheWindowHasOpened) {
 
 // ---- the peer's window shrinks
 
-TEST(ShrinkingWindow, Must34_NothingNewIsSentAndNothingBreaks) {
+TEST(ShrinkingWindow, Must34_Shld15_NothingNewIsSentAndNothingBreaks) {
     Script s;
     s.establish({.window = 10'000, .mss = 1000, .active = true, .round_trip = 100_ms});
     s.call_send_bytes(20'000);

@@ -102,7 +102,7 @@ TEST(ParseIpv4, ChecksumThatTheDeviceHasVerifiedIsNotLookedAt) {
     EXPECT_EQ(drop_of(frame, {.tcp = true}), Drop::ip_bad_checksum);
 }
 
-TEST(ParseIpv4, OptionsAreSkipped) {
+TEST(ParseIpv4, Must50_OptionsAreSkipped) {
     const Parsed parsed{ipv4_frame(6, tcp_segment({}, {1, 2, 3}), Bytes(40, 1))};
     ASSERT_EQ(parsed.returned, PacketKind::tcp);
     EXPECT_EQ(parsed.packet.source_port, 40000);

@@ -69,7 +69,7 @@ TEST(ParseIpv6, PaddingBehindThePacketIsNotPayload) {
     EXPECT_EQ(Parsed{ipv6_tcp({}, {1, 2}) + Bytes(9, 0xff)}.packet.payload.size(), 2u);
 }
 
-TEST(ParseIpv6, WrongTcpChecksumIsDroppedUnlessTheDeviceVerifiedIt) {
+TEST(ParseIpv6, Must3_WrongTcpChecksumIsDroppedUnlessTheDeviceVerifiedIt) {
     Bytes frame = ipv6_tcp();
     frame[ip_at + 23] ^= 1;  // the source address, which only the pseudo header protects
     EXPECT_EQ(drop_of(frame), Drop::tcp_bad_checksum);

@@ -135,7 +135,7 @@ std::vector<Bytes> one_frame_of_each_kind() {
     return frames;
 }
 
-TEST(Pcap, JudgeThatDoesNotKnowUsFindsNothingWrongWithAnyWriter) {
+TEST(Pcap, Must2_JudgeThatDoesNotKnowUsFindsNothingWrongWithAnyWriter) {
     if (std::system("tshark --version >/dev/null 2>&1") != 0) GTEST_SKIP() << "tshark is missing";
     const std::vector<Bytes> frames = one_frame_of_each_kind();
     const TemporaryFile file;

@@ -107,7 +107,7 @@ void expect_written_is_read(const Case& c) {
     EXPECT_EQ(Bytes(read.payload.begin(), read.payload.end()), payload);
 }
 
-TEST(SegmentWriter, WhatIsWrittenIsReadForAllFamiliesTagsAndOptions) {
+TEST(SegmentWriter, Must2_WhatIsWrittenIsReadForAllFamiliesTagsAndOptions) {
     for (const bool v6 : {false, true}) {
         for (const auto tag : {std::optional<uint16_t>{}, std::optional<uint16_t>{0x6042}}) {
             for (unsigned bits = 0; bits < 16; ++bits) {

@@ -30,7 +30,7 @@ TEST(TcpOptionsParser, AbsentOptionsKeepTheirDefaults) {
     EXPECT_EQ(options->sack_count, 0);
 }
 
-TEST(TcpOptionsParser, EachKnownOptionIsRead) {
+TEST(TcpOptionsParser, Must4_EachKnownOptionIsRead) {
     EXPECT_EQ(parse({2, 4, 0x05, 0xb4})->mss, 1460);
     EXPECT_TRUE(parse({2, 4, 0x05, 0xb4})->has_mss);
     EXPECT_EQ(parse({1, 3, 3, 7})->window_scale, 7);
@@ -72,7 +72,7 @@ TEST(TcpOptionsParser, Must6_UnknownOptionsAreSkippedByTheirLength) {
     EXPECT_EQ(options->mss, 0x0102);
 }
 
-TEST(TcpOptionsParser, NothingBehindEndIsRead) {
+TEST(TcpOptionsParser, Must4_NothingBehindEndIsRead) {
     const auto options = parse({0, 2, 4, 1});
     ASSERT_TRUE(options);
     EXPECT_FALSE(options->has_mss);
