@@ -74,6 +74,14 @@ dpdk::EalOptions MachineOptions::eal_options(std::vector<dpdk::DeviceSpec> devic
     return options;
 }
 
+std::vector<std::vector<wire::IpPrefix>> LinkOptions::spread(
+    const std::vector<wire::IpPrefix>& blocks) const {
+    if (blocks.size() < devices.size()) return {devices.size(), blocks};
+    std::vector<std::vector<wire::IpPrefix>> of_device(devices.size());
+    for (size_t i = 0; i < blocks.size(); ++i) of_device[i % devices.size()].push_back(blocks[i]);
+    return of_device;
+}
+
 void LinkOptions::attach(OptionTable& table) {
     table.list(
         "dev",

@@ -36,6 +36,10 @@ struct LinkOptions {
     std::vector<wire::IpPrefix> on_link;
 
     void attach(OptionTable& table);
+    /// For each device what belongs to it: in turn, or, where the blocks are fewer than the
+    /// devices, all of them to each.
+    std::vector<std::vector<wire::IpPrefix>> spread(
+        const std::vector<wire::IpPrefix>& blocks) const;
 };
 
 struct TcpOptions {

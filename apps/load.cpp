@@ -33,7 +33,8 @@ struct LoadCommandOptions {
         tcp.attach(table);
         load.attach(table);
         table.list("source",
-                   "an address or block that connections come from, such as 198.18.1.0/24",
+                   "an address or block that connections come from, such as 198.18.1.0/24; with "
+                   "several devices the first belongs to the first, and so on in turn",
                    [this](const std::string& text) -> std::optional<std::string> {
                        const bool is_host = text.find('/') == std::string::npos;
                        const auto block = wire::parse_ip_prefix(is_host ? text + "/32" : text);
@@ -64,6 +65,13 @@ void check(const LoadCommandOptions& o) {
     if (o.targets.empty()) {
         throw UsageError{
             "no target is given; name one with --target, such as --target 198.18.0.1:80"};
+    }
+    // A connection leaves where its source is, so a device without one would stand idle.
+    if (o.link.devices.size() > o.sources.size()) {
+        throw UsageError{
+            fmt::format("{} devices, but {} --source; each --dev needs at least one of "
+                        "its own, in the same order",
+                        o.link.devices.size(), o.sources.size())};
     }
     if (o.load.duration == Duration{} && o.load.connections == 0) {
         throw UsageError{"the load has no end; give --duration, such as 30s, or --connections"};
@@ -120,11 +128,12 @@ int run_load(LoadCommandOptions& options) {
     Run run{machine.clock(), shutdown, options.load.grace};
     std::vector<std::unique_ptr<stack::Worker>> workers;
     const auto max_connections = static_cast<uint32_t>(options.tcp.max_connections);
+    const auto sources = options.link.spread(options.sources);
     for (unsigned w = 0; w < machine.workers(); ++w) {
         stack::WorkerConfig config;
         options.tcp.apply_to(config);
         config.secret = system_random_key();
-        machine.configure(config, w, {options.sources});
+        machine.configure(config, w, sources);
         workers.push_back(std::make_unique<stack::Worker>(config));
         load::AddressPlan own = *plan;
         own.skip(w * own.pair_count() / machine.workers());

@@ -89,7 +89,7 @@ void Machine::configure(stack::WorkerConfig& config, unsigned worker,
     for (size_t i = 0; i < ports_.size(); ++i) {
         stack::InterfaceConfig interface;
         interface.mac = ports_[i]->mac();
-        interface.addresses = addresses[std::min(i, addresses.size() - 1)];
+        interface.addresses = addresses[i];
         interface.on_link = link_.on_link;
         interface.gateway = link_.gateway;
         interface.static_neighbors = link_.neighbors;

@@ -35,8 +35,7 @@ class Machine {
     Machine& operator=(const Machine&) = delete;
 
     unsigned workers() const { return workers_; }
-    /// Interfaces and port filter of a worker; interface i answers for addresses[i], or, when there
-    /// are fewer, for the last of them. The addresses of a load generator are spread by the caller.
+    /// Interfaces and port filter of a worker; interface i answers for addresses[i].
     void configure(stack::WorkerConfig& config, unsigned worker,
                    const std::vector<std::vector<wire::IpPrefix>>& addresses) const;
     /// Starts the worker's thread. The worker must outlive stop().

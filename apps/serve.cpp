@@ -40,7 +40,8 @@ struct ServeOptions {
         tcp.attach(table);
         listener.attach(table);
         table.list("address",
-                   "an address or block that the server answers for, such as 198.18.0.1/15",
+                   "an address or block that the server answers for, such as 198.18.0.1/15; with "
+                   "several devices the first belongs to the first, and so on in turn",
                    [this](const std::string& text) { return add_address(text); });
         table.list(
             "listen", "a port to listen on",
@@ -111,12 +112,13 @@ int run_serve(ServeOptions& options) {
     const load::ServerContent content{options.body_bytes, options.first == "server"};
     Run run{machine.clock(), shutdown, options.grace};
     std::vector<std::unique_ptr<stack::Worker>> workers;
+    const auto addresses = options.link.spread(options.addresses);
     for (unsigned w = 0; w < machine.workers(); ++w) {
         stack::WorkerConfig config;
         options.tcp.apply_to(config);
         options.listener.apply_to(config);
         config.secret = system_random_key();
-        machine.configure(config, w, {options.addresses});
+        machine.configure(config, w, addresses);
         workers.push_back(std::make_unique<stack::Worker>(config));
         run.add_server(*workers[w], machine.busy(w), server_config(options), content);
     }

@@ -257,7 +257,13 @@ class Host:
         return self.run("ip", *arguments)
 
     def nft(self, rules):
+        require_tools("nft")
         self.run("nft", "-f", "-", input=rules)
+
+    def packet_counts(self, family, table):
+        """The packets that each `counter` of an nftables table has counted, in their order."""
+        listed = self.run("nft", "list", "table", family, table).stdout
+        return [int(packets) for packets in re.findall(r"counter packets (\d+)", listed)]
 
     @contextlib.contextmanager
     def entered(self):
@@ -357,8 +363,7 @@ class Wire:
 
     def counters(self):
         """The packets that each `counter` of the treatment has counted, in their order."""
-        listed = self.host.run("nft", "list", "table", "netdev", "wire").stdout
-        return [int(packets) for packets in re.findall(r"counter packets (\d+)", listed)]
+        return self.host.packet_counts("netdev", "wire")
 
 
 def without_offloads(host, interface):

@@ -31,27 +31,29 @@ constexpr unsigned memory_mb_with_buffers = 512;
 // Below this, huge pages would run out before the packet buffers are placed.
 constexpr uint64_t least_huge_bytes = uint64_t{128} << 20;
 
-/// EAL prints a page of usage to stdout when it does not like an argument; the sentence that names
-/// the argument is in its log.
-class QuietStdout {
+/// Keeps a stream of this process silent. EAL prints a page of usage to stdout when it does not
+/// like an argument, and repeats on stderr what ends its start; the sentence that says why is in
+/// its log.
+class Silence {
   public:
-    QuietStdout() : saved_{::dup(STDOUT_FILENO)} {
-        std::fflush(stdout);
+    explicit Silence(FILE* stream) : stream_{stream}, saved_{::dup(::fileno(stream))} {
+        std::fflush(stream_);
         const int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
         if (null < 0) return;
-        ::dup2(null, STDOUT_FILENO);
+        ::dup2(null, ::fileno(stream_));
         ::close(null);
     }
-    ~QuietStdout() {
-        std::fflush(stdout);
+    ~Silence() {
+        std::fflush(stream_);
         if (saved_ < 0) return;
-        ::dup2(saved_, STDOUT_FILENO);
+        ::dup2(saved_, ::fileno(stream_));
         ::close(saved_);
     }
-    QuietStdout(const QuietStdout&) = delete;
-    QuietStdout& operator=(const QuietStdout&) = delete;
+    Silence(const Silence&) = delete;
+    Silence& operator=(const Silence&) = delete;
 
   private:
+    FILE* stream_;
     int saved_;
 };
 
@@ -218,7 +220,8 @@ Eal::Eal(const EalOptions& options) : options_{options} {
     }
     int result = 0;
     {
-        const QuietStdout quiet;
+        const Silence out{stdout};
+        const Silence errors{stderr};
         result = rte_eal_init(static_cast<int>(kept.size()), pointers.data());
     }
     complaints_ = log_->end_of_start();

@@ -57,6 +57,13 @@ class Addressing {
         }
         return std::nullopt;
     }
+    /// Whether the address is in a block of this interface: ARP answers on no other.
+    bool owns(const wire::IpAddress& a, uint8_t port) const {
+        for (const Block& block : blocks_) {
+            if (block.port == port && block.subnet.contains(a)) return !is_broadcast(a);
+        }
+        return false;
+    }
     bool is_broadcast(const wire::IpAddress& a) const {
         for (const Block& subnet : subnets_) {
             if (subnet.subnet.is_broadcast(a)) return true;

@@ -26,7 +26,7 @@ void Worker::Impl::take_arp(const wire::Packet& packet, uint8_t port) {
             ++counters.arp_unsolicited;
         }
     }
-    if (!is_request || addressing.owner(arp.target) != port) return;
+    if (!is_request || !addressing.owns(arp.target, port)) return;
     const wire::MacAddress own = interfaces[port].mac;
     push_reply(port, ArpReply{.destination = arp.sender_mac,
                               .arp = {.operation = wire::ArpOperation::reply,

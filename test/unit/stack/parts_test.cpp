@@ -98,6 +98,20 @@ TEST(Addressing, PointToPointPrefixesHaveNoBroadcast) {  // RFC 3021
     EXPECT_FALSE(a.owns(IpAddress::v4(10, 0, 0, 8)));
 }
 
+TEST(Addressing, AddressOfTwoInterfacesBelongsToBothAndToNoOther) {
+    const wire::IpPrefix shared{IpAddress::v4(10, 0, 0, 9), 32};
+    std::vector<InterfaceConfig> interfaces(3);
+    interfaces[0].addresses = {shared};
+    interfaces[1].addresses = {{IpAddress::v4(10, 0, 1, 0), 24}, shared};
+    const Addressing a{interfaces};
+    EXPECT_TRUE(a.owns(shared.address, 0));
+    EXPECT_TRUE(a.owns(shared.address, 1));
+    EXPECT_FALSE(a.owns(shared.address, 2));
+    EXPECT_TRUE(a.owns(IpAddress::v4(10, 0, 1, 7), 1));
+    EXPECT_FALSE(a.owns(IpAddress::v4(10, 0, 1, 7), 0));
+    EXPECT_FALSE(a.owns(IpAddress::v4(10, 0, 1, 255), 1));
+}
+
 TEST(Addressing, Ipv6BlocksMatchByTheirPrefix) {
     const Addressing a = addressing_of({{IpAddress::v6(0x2001'0db8'0000'0001, 0), 64}}, {});
     EXPECT_TRUE(a.owns(IpAddress::v6(0x2001'0db8'0000'0001, UINT64_MAX)));
