@@ -28,11 +28,12 @@ HANDSHAKE_AND_FIN = 1 | 2 | 4 | 16
 DATA = 8
 
 
-def judge(capture, conversations, completeness):
+def judge(capture, conversations, completeness, allowed=()):
     """Every packet is without flaw, every conversation complete, and there are so many of them."""
-    any_flaw = " || ".join(f"({flaw})" for flaw in FLAWS.values())
+    flaws = {name: flaw for name, flaw in FLAWS.items() if name not in allowed}
+    any_flaw = " || ".join(f"({flaw})" for flaw in flaws.values())
     if capture.fields(any_flaw, "frame.number"):
-        found = {name: len(capture.fields(flaw, "frame.number")) for name, flaw in FLAWS.items()}
+        found = {name: len(capture.fields(flaw, "frame.number")) for name, flaw in flaws.items()}
         examples = capture.fields(any_flaw, "frame.number", "tcp.stream", "_ws.col.Info")[:10]
         expect(False, f"tshark finds {({n: c for n, c in found.items() if c})}: {examples}")
     last_words = dict(capture.fields("tcp", "tcp.stream", "tcp.completeness"))
@@ -78,7 +79,7 @@ case("tshark finds no flaw where synfin closes first")(
 case("tshark finds no flaw in a transfer of 1 MB")(served("1MB", 3))
 
 
-def loaded(connections, completeness, *arguments):
+def loaded(connections, completeness, *arguments, allowed=()):
     def test(lab):
         require_tools("nginx")
         synfin, kernel, capture = capture_of_a_clean_world(lab)
@@ -87,7 +88,7 @@ def loaded(connections, completeness, *arguments):
         load = lab.load(synfin, "--connections", connections, "--concurrency", 8, *arguments, *PATIENT)
         load.expect_success(timeout=120)
         capture.finish()
-        judge(capture, connections, completeness)
+        judge(capture, connections, completeness, allowed)
     return test
 
 
@@ -95,8 +96,10 @@ case("tshark finds no flaw in 2,000 connections of the load generator")(
     loaded(2000, HANDSHAKE_AND_FIN, "--mode", "connect"))
 case("tshark finds no flaw in 1,000 connections with three requests each")(
     loaded(1000, HANDSHAKE_AND_FIN | DATA, "--mode", "request", "--requests", 3))
+# TIME_WAIT is then the other side's, so our port is free again and may be drawn again (RFC 6056).
 case("tshark finds no flaw in 1,000 connections that nginx closes")(
-    loaded(1000, HANDSHAKE_AND_FIN | DATA, "--mode", "request", "--first", "server"))
+    loaded(1000, HANDSHAKE_AND_FIN | DATA, "--mode", "request", "--first", "server",
+           allowed=("reused ports",)))
 
 
 @case("tshark finds nothing in our packets that it cannot explain")
