@@ -1,0 +1,150 @@
+// What a connection costs in the whole of synfin but the device: the load generator's client and
+// its server, each with a worker of its own, in one thread and in virtual time. So the figure is
+// the sum of both sides, and the number of instructions is the same in every run.
+//
+// `--connections=N [--request]` runs exactly so many and prints nothing else, for callgrind:
+//
+//     valgrind --tool=callgrind build/bench/pair_bench --connections=100000
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string_view>
+
+#include <benchmark/benchmark.h>
+
+#include <synfin/load/client.hpp>
+#include <synfin/load/server.hpp>
+#include <synfin/stack/loop.hpp>
+
+#include "memory_link.hpp"
+
+namespace {
+
+using namespace synfin;
+
+constexpr uint32_t max_connections = 1u << 14;
+constexpr uint16_t server_port = 80;
+constexpr wire::MacAddress client_mac{{0x02, 0, 0, 0, 0, 1}};
+constexpr wire::MacAddress server_mac{{0x02, 0, 0, 0, 0, 2}};
+const wire::IpAddress server_address = wire::IpAddress::v4(0xc613'0001);
+const wire::IpPrefix client_block{wire::IpAddress::v4(0xc612'0000), 22};
+// What a pass takes on a core that is busy, roughly; and a 2MSL that ends while the run goes on.
+constexpr Duration pass_time = Duration::microseconds(5);
+constexpr Duration time_wait = Duration::milliseconds(10);
+
+struct Place {
+    Place(const wire::MacAddress& mac, const wire::IpPrefix& own, const wire::IpPrefix& peers,
+          bench::BufferStock& stock)
+        : worker{config(mac, own, peers)}, device{stock}, loop{worker, device} {}
+
+    static stack::WorkerConfig config(const wire::MacAddress& mac, const wire::IpPrefix& own,
+                                      const wire::IpPrefix& peers) {
+        stack::InterfaceConfig interface;
+        interface.mac = mac;
+        interface.addresses = {own};
+        interface.on_link = {peers};
+        stack::WorkerConfig config;
+        config.interfaces = {interface};
+        config.max_connections = max_connections;
+        config.time_wait = time_wait;
+        config.secret = {1, 2};
+        return config;
+    }
+
+    stack::Worker worker;
+    bench::MemoryDevice device;
+    stack::Loop<bench::MemoryDevice> loop;
+};
+
+class Pair {
+  public:
+    /// `connections` of them, each with `requests` requests.
+    Pair(uint64_t connections, uint32_t requests, uint32_t concurrency)
+        : content_{64, false},
+          server_place_{server_mac, {server_address, 32}, client_block, stock_},
+          client_place_{client_mac, client_block, {server_address, 32}, stock_},
+          server_{server_config(requests), content_},
+          client_{client_config(connections, requests, concurrency), plan()} {
+        client_place_.device.connect_to(server_place_.device);
+        server_place_.device.connect_to(client_place_.device);
+        SYNFIN_ASSERT(server_.listen(server_place_.worker).has_value());
+        server_place_.worker.set_poller(&server_);
+        client_place_.worker.set_poller(&client_);
+    }
+
+    void run() {
+        while (!client_.finished()) {
+            client_place_.loop.run_once(now_);
+            server_place_.loop.run_once(now_);
+            now_ = now_ + pass_time;
+        }
+        SYNFIN_ASSERT(client_.statistics().closed == client_.statistics().opened);
+    }
+
+  private:
+    static load::ServerConfig server_config(uint32_t requests) {
+        load::ServerConfig config;
+        config.service = requests > 0 ? load::Service::http : load::Service::discard;
+        config.listen = {{server_address, server_port}};
+        config.max_connections = max_connections;
+        return config;
+    }
+    load::ClientConfig client_config(uint64_t connections, uint32_t requests,
+                                     uint32_t concurrency) const {
+        load::ClientConfig config;
+        config.requests = requests;
+        // With requests, the response carries the server's FIN: six segments in all.
+        config.first = requests > 0 ? load::First::server : load::First::client;
+        config.connections = connections;
+        config.concurrency = concurrency;
+        config.max_connections = max_connections;
+        config.expected_body = content_.body();
+        return config;
+    }
+    static load::AddressPlan plan() {
+        return load::AddressPlan::make({client_block}, {{server_address, server_port}}, {}).value();
+    }
+
+    load::ServerContent content_;
+    bench::BufferStock stock_{8192};
+    Place server_place_;
+    Place client_place_;
+    load::Server server_;
+    load::Client client_;
+    Instant now_ = Instant::from_us(3'600'000'000);
+};
+
+constexpr uint32_t usual_concurrency = 512;
+
+void run(benchmark::State& state, uint32_t requests) {
+    constexpr uint64_t connections = 500'000;
+    for (auto _ : state) {
+        state.PauseTiming();
+        Pair pair{connections, requests, usual_concurrency};
+        state.ResumeTiming();
+        pair.run();
+    }
+    state.counters["connection"] = benchmark::Counter(
+        static_cast<double>(connections) * static_cast<double>(state.iterations()),
+        benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+}
+void connect_mode(benchmark::State& state) { run(state, 0); }
+BENCHMARK(connect_mode)->Unit(benchmark::kMillisecond);
+void request_mode(benchmark::State& state) { run(state, 1); }
+BENCHMARK(request_mode)->Unit(benchmark::kMillisecond);
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    constexpr std::string_view option = "--connections=";
+    if (argc >= 2 && std::string_view{argv[1]}.starts_with(option)) {
+        const bool requests = argc == 3 && std::string_view{argv[2]} == "--request";
+        Pair pair{std::strtoull(argv[1] + option.size(), nullptr, 10), requests ? 1u : 0u,
+                  usual_concurrency};
+        pair.run();
+        return 0;
+    }
+    benchmark::Initialize(&argc, argv);
+    benchmark::RunSpecifiedBenchmarks();
+    return 0;
+}
