@@ -60,16 +60,24 @@ AddressPlan::Pair AddressPlan::next() {
     const Pair pair{add(blocks_[block_].first, offset_), targets_[target_]};
     if (++target_ == targets_.size()) {
         target_ = 0;
-        if (++offset_ == blocks_[block_].count) {
-            offset_ = 0;
-            if (++block_ == blocks_.size()) block_ = 0;
-        }
+        if (++round_ == rounds_per_source) leave_source();
     }
     return pair;
 }
 
+void AddressPlan::leave_source() {
+    round_ = 0;
+    if (++offset_ < blocks_[block_].count) return;
+    offset_ = 0;
+    if (++block_ == blocks_.size()) block_ = 0;
+}
+
 void AddressPlan::skip(uint64_t pairs) {
-    for (uint64_t n = pairs % pair_count(); n > 0; --n) next();
+    for (uint64_t n = pairs % pair_count(); n > 0; --n) {
+        if (++target_ < targets_.size()) continue;
+        target_ = 0;
+        leave_source();
+    }
 }
 
 }  // namespace synfin::load

@@ -1,5 +1,6 @@
 // Which source address and which target the next connection uses: all pairs, round and round, so
-// that ports, which are scarce per pair, are used evenly.
+// that ports, which are scarce per pair, are used evenly. A source is kept for some rounds of the
+// targets, because then the map of its free ports stays in the cache.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +21,8 @@ class AddressPlan {
         const std::vector<wire::IpPrefix>& sources, std::vector<wire::SocketAddress> targets,
         const std::vector<wire::IpAddress>& reserved);
 
+    static constexpr unsigned rounds_per_source = 64;
+
     struct Pair {
         wire::IpAddress source;
         wire::SocketAddress target;
@@ -28,6 +31,9 @@ class AddressPlan {
     Pair next();
     /// Begins the round at another place: workers that share sources do not move in step.
     void skip(uint64_t pairs);
+
+    /// Goes on with the next source: the present one has no free port towards some target.
+    void leave_source();
 
     uint64_t source_count() const { return source_count_; }
     uint64_t pair_count() const { return source_count_ * targets_.size(); }
@@ -46,6 +52,7 @@ class AddressPlan {
     size_t block_ = 0;
     uint64_t offset_ = 0;
     size_t target_ = 0;
+    unsigned round_ = 0;
 };
 
 }  // namespace synfin::load

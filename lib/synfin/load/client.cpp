@@ -93,7 +93,10 @@ bool Client::open_one(stack::Worker& worker, Instant intended) {
                                     .user_data = memory.pack()});
     if (!id) {
         switch (id.error()) {
-            case stack::Error::address_not_available: ++statistics_.no_port; break;
+            case stack::Error::address_not_available:
+                ++statistics_.no_port;
+                plan_.leave_source();
+                break;
             case stack::Error::no_resources: ++statistics_.no_room; break;
             default: ++statistics_.unreachable; break;
         }

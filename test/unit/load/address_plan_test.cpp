@@ -14,7 +14,9 @@ const wire::SocketAddress target{IpAddress::v4(198, 18, 0, 1), 80};
 
 std::set<IpAddress> sources_of(AddressPlan plan) {
     std::set<IpAddress> sources;
-    for (uint64_t n = plan.pair_count(); n > 0; --n) sources.insert(plan.next().source);
+    for (uint64_t n = plan.pair_count() * AddressPlan::rounds_per_source; n > 0; --n) {
+        sources.insert(plan.next().source);
+    }
     return sources;
 }
 
@@ -44,26 +46,37 @@ TEST(AddressPlan, TargetsAndReservedAddressesAreNoSources) {
                                    IpAddress::v4(198, 18, 0, 5), IpAddress::v4(198, 18, 0, 6)}));
 }
 
-TEST(AddressPlan, EveryPairComesOnceInEachRound) {
+TEST(AddressPlan, EveryPairComesEquallyOftenBeforeAllBeginAnew) {
     const wire::SocketAddress other{IpAddress::v4(198, 18, 0, 2), 81};
     auto plan = AddressPlan::make(
         {{IpAddress::v4(10, 0, 0, 0), 30}, {IpAddress::v4(10, 1, 0, 0), 30}}, {target, other}, {});
     ASSERT_TRUE(plan.has_value());
     ASSERT_EQ(plan->pair_count(), 8u);
     std::map<std::pair<IpAddress, wire::SocketAddress>, int> seen;
-    for (int n = 0; n < 24; ++n) {
+    constexpr int times = AddressPlan::rounds_per_source;
+    for (int n = 0; n < 8 * times; ++n) {
         const AddressPlan::Pair pair = plan->next();
         ++seen[{pair.source, pair.target}];
     }
     EXPECT_EQ(seen.size(), 8u);
-    for (const auto& [pair, count] : seen) EXPECT_EQ(count, 3);
+    for (const auto& [pair, count] : seen) EXPECT_EQ(count, times);
+}
+
+TEST(AddressPlan, SourceIsKeptForSomeRoundsOfTheTargets) {
+    auto plan = AddressPlan::make({{IpAddress::v4(10, 0, 0, 0), 24}}, {target}, {});
+    ASSERT_TRUE(plan.has_value());
+    const IpAddress first = plan->next().source;
+    for (unsigned n = 1; n < AddressPlan::rounds_per_source; ++n) {
+        EXPECT_EQ(plan->next().source, first);
+    }
+    EXPECT_NE(plan->next().source, first);
 }
 
 TEST(AddressPlan, SkippingGoesOnWhereThatManyWouldHaveLed) {
     const auto plan = AddressPlan::make({{IpAddress::v4(10, 0, 0, 0), 24}}, {target}, {});
     AddressPlan walked = *plan;
     AddressPlan skipped = *plan;
-    for (int n = 0; n < 300; ++n) walked.next();
+    for (unsigned n = 0; n < 300 * AddressPlan::rounds_per_source; ++n) walked.next();
     skipped.skip(300);
     EXPECT_EQ(skipped.next().source, walked.next().source);
 }
