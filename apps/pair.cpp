@@ -32,6 +32,7 @@ struct PairOptions {
     uint64_t body_bytes = 64;
     uint64_t ring_entries = 1024;
     double seconds = 0;
+    bool profile = false;
 
     PairOptions() {
         // 2MSL is real by default, so there must be tuples for all that wait: 1,022 source
@@ -48,6 +49,8 @@ struct PairOptions {
         table.bytes("body", "bytes of each response's body", body_bytes, 0, uint64_t{1} << 30);
         table.count("ring-entries", "frames that the link holds per direction, a power of two",
                     ring_entries, 64, 65536);
+        table.flag("profile", "print how many cycles each stage of the workers takes per packet",
+                   profile);
     }
 };
 
@@ -96,6 +99,7 @@ struct Place {
     stack::Worker worker;
     dpdk::QueueDevice device;
     BusyTime busy;
+    stack::StageProfile profile{&dpdk::Clock::ticks};
 };
 
 load::RunInfo run_info(const PairOptions& options, const dpdk::Eal& eal) {
@@ -141,6 +145,23 @@ std::unique_ptr<Place> make_client(const PairOptions& options, const RingLink& l
     return place;
 }
 
+void print_profile(const char* side, const stack::StageProfile& profile) {
+    const auto packets = static_cast<double>(profile.received() + profile.transmitted());
+    if (packets == 0) return;
+    fmt::print("{}: {:.1f} packets in and {:.1f} out per pass, cycles per packet of either way:\n",
+               side,
+               static_cast<double>(profile.received()) / static_cast<double>(profile.passes()),
+               static_cast<double>(profile.transmitted()) / static_cast<double>(profile.passes()));
+    double sum = 0;
+    for (size_t i = 0; i < stack::stage_count; ++i) {
+        const auto stage = static_cast<stack::Stage>(i);
+        const double cycles = static_cast<double>(profile.ticks_in(stage)) / packets;
+        sum += cycles;
+        fmt::print("  {:<12}{:8.1f}\n", stack::name(stage), cycles);
+    }
+    fmt::print("  {:<12}{:8.1f}\n", "all", sum);
+}
+
 int run_pair(PairOptions& options) {
     options.table.apply();
     if (options.table.given("seconds")) {
@@ -179,13 +200,19 @@ int run_pair(PairOptions& options) {
         threads.start(
             cores[i], i % 2 == 0 ? "server" : "client", [&](const std::atomic<bool>& stop) {
                 const std::array<dpdk::QueueDevice*, 1> devices{&place.device};
-                run_worker<dpdk::QueueDevice>(place.worker, devices, clock, place.busy, stop);
+                run_worker<dpdk::QueueDevice>(place.worker, devices, clock, place.busy, stop,
+                                              options.profile ? &place.profile : nullptr);
             });
     }
     run.watch(Duration{});
     threads.stop();
     threads.join();
     load::Result result = run.finish(run_info(options, eal));
+    if (options.profile) {
+        for (size_t i = 0; i < places.size(); ++i) {
+            print_profile(i % 2 == 0 ? "server" : "client", places[i]->profile);
+        }
+    }
     for (auto& place : places) place->device.close();
     link.drain();
     result.leaks.buffers += pool.in_use();

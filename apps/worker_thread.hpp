@@ -18,13 +18,17 @@ struct BusyTime {
     Relaxed<uint64_t> ticks;
 };
 
+/// With a profile, where in these passes.
 template <class Device>
 void run_worker(stack::Worker& worker, std::span<Device* const> devices, const dpdk::Clock& clock,
-                BusyTime& busy, const std::atomic<bool>& stop) {
+                BusyTime& busy, const std::atomic<bool>& stop,
+                stack::StageProfile* profile = nullptr) {
     stack::Loop<Device> loop{worker, devices};
     uint64_t tick = dpdk::Clock::ticks();
     while (!stop.load(std::memory_order_relaxed)) {
-        const unsigned moved = loop.run_once(clock.at(tick));
+        const Instant now = clock.at(tick);
+        const unsigned moved =
+            profile == nullptr ? loop.run_once(now) : loop.run_once(now, *profile);
         const uint64_t next = dpdk::Clock::ticks();
         if (moved != 0) busy.ticks += next - tick;
         tick = next;

@@ -130,6 +130,7 @@ void Worker::Impl::push_ready(uint8_t port, uint32_t index) {
     (interface.ready_tail == no_index ? interface.ready_head
                                       : connections[interface.ready_tail].next) = index;
     interface.ready_tail = index;
+    ++interface.ready_count;
 }
 
 void Worker::Impl::push_ready_front(uint8_t port, uint32_t index) {
@@ -138,6 +139,7 @@ void Worker::Impl::push_ready_front(uint8_t port, uint32_t index) {
     c.set(Mark::ready);
     c.next = interface.ready_head;
     interface.ready_head = index;
+    ++interface.ready_count;
     if (interface.ready_tail == no_index) interface.ready_tail = index;
 }
 
@@ -147,6 +149,7 @@ uint32_t Worker::Impl::pop_ready(uint8_t port) {
     if (index == no_index) return no_index;
     Connection& c = connections[index];
     interface.ready_head = c.next;
+    --interface.ready_count;
     if (interface.ready_head == no_index) {
         interface.ready_tail = no_index;
     } else {

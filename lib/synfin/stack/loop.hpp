@@ -5,6 +5,7 @@
 // described in stack/frame.hpp.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
@@ -13,6 +14,7 @@
 #include <synfin/base/assert.hpp>
 #include <synfin/base/instant.hpp>
 #include <synfin/stack/frame.hpp>
+#include <synfin/stack/stage_profile.hpp>
 #include <synfin/stack/worker.hpp>
 
 namespace synfin::stack {
@@ -33,38 +35,72 @@ class Loop {
 
     /// One pass: receive, timers, the application, transmit. Returns how many frames came or went;
     /// 0 tells a caller that wants to save power that it may rest until worker.next_deadline().
-    unsigned run_once(Instant now) {
-        unsigned moved = 0;
-        for (uint8_t port = 0; port < devices_.size(); ++port) moved += receive(port, now);
-        worker_.run_timers(now);
-        worker_.poll(now);
-        for (uint8_t port = 0; port < devices_.size(); ++port) moved += transmit(port, now);
-        return moved;
+    unsigned run_once(Instant now) { return run_once(now, Unprofiled{}); }
+
+    /// The same, and where the time goes.
+    unsigned run_once(Instant now, StageProfile& profile) {
+        return run_once(now, Profiled{profile});
     }
 
   private:
-    unsigned receive(uint8_t port, Instant now) {
+    struct Unprofiled {
+        void enter(Stage) const {}
+        StageProfile* get() const { return nullptr; }
+    };
+    struct Profiled {
+        StageProfile& profile;
+        void enter(Stage stage) const { profile.enter(stage); }
+        StageProfile* get() const { return &profile; }
+    };
+
+    template <class Profile>
+    unsigned run_once(Instant now, Profile profile) {
+        if (StageProfile* p = profile.get()) p->begin_pass(Stage::rx);
+        unsigned received = 0;
+        for (uint8_t port = 0; port < devices_.size(); ++port) {
+            received += receive(port, now, profile);
+        }
+        profile.enter(Stage::timers);
+        worker_.run_timers(now);
+        profile.enter(Stage::poll);
+        worker_.poll(now);
+        unsigned sent = 0;
+        for (uint8_t port = 0; port < devices_.size(); ++port) sent += transmit(port, now, profile);
+        if (StageProfile* p = profile.get()) p->end_pass(received, sent);
+        return received + sent;
+    }
+
+    template <class Profile>
+    unsigned receive(uint8_t port, Instant now, Profile profile) {
+        profile.enter(Stage::rx);
         Device& device = *devices_[port];
         const unsigned count = device.receive(frames_.data(), worker_.receive_burst());
         if (count == 0) return 0;
         for (unsigned i = 0; i < count; ++i) frames_[i].port = port;
-        worker_.receive(std::span<const Frame>{frames_.data(), count}, now);
+        worker_.receive(std::span<const Frame>{frames_.data(), count}, now, profile.get());
+        profile.enter(Stage::rx);
         device.recycle(frames_.data(), count);
         return count;
     }
 
-    unsigned transmit(uint8_t port, Instant now) {
+    template <class Profile>
+    unsigned transmit(uint8_t port, Instant now, Profile profile) {
         Device& device = *devices_[port];
         unsigned sent = 0;
         for (unsigned pass = 0; pass < batches_per_pass; ++pass) {
-            if (!worker_.has_output(port) || device.congested()) break;
-            TransmitBatch batch;
-            batch.port = port;
-            device.prepare(batch, TransmitBatch::capacity);
-            if (batch.available == 0) break;
-            worker_.transmit(batch, now);
-            sent += batch.filled;
-            device.transmit(batch);
+            unsigned wanted = std::min(worker_.frames_wanted(port), TransmitBatch::capacity);
+            if (wanted == 0 || device.congested()) break;
+            // Who has filled what was prepared for one segment each has more to say.
+            if (pass > 0) wanted = TransmitBatch::capacity;
+            profile.enter(Stage::tx);
+            batch_.port = port;
+            device.prepare(batch_, wanted);
+            if (batch_.available == 0) break;
+            profile.enter(Stage::output);
+            worker_.transmit(batch_, now);
+            sent += batch_.filled;
+            profile.enter(Stage::tx);
+            device.transmit(batch_);
         }
         return sent;
     }
@@ -72,6 +108,7 @@ class Loop {
     Worker& worker_;
     std::vector<Device*> devices_;
     std::array<Frame, Worker::receive_burst_max> frames_;
+    TransmitBatch batch_;
 };
 
 }  // namespace synfin::stack

@@ -129,6 +129,16 @@ bool Worker::Impl::is_taken(const flow::FourTuple& tuple) const {
     return look_up(tuple, hash) != no_index || time_waits.find(hash, tuple) != no_index;
 }
 
+uint32_t Worker::Impl::next_port_random() {
+    // A hash is good for two.
+    if (ports_asked++ % 2 == 0) {
+        port_random = SipHash24::of_12_bytes(port_key, ports_asked, 0);
+    } else {
+        port_random >>= 32;
+    }
+    return static_cast<uint32_t>(port_random);
+}
+
 tl::expected<uint16_t, Error> Worker::Impl::take_port(flow::FourTuple tuple) {
     const flow::PortScope scope = scope_of(tuple);
     const auto allowed = [&](uint16_t candidate) {
@@ -153,8 +163,7 @@ tl::expected<uint16_t, Error> Worker::Impl::take_port(flow::FourTuple tuple) {
     unsigned collisions = 0;
     tl::expected<uint16_t, Error> result = tl::unexpected{Error::address_not_available};
     while (collisions < collisions_max) {
-        const auto random =
-            static_cast<uint32_t>(SipHash24::of_16_bytes(port_key, ports_asked++, 0));
+        const uint32_t random = next_port_random();
         const auto taken = config.port_filter == nullptr
                                ? ports.take(scope, random, flow::AnyPort{})
                                : ports.take(scope, random, allowed);

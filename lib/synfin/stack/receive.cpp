@@ -31,27 +31,44 @@ constexpr uint16_t vlan_identifier_mask = 0x0fff;
 
 }  // namespace
 
-void Worker::Impl::receive(std::span<const Frame> frames) {
+void Worker::Impl::receive(std::span<const Frame> frames, StageProfile* profile) {
+    const auto enter = [profile](Stage stage) {
+        if (profile != nullptr) [[unlikely]]
+            profile->enter(stage);
+    };
     while (!frames.empty()) {
         const auto burst = frames.first(std::min<size_t>(frames.size(), receive_burst_max));
         frames = frames.subspan(burst.size());
+        enter(Stage::parse);
         parse(burst);
+        enter(Stage::lookup);
         hash_segments();
-        for (uint32_t i = 0; i < segment_count; ++i) {
-            const Arrived& a = arrived[segments[i]];
-            const uint32_t likely = table.candidate(a.hash);
-            // A FIN may make a TIME_WAIT record; what has no connection may belong to one.
-            if (a.packet.flags.fin() || (likely == no_index && time_waits.size() != 0)) {
-                time_waits.prefetch(a.hash);
+        ask_for_connections();
+        if (profile == nullptr) [[likely]] {
+            for (uint32_t i = 0; i < segment_count; ++i) take_segment(segments[i], [] {});
+        } else {
+            for (uint32_t i = 0; i < segment_count; ++i) {
+                profile->enter(Stage::input);
+                take_segment(segments[i], [profile] { profile->enter(Stage::application); });
             }
-            if (likely == no_index) continue;
-            __builtin_prefetch(&connections[likely], 1);
-            __builtin_prefetch(reinterpret_cast<const char*>(&connections[likely]) + 64, 1);
-            __builtin_prefetch(&owner_of[likely]);
         }
-        for (uint32_t i = 0; i < segment_count; ++i) take_segment(segments[i]);
     }
     tell_notices();
+}
+
+void Worker::Impl::ask_for_connections() {
+    for (uint32_t i = 0; i < segment_count; ++i) {
+        const Arrived& a = arrived[segments[i]];
+        const uint32_t likely = table.candidate(a.hash);
+        // A FIN may make a TIME_WAIT record; what has no connection may belong to one.
+        if (a.packet.flags.fin() || (likely == no_index && time_waits.size() != 0)) {
+            time_waits.prefetch(a.hash);
+        }
+        if (likely == no_index) continue;
+        __builtin_prefetch(&connections[likely], 1);
+        __builtin_prefetch(reinterpret_cast<const char*>(&connections[likely]) + 64, 1);
+        __builtin_prefetch(&owner_of[likely]);
+    }
 }
 
 void Worker::Impl::hash_segments() {
@@ -137,7 +154,8 @@ void Worker::Impl::classify(const Frame& frame, const wire::Packet& packet, uint
     segments[segment_count++] = static_cast<uint8_t>(place);
 }
 
-void Worker::Impl::take_segment(uint32_t place) {
+template <typename BeforeDelivery>
+void Worker::Impl::take_segment(uint32_t place, BeforeDelivery&& before_delivery) {
     const Arrived& a = arrived[place];
     const tcp::Segment segment = segment_of(a.packet);
     const uint32_t index = look_up(a.tuple, a.hash);
@@ -151,6 +169,7 @@ void Worker::Impl::take_segment(uint32_t place) {
     const tcp::InputResult result = tcp::input(connections[index], segment, env, now);
     if (result.reply) [[unlikely]]
         reply_with(*result.reply, a);
+    before_delivery();
     deliver(index, result);
 }
 

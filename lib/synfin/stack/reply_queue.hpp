@@ -59,6 +59,7 @@ class ReplyQueue {
         : echo_data_{size_t{echo_capacity} * mtu}, mtu_{mtu}, replies_(capacity) {}
 
     bool empty() const { return count_ == 0; }
+    uint32_t size() const { return count_; }
     const Reply& front() const { return replies_[head_]; }
 
     /// False: no room, and the reply is lost.

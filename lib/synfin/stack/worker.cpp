@@ -226,9 +226,9 @@ bool Worker::owns(const wire::IpAddress& address) const { return impl_->addressi
 uint32_t Worker::receive_burst() const { return impl_->config.receive_burst; }
 size_t Worker::interface_count() const { return impl_->interfaces.size(); }
 
-void Worker::receive(std::span<const Frame> frames, Instant now) {
+void Worker::receive(std::span<const Frame> frames, Instant now, StageProfile* profile) {
     impl_->now = now;
-    impl_->receive(frames);
+    impl_->receive(frames, profile);
 }
 void Worker::run_timers(Instant now) {
     impl_->now = now;
@@ -245,6 +245,9 @@ bool Worker::has_output(uint8_t port) const { return impl_->interfaces[port].has
 bool Worker::has_output() const {
     return std::any_of(impl_->interfaces.begin(), impl_->interfaces.end(),
                        [](const Interface& interface) { return interface.has_output(); });
+}
+unsigned Worker::frames_wanted(uint8_t port) const {
+    return impl_->interfaces[port].frames_wanted();
 }
 void Worker::transmit(TransmitBatch& batch, Instant now) {
     impl_->now = now;

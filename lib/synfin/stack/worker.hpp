@@ -22,6 +22,7 @@
 #include <synfin/stack/application.hpp>
 #include <synfin/stack/counters.hpp>
 #include <synfin/stack/frame.hpp>
+#include <synfin/stack/stage_profile.hpp>
 #include <synfin/tcp/core.hpp>
 #include <synfin/wire/address.hpp>
 #include <synfin/wire/drop.hpp>
@@ -181,7 +182,7 @@ class Worker {
     size_t interface_count() const;
 
     /// Processes a burst. The frames are consumed on return: their buffers may be reused at once.
-    void receive(std::span<const Frame> frames, Instant now);
+    void receive(std::span<const Frame> frames, Instant now, StageProfile* profile = nullptr);
     void run_timers(Instant now);
     /// Calls on_poll of the application that was set as the worker's main one, if any.
     void poll(Instant now);
@@ -189,6 +190,9 @@ class Worker {
     /// Whether transmit may have something to say on this interface, or on any.
     bool has_output(uint8_t port) const;
     bool has_output() const;
+    /// How many frames transmit can use on this interface, as far as is known beforehand: one for
+    /// each reply and for each connection that is ready. 0 if and only if there is no output.
+    unsigned frames_wanted(uint8_t port) const;
     /// Fills frames until the batch is full or nothing is left to send by the batch's interface.
     void transmit(TransmitBatch& batch, Instant now);
     /// When run_timers must be called next, at the latest; nothing: only a packet or a call

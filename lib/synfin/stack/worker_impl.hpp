@@ -52,9 +52,11 @@ struct Interface {
     ReplyQueue replies;
     uint32_t ready_head = no_index;
     uint32_t ready_tail = no_index;
+    uint32_t ready_count = 0;
     NeighborIndex router_v4 = no_neighbor;
     NeighborIndex router_v6 = no_neighbor;
     bool has_output() const { return ready_head != no_index || !replies.empty(); }
+    uint32_t frames_wanted() const { return ready_count + replies.size(); }
 };
 
 struct Worker::Impl {
@@ -69,11 +71,13 @@ struct Worker::Impl {
     Impl(Worker& worker, const WorkerConfig& worker_config);
 
     // ---- receive.cpp
-    void receive(std::span<const Frame> frames);
+    void receive(std::span<const Frame> frames, StageProfile* profile);
+    void ask_for_connections();
     void parse(std::span<const Frame> frames);
     void hash_segments();
     void classify(const Frame& frame, const wire::Packet& packet, uint32_t place);
-    void take_segment(uint32_t place);
+    template <typename BeforeDelivery>
+    void take_segment(uint32_t place, BeforeDelivery&& before_delivery);
     void take_segment_without_connection(const Arrived& a, const tcp::Segment& segment);
     /// True if the segment was dealt with; else it goes on to the listeners, with the last sequence
     /// number of the incarnation that gave way.
@@ -223,6 +227,9 @@ struct Worker::Impl {
     flow::PortAllocator ports;
     SipKey port_key;
     uint64_t ports_asked = 0;
+    uint64_t port_random = 0;
+    /// 32 uniform bits that nobody outside can foresee (RFC 6056).
+    uint32_t next_port_random();
     /// Set for good: connections of a listener that has gone may live on.
     bool listens_on_ephemeral_port = false;
     timer::TimerWheel wheel;
