@@ -149,6 +149,11 @@ size_t Client::on_data(stack::Worker& worker, stack::ConnectionId id,
     if (memory.phase == Phase::asking) {
         const Duration waited = since(memory, worker.now());
         statistics_.first_byte.record(static_cast<uint64_t>(waited.count_ns()));
+        if (const RightResponse* known = right_responses_.find(data)) {
+            statistics_.body_bytes += known->body_bytes;
+            take_response(worker, id, memory.requests_left, known->keep_alive);
+            return data.size();
+        }
     } else if (memory.phase == Phase::receiving) {
         partial = partial_.get(id.index);
     } else {
@@ -173,6 +178,9 @@ size_t Client::on_data(stack::Worker& worker, stack::ConnectionId id,
                 if (!rest.empty() || !is_right(result, partial)) {
                     condemn(worker, id);
                 } else {
+                    if (memory.phase == Phase::asking) {  // so all of it is here
+                        right_responses_.remember(data, {result.keep_alive, partial.body_bytes});
+                    }
                     take_response(worker, id, memory.requests_left, result.keep_alive);
                 }
                 return data.size();

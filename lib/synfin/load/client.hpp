@@ -23,6 +23,7 @@
 #include <vector>
 
 #include <synfin/base/instant.hpp>
+#include <synfin/http/message_memo.hpp>
 #include <synfin/http/response_parser.hpp>
 #include <synfin/load/address_plan.hpp>
 #include <synfin/load/live_connections.hpp>
@@ -138,6 +139,12 @@ class Client final : public stack::Application {
     std::vector<uint8_t> last_request_;
     LiveConnections live_;
     ConnectionStates<Partial> partial_;
+    /// Responses that were complete and right.
+    struct RightResponse {
+        bool keep_alive = false;
+        uint64_t body_bytes = 0;
+    };
+    http::MessageMemo<RightResponse> right_responses_;
     /// Established and to be reset once their third ACK is out.
     std::vector<stack::ConnectionId> to_be_reset_;
     std::optional<Pacer> pacer_;

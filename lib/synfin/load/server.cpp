@@ -195,6 +195,13 @@ size_t Server::serve_requests(stack::Worker& worker, stack::ConnectionId id,
     Memory memory = Memory::unpack(worker.user_data(id));
     if (memory.closed_by_us) return data.size();
     if (memory.sending) return 0;
+    if (!memory.in_request) {
+        if (const http::Request* known = known_requests_.find(data)) {
+            statistics_.bytes_in += data.size();
+            send_response(worker, id, answer(*known));
+            return data.size();
+        }
+    }
     http::RequestParser parser =
         memory.in_request ? requests_.get(id.index) : http::RequestParser{};
     size_t taken = 0;
@@ -205,9 +212,10 @@ size_t Server::serve_requests(stack::Worker& worker, stack::ConnectionId id,
         if (result.status == http::RequestParser::Status::need_more) break;
         Memory response;
         if (result.status == http::RequestParser::Status::complete) {
-            ++statistics_.requests;
-            response.to_head = result.request.method == http::Method::head;
-            response.keep_alive = result.request.keep_alive && !content_.close_after_response();
+            response = answer(result.request);
+            if (result.consumed == data.size() && !memory.in_request) {
+                known_requests_.remember(data, result.request);
+            }
         } else {
             ++statistics_.refused_requests;
             response.refusal = result.status_code;
@@ -224,6 +232,14 @@ size_t Server::serve_requests(stack::Worker& worker, stack::ConnectionId id,
     requests_.put(id.index, parser);
     worker.set_user_data(id, memory.pack());
     return taken;
+}
+
+Server::Memory Server::answer(const http::Request& request) {
+    ++statistics_.requests;
+    Memory response;
+    response.to_head = request.method == http::Method::head;
+    response.keep_alive = request.keep_alive && !content_.close_after_response();
+    return response;
 }
 
 std::span<const uint8_t> Server::response_of(const Memory& memory) const {

@@ -17,6 +17,7 @@
 
 #include <synfin/base/instant.hpp>
 #include <synfin/http/message.hpp>
+#include <synfin/http/message_memo.hpp>
 #include <synfin/http/request_parser.hpp>
 #include <synfin/load/client.hpp>
 #include <synfin/load/live_connections.hpp>
@@ -107,6 +108,8 @@ class Server final : public stack::Application {
 
     size_t serve_requests(stack::Worker& worker, stack::ConnectionId id,
                           std::span<const uint8_t> data);
+    /// The response to a request that was read.
+    Memory answer(const http::Request& request);
     /// Goes on with the response that `memory` names. True when it is out and more may follow.
     bool send_response(stack::Worker& worker, stack::ConnectionId id, Memory memory);
     std::span<const uint8_t> response_of(const Memory& memory) const;
@@ -120,6 +123,7 @@ class Server final : public stack::Application {
     const ServerContent& content_;
     LiveConnections live_;
     ConnectionStates<http::RequestParser> requests_;
+    http::MessageMemo<http::Request> known_requests_;
     uint32_t closed_up_to_ = 0;  ///< while draining: indices below were closed
     bool abandoned_ = false;
     Instant drain_deadline_;
