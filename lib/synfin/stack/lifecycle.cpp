@@ -16,7 +16,11 @@ void Worker::Impl::settle(uint32_t index) {
     if (c.state != State::closed && !c.has(Mark::ready) && tcp::wants_output(c, env)) {
         push_ready(neighbors[c.neighbor].port, index);
     }
-    settle_after_output(index);
+    if (is_over(c)) {
+        let_go_if_over(index);
+    } else if (!c.has(Mark::ready)) {  // else its timer is seen to after its output
+        arm_timer(index);
+    }
 }
 
 void Worker::Impl::settle_after_output(uint32_t index) {
@@ -167,9 +171,7 @@ uint32_t Worker::Impl::pop_ready(uint8_t port) {
 // Connections that are gone leave theirs behind, too: the next user of the place profits from it.
 void Worker::Impl::arm_timer(uint32_t index) {
     const auto deadline = tcp::next_deadline(connections[index], now);
-    if (!deadline) return;
-    if (wheel.armed(index) && wheel.when(index) <= *deadline) return;
-    wheel.arm(index, *deadline);
+    if (deadline && !wheel.expires_by(index, *deadline)) wheel.arm(index, *deadline);
 }
 
 void Worker::Impl::on_wheel_entry(uint32_t index) {

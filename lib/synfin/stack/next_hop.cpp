@@ -60,6 +60,7 @@ void Worker::Impl::wait_for_neighbor(uint32_t index, NeighborIndex neighbor) {
     c.next = no_index;
     (n.waiting_tail == no_index ? n.waiting_head : connections[n.waiting_tail].next) = index;
     n.waiting_tail = index;
+    arm_timer(index);
 }
 
 template <typename Visit>

@@ -69,18 +69,30 @@ void Worker::Impl::open_passive(OwnerNumber listener, const Arrived& a, const tc
     settle(index);
 }
 
-tl::expected<ConnectionId, Error> Worker::Impl::connect(const wire::SocketAddress& remote,
-                                                        Application& application,
-                                                        const ConnectOptions& options) {
-    const wire::IpAddress& destination = remote.address;
-    if (remote.port == 0 || options.profile >= config.profiles.size() ||
-        !addressing.is_possible_peer(destination)) {
-        return tl::unexpected{Error::invalid};
+tl::expected<Worker::Impl::Path, Error> Worker::Impl::path_to(const wire::IpAddress& destination,
+                                                              const wire::IpAddress& source) {
+    const bool asked_before =
+        last_path.destination == destination && last_path.asked_source == source;
+    // The neighbor's place may have been given to another meanwhile.
+    if (asked_before && last_path.path.neighbor != no_neighbor) {
+        Neighbor& n = neighbors[last_path.path.neighbor];
+        if (n.router || n.address == destination) {
+            n.used = true;
+            return last_path.path;
+        }
     }
+    const auto found = find_path(destination, source);
+    if (found) last_path = {destination, source, *found};
+    return found;
+}
+
+tl::expected<Worker::Impl::Path, Error> Worker::Impl::find_path(
+    const wire::IpAddress& destination, const wire::IpAddress& asked_source) {
+    if (!addressing.is_possible_peer(destination)) return tl::unexpected{Error::invalid};
     // The interface that the source address belongs to is preferred, and lends its address if none
     // is asked for (MUST-44).
     uint8_t port = 0;
-    wire::IpAddress source = options.source;
+    wire::IpAddress source = asked_source;
     if (source.is_unspecified()) {
         const auto route = addressing.route(destination, 0);
         if (!route) return tl::unexpected{Error::unreachable};
@@ -95,10 +107,21 @@ tl::expected<ConnectionId, Error> Worker::Impl::connect(const wire::SocketAddres
     }
     if (source.is_v6() || destination.is_v6()) return tl::unexpected{Error::unreachable};
     if (!addressing.route(destination, port)) return tl::unexpected{Error::unreachable};
+    return Path{source, next_hop(destination, port)};
+}
+
+tl::expected<ConnectionId, Error> Worker::Impl::connect(const wire::SocketAddress& remote,
+                                                        Application& application,
+                                                        const ConnectOptions& options) {
+    if (remote.port == 0 || options.profile >= config.profiles.size()) {
+        return tl::unexpected{Error::invalid};
+    }
+    const auto path = path_to(remote.address, options.source);
+    if (!path) return tl::unexpected{path.error()};
     if (connections.used() == connections.capacity()) return tl::unexpected{Error::no_resources};
 
-    flow::FourTuple tuple{.local_address = id_of(source),
-                          .remote_address = id_of(destination),
+    flow::FourTuple tuple{.local_address = id_of(path->source),
+                          .remote_address = id_of(remote.address),
                           .local_port = options.source_port,
                           .remote_port = remote.port};
     const auto local_port = take_port(tuple);
@@ -106,7 +129,7 @@ tl::expected<ConnectionId, Error> Worker::Impl::connect(const wire::SocketAddres
     tuple.local_port = *local_port;
     const bool owns_port = is_ephemeral(tuple.local_port);
 
-    const NeighborIndex neighbor = next_hop(destination, port);
+    const NeighborIndex neighbor = path->neighbor;
     const OwnerNumber owner = owners.active(application);
     const uint32_t hash = flow::tuple_hash(tuple, hash_key);
     const uint32_t index = neighbor == no_neighbor || owner == no_owner

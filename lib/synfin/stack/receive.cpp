@@ -127,31 +127,36 @@ void Worker::Impl::classify(const Frame& frame, const wire::Packet& packet, uint
         ++counters.drop_family;
         return;
     }
+    if (packet.kind == wire::PacketKind::tcp) [[likely]] {
+        Arrived& a = arrived[place];
+        a.port = frame.port;
+        a.tuple = {.local_address = id_of(packet.destination),
+                   .remote_address = id_of(packet.source),
+                   .local_port = packet.destination_port,
+                   .remote_port = packet.source_port};
+        segments[segment_count++] = static_cast<uint8_t>(place);
+        return;
+    }
+    if (!is_between_us_and_a_peer(packet)) return;
+    if (packet.kind == wire::PacketKind::icmp4) return take_icmp4(packet, frame.port);
+    ++counters.drop_protocol;
+}
+
+// Not asked for a segment whose connection is found: it is, or there would be no connection.
+bool Worker::Impl::is_between_us_and_a_peer(const wire::Packet& packet) {
     if (!addressing.owns(packet.destination)) {
         ++counters.drop_other_address;
-        return;
+        return false;
     }
     if (addressing.is_broadcast(packet.source)) {
         ++counters.drop_from_broadcast;
-        return;
+        return false;
     }
     if (addressing.owns(packet.source)) {
         ++counters.drop_from_ourselves;
-        return;
+        return false;
     }
-    if (packet.kind == wire::PacketKind::icmp4) return take_icmp4(packet, frame.port);
-    if (packet.kind != wire::PacketKind::tcp) {
-        ++counters.drop_protocol;
-        return;
-    }
-    ++tcp_counters.in_segs;
-    Arrived& a = arrived[place];
-    a.port = frame.port;
-    a.tuple = {.local_address = id_of(packet.destination),
-               .remote_address = id_of(packet.source),
-               .local_port = packet.destination_port,
-               .remote_port = packet.source_port};
-    segments[segment_count++] = static_cast<uint8_t>(place);
+    return true;
 }
 
 template <typename BeforeDelivery>
@@ -159,10 +164,13 @@ void Worker::Impl::take_segment(uint32_t place, BeforeDelivery&& before_delivery
     const Arrived& a = arrived[place];
     const tcp::Segment segment = segment_of(a.packet);
     const uint32_t index = look_up(a.tuple, a.hash);
-    if (index == no_index) [[unlikely]] {
+    if (index == no_index) {
+        if (!is_between_us_and_a_peer(a.packet)) return;
+        ++tcp_counters.in_segs;
         take_segment_without_connection(a, segment);
         return;
     }
+    ++tcp_counters.in_segs;
     if (connections[index].state == tcp::State::syn_received && is_put_off(index, segment))
         [[unlikely]]
         return;

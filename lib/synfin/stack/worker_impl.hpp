@@ -76,6 +76,8 @@ struct Worker::Impl {
     void parse(std::span<const Frame> frames);
     void hash_segments();
     void classify(const Frame& frame, const wire::Packet& packet, uint32_t place);
+    /// The addresses of a packet that is for us; counts what is not.
+    bool is_between_us_and_a_peer(const wire::Packet& packet);
     template <typename BeforeDelivery>
     void take_segment(uint32_t place, BeforeDelivery&& before_delivery);
     void take_segment_without_connection(const Arrived& a, const tcp::Segment& segment);
@@ -98,6 +100,16 @@ struct Worker::Impl {
     tl::expected<ConnectionId, Error> connect(const wire::SocketAddress& remote,
                                               Application& application,
                                               const ConnectOptions& options);
+    /// How connections from `source` (unspecified: chosen) reach a destination.
+    struct Path {
+        wire::IpAddress source;
+        NeighborIndex neighbor = no_neighbor;
+    };
+    tl::expected<Path, Error> find_path(const wire::IpAddress& destination,
+                                        const wire::IpAddress& source);
+    /// The same for connections that follow each other to one destination, in a moment.
+    tl::expected<Path, Error> path_to(const wire::IpAddress& destination,
+                                      const wire::IpAddress& source);
     /// The local port for an active open: the tuple's own, or an ephemeral one if that is 0.
     tl::expected<uint16_t, Error> take_port(flow::FourTuple tuple);
     bool is_ephemeral(uint16_t port) const {
@@ -226,6 +238,11 @@ struct Worker::Impl {
     flow::TimeWaitTable<tcp::TimeWait> time_waits;
     flow::PortAllocator ports;
     SipKey port_key;
+    struct {
+        wire::IpAddress destination;
+        wire::IpAddress asked_source;
+        Path path;
+    } last_path;
     uint64_t ports_asked = 0;
     uint64_t port_random = 0;
     /// 32 uniform bits that nobody outside can foresee (RFC 6056).

@@ -1,3 +1,5 @@
+#include <array>
+
 #include <synfin/base/assert.hpp>
 #include <synfin/tcp/core.hpp>
 #include <synfin/tcp/internal.hpp>
@@ -6,20 +8,57 @@ namespace synfin::tcp {
 
 namespace {
 
-bool counts_as_established(State s) { return s == State::established || s == State::close_wait; }
+constexpr bool counts_as_established(State s) {
+    return s == State::established || s == State::close_wait;
+}
 
-// RFC 4022 defines its counters by transitions, so this is where they are counted.
-void count_transition(State from, State to, Counters& counters) {
-    if (counts_as_established(to) && !counts_as_established(from)) ++counters.curr_estab;
-    if (counts_as_established(from) && !counts_as_established(to)) --counters.curr_estab;
-    if (counts_as_established(from) && to == State::closed) ++counters.estab_resets;
-    if (from == State::closed && to == State::syn_sent) ++counters.active_opens;
-    if (from == State::listen && to == State::syn_received) ++counters.passive_opens;
-    if ((from == State::syn_sent || from == State::syn_received) &&
-        (to == State::closed || to == State::listen)) {
-        ++counters.attempt_fails;
+// RFC 4022 defines its counters by transitions, so this is where they are counted. Most transitions
+// count for nothing, and a table says so at once.
+struct Counted {
+    int8_t curr_estab = 0;
+    bool estab_reset = false;
+    bool active_open = false;
+    bool passive_open = false;
+    bool attempt_failed = false;
+    bool time_wait = false;
+    friend constexpr bool operator==(const Counted&, const Counted&) = default;
+};
+
+constexpr Counted counted(State from, State to) {
+    const bool was_established = counts_as_established(from);
+    const bool is_established = counts_as_established(to);
+    const bool was_handshake = from == State::syn_sent || from == State::syn_received;
+    return {.curr_estab = static_cast<int8_t>(int{is_established} - int{was_established}),
+            .estab_reset = was_established && to == State::closed,
+            .active_open = from == State::closed && to == State::syn_sent,
+            .passive_open = from == State::listen && to == State::syn_received,
+            .attempt_failed = was_handshake && (to == State::closed || to == State::listen),
+            .time_wait = to == State::time_wait};
+}
+
+/// For each state, which transitions out of it count for anything.
+constexpr auto counting_transitions = [] {
+    std::array<uint16_t, state_count> table{};
+    for (unsigned from = 0; from < state_count; ++from) {
+        for (unsigned to = 0; to < state_count; ++to) {
+            const bool counts =
+                counted(static_cast<State>(from), static_cast<State>(to)) != Counted{};
+            if (counts) table[from] |= static_cast<uint16_t>(1u << to);
+        }
     }
-    if (to == State::time_wait) ++counters.time_waits;
+    return table;
+}();
+
+void count_transition(State from, State to, Counters& counters) {
+    const unsigned of_from = counting_transitions[static_cast<unsigned>(from)];
+    if ((of_from >> static_cast<unsigned>(to) & 1) == 0) return;
+    const Counted what = counted(from, to);
+    counters.curr_estab += static_cast<uint64_t>(int64_t{what.curr_estab});
+    counters.estab_resets += what.estab_reset;
+    counters.active_opens += what.active_open;
+    counters.passive_opens += what.passive_open;
+    counters.attempt_fails += what.attempt_failed;
+    counters.time_waits += what.time_wait;
 }
 
 }  // namespace

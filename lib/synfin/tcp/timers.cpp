@@ -19,8 +19,8 @@ bool is_due(uint32_t deadline_us, Instant now) {
 }
 
 // A 32-bit deadline lies within 35 minutes of now, on one side or the other.
-Instant full_deadline(uint32_t deadline_us, Instant now) {
-    return Instant::from_us(now.us() + static_cast<int32_t>(deadline_us - low_us(now)));
+int64_t full_deadline_us(uint32_t deadline_us, int64_t now_us) {
+    return now_us + static_cast<int32_t>(deadline_us - static_cast<uint32_t>(now_us));
 }
 
 bool user_timeout_reached(const Connection& c, const Environment& env) {
@@ -172,14 +172,16 @@ void arm_fin_wait_2(Connection& c, const Environment& env, Instant now) {
 }
 
 std::optional<Instant> next_deadline(const Connection& c, Instant now) {
-    std::optional<Instant> earliest;
-    const auto consider = [&](Instant t) {
-        if (!earliest || t < *earliest) earliest = t;
-    };
-    if (c.has(Mark::retransmit_armed)) consider(full_deadline(c.retransmit_deadline_us, now));
-    if (c.has(Mark::delayed_ack)) consider(full_deadline(c.delayed_ack_deadline_us, now));
-    if (c.long_deadline_us != never_us) consider(Instant::from_us(c.long_deadline_us));
-    return earliest;
+    const int64_t now_us = now.us();
+    int64_t earliest_us = c.long_deadline_us;
+    if (c.has(Mark::retransmit_armed)) {
+        earliest_us = std::min(earliest_us, full_deadline_us(c.retransmit_deadline_us, now_us));
+    }
+    if (c.has(Mark::delayed_ack)) {
+        earliest_us = std::min(earliest_us, full_deadline_us(c.delayed_ack_deadline_us, now_us));
+    }
+    if (earliest_us == never_us) return std::nullopt;
+    return Instant::from_us(earliest_us);
 }
 
 Events on_timer(Connection& c, Environment& env, Instant now) {

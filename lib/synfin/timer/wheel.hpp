@@ -82,6 +82,12 @@ class TimerWheel {
 
     bool armed(uint32_t index) const { return links_[entry_of(index)].next != 0; }
 
+    /// Whether `index` is armed, and expires at `when` or before.
+    bool expires_by(uint32_t index, Instant when) const {
+        const Link& link = links_[entry_of(index)];
+        return link.next != 0 && static_cast<int64_t>(tick_of(link)) <= when.us();
+    }
+
     /// When `index` expires. Only for an index that is armed.
     Instant when(uint32_t index) const {
         const Link& link = links_[entry_of(index)];
