@@ -81,6 +81,8 @@ std::string to_text(const Packet& p) {
 std::string difference(const Packet& e, const Sent& s) {
     const auto mask = static_cast<uint8_t>(~wire::flag::psh.bits());
     if ((e.flags.bits() & mask) != (s.flags.bits() & mask)) return "the flags differ";
+    if (e.flags.urg() && s.urgent != e.urgent_pointer)
+        return "the urgent pointer is " + std::to_string(s.urgent);
     if (e.push_presence == Presence::required && !s.flags.psh()) return "PSH is missing";
     if (e.push_presence == Presence::forbidden && s.flags.psh()) return "PSH is set";
     if (e.sequence && *e.sequence != s.seq) return "the sequence number differs";

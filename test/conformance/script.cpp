@@ -126,6 +126,16 @@ uint32_t Script::call_send_static_bytes(uint32_t count) {
     return taken;
 }
 
+uint32_t Script::call_send_urgent(std::string_view text) {
+    story_.push_back("send urgent " + std::to_string(text.size()));
+    urgent_given_ = true;
+    const auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
+    const uint32_t taken = tcp::send_urgent(c_, {bytes, text.size()}, env_, now_);
+    stream_.append(text.substr(0, taken));
+    settle();
+    return taken;
+}
+
 void Script::call_shutdown() {
     story_.push_back("shutdown");
     tcp::shutdown_send(c_, env_, now_);
@@ -163,9 +173,9 @@ void Script::resume_reading() {
     call_read(UINT32_MAX);
 }
 
-void Script::inject_icmp(uint32_t relative_quoted, bool hard) {
+void Script::inject_icmp(uint32_t relative_quoted, tcp::Report error) {
     story_.push_back("icmp error");
-    take_events(tcp::on_icmp_error(c_, local_seq(relative_quoted), hard, env_, now_));
+    take_events(tcp::on_icmp_error(c_, local_seq(relative_quoted), error, env_, now_));
     settle();
 }
 

@@ -72,6 +72,7 @@ class Script {
     /// The next `count` bytes of our test stream.
     uint32_t call_send_bytes(uint32_t count);
     uint32_t call_send_static_bytes(uint32_t count);
+    uint32_t call_send_urgent(std::string_view text);
     void call_shutdown();
     void call_close();
     void call_abort();
@@ -81,7 +82,11 @@ class Script {
     void call_read(uint32_t count);
     void resume_reading();
     /// An ICMP error that quotes a segment with this relative sequence number.
-    void inject_icmp(uint32_t relative_quoted, bool hard);
+    void inject_icmp(uint32_t relative_quoted, tcp::Report error);
+    void inject_icmp(uint32_t relative_quoted, bool hard) {
+        inject_icmp(relative_quoted,
+                    hard ? tcp::Report::port_unreachable : tcp::Report::host_unreachable);
+    }
 
     /// What the application does in the middle of an event, before anything is sent.
     std::function<void()> when_established = [] {};
@@ -145,6 +150,10 @@ class Script {
     uint32_t peer_closed_count() const { return peer_closed_count_; }
     uint32_t retrying_count() const { return retrying_count_; }
     CloseReason close_reason() const { return reason_; }
+    /// What the user was told of the way to the peer, in order.
+    const std::vector<tcp::Report>& reports() const { return reports_; }
+    /// The lengths of urgent data that the user was told, in order.
+    const std::vector<uint32_t>& urgent_told() const { return urgent_told_; }
 
     // ---- what lies below, for tests about it
     const tcp::Connection& connection() const { return c_; }
@@ -237,6 +246,9 @@ class Script {
     uint64_t received_total_ = 0;
     uint32_t established_count_ = 0, peer_closed_count_ = 0, retrying_count_ = 0, closed_count_ = 0;
     CloseReason reason_ = CloseReason::none;
+    std::vector<tcp::Report> reports_;
+    std::vector<uint32_t> urgent_told_;
+    bool urgent_given_ = false;               ///< the user has sent urgent data
     CloseReason untold_ = CloseReason::none;  ///< over, but bytes are unread
 
     std::deque<Sent> sent_;

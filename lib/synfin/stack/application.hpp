@@ -35,6 +35,16 @@ class Application {
     }
     /// The handshake is complete: accepted through a listener, or our connect succeeded.
     virtual void on_established(Worker& worker, ConnectionId id) = 0;
+    /// Urgent data was announced, or more of it: the next `bytes` bytes, which may not all have
+    /// arrived. They come in their place in the stream (MUST-32).
+    virtual void on_urgent(Worker& worker, ConnectionId id, uint32_t bytes) {
+        static_cast<void>(worker), static_cast<void>(id), static_cast<void>(bytes);
+    }
+    /// Trouble on the way to the peer that has not ended the connection yet (RFC 9293 section
+    /// 3.9.1.8). Whoever does not want to know leaves it at this (SHLD-20).
+    virtual void on_report(Worker& worker, ConnectionId id, tcp::Report report) {
+        static_cast<void>(worker), static_cast<void>(id), static_cast<void>(report);
+    }
     /// In-order payload. Returns how many bytes were taken; the rest is kept, counts against the
     /// receive window, and is read later with Worker::unread and Worker::consume.
     virtual size_t on_data(Worker& worker, ConnectionId id, std::span<const uint8_t> data) = 0;

@@ -16,12 +16,13 @@ bool Worker::Impl::has_memory() const {
            transfers.transfers.used() < transfers.transfers.capacity();
 }
 
-size_t Worker::Impl::send(ConnectionId id, std::span<const uint8_t> bytes, bool is_static) {
+size_t Worker::Impl::send(ConnectionId id, std::span<const uint8_t> bytes,
+                          uint32_t (*queue)(Connection&, std::span<const uint8_t>,
+                                            tcp::Environment&, Instant)) {
     Connection* c = find(id);
     if (c == nullptr || c->has(Mark::close_noted)) return 0;
     const bool had_space = tcp::send_space(*c, env) > 0;
-    const size_t taken =
-        is_static ? tcp::send_static(*c, bytes, env, now) : tcp::send(*c, bytes, env, now);
+    const size_t taken = queue(*c, bytes, env, now);
     if (taken < bytes.size()) {
         c->set(Mark::send_blocked);
         // With bytes in flight an ACK will make room; with none it was the worker's memory that ran

@@ -6,6 +6,30 @@
 
 namespace synfin::stack {
 
+namespace {
+
+// RFC 792 and RFC 1122 section 3.2.2.1. Codes beyond these tell a host nothing else than that there
+// is no way.
+tcp::Report unreachable_report(uint8_t code) {
+    using tcp::Report;
+    switch (code) {
+        case wire::icmp4_code::network_unreachable:
+        case wire::icmp4_code::network_unknown:
+        case wire::icmp4_code::network_unreachable_for_tos: return Report::network_unreachable;
+        case wire::icmp4_code::protocol_unreachable: return Report::protocol_unreachable;
+        case wire::icmp4_code::port_unreachable: return Report::port_unreachable;
+        case wire::icmp4_code::source_route_failed: return Report::source_route_failed;
+        case wire::icmp4_code::network_prohibited:
+        case wire::icmp4_code::host_prohibited:
+        case wire::icmp4_code::communication_prohibited: return Report::prohibited;
+        // Not a matter of reaching anybody.
+        case wire::icmp4_code::fragmentation_needed: return Report::none;
+        default: return Report::host_unreachable;
+    }
+}
+
+}  // namespace
+
 // RFC 826, but for its invitation to learn from whoever speaks: only what we have asked for, or
 // know already, is changed by a packet.
 void Worker::Impl::take_arp(const wire::Packet& packet, uint8_t port) {
@@ -73,22 +97,18 @@ void Worker::Impl::take_icmp4(const wire::Packet& packet, uint8_t port) {
             if (!interfaces[port].replies.push_echo(reply)) ++counters.replies_dropped;
             return;
         }
-        // RFC 9293 section 3.9.2.2: protocol and port unreachable are hard errors, and so is
-        // "fragmentation needed" for a host that cannot make its segments smaller; but that one is
-        // no reason to give up. The rest is soft (MUST-56).
-        case wire::Icmp4Type::destination_unreachable: {
-            const bool hard = view->code() == wire::icmp4_code::protocol_unreachable ||
-                              view->code() == wire::icmp4_code::port_unreachable;
-            return take_icmp4_error(view->quoted(), hard);
-        }
+        case wire::Icmp4Type::destination_unreachable:
+            return take_icmp4_error(view->quoted(), unreachable_report(view->code()));
         case wire::Icmp4Type::time_exceeded:
-        case wire::Icmp4Type::parameter_problem: return take_icmp4_error(view->quoted(), false);
+            return take_icmp4_error(view->quoted(), tcp::Report::time_exceeded);
+        case wire::Icmp4Type::parameter_problem:
+            return take_icmp4_error(view->quoted(), tcp::Report::parameter_problem);
         default: ++counters.icmp_other; return;  // source quench, too (MUST-55)
     }
 }
 
 // MUST-54: to the connection that the quoted segment came from.
-void Worker::Impl::take_icmp4_error(std::span<const uint8_t> quoted, bool hard) {
+void Worker::Impl::take_icmp4_error(std::span<const uint8_t> quoted, tcp::Report error) {
     ++counters.icmp_errors_in;
     const auto q = wire::read_quoted_tcp(quoted);
     if (!q || q->source.is_v6()) {
@@ -105,7 +125,7 @@ void Worker::Impl::take_icmp4_error(std::span<const uint8_t> quoted, bool hard) 
         return;
     }
     tcp::InputResult result;
-    result.events = tcp::on_icmp_error(connections[index], tcp::Seq{q->seq}, hard, env, now);
+    result.events = tcp::on_icmp_error(connections[index], tcp::Seq{q->seq}, error, env, now);
     deliver(index, result);
 }
 

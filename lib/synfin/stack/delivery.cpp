@@ -1,8 +1,8 @@
 // What has happened to a connection, told to its application.
 //
-// The order is the order of the stream: established, data, the peer's end, room to send, the end.
-// Between two handlers the application may have ended the connection; what follows is then not
-// told.
+// The order is the order of the stream: established, what is urgent, data, the peer's end, room to
+// send, the end. Between two handlers the application may have ended the connection; what follows
+// is then not told.
 #include <algorithm>
 
 #include <synfin/stack/worker_impl.hpp>
@@ -27,6 +27,10 @@ void Worker::Impl::deliver(uint32_t index, const tcp::InputResult& result) {
     const Connection& c = connections[index];
     if (owner_of[index] != no_owner) [[likely]] {
         if (events.established) deliver_established(index);
+        if (events.report != tcp::Report::none) [[unlikely]]
+            deliver_report(index, events.report);
+        if (events.urgent) [[unlikely]]
+            deliver_urgent(index, result.urgent_bytes);
         if (!result.data.empty()) deliver_data(index, result.data);
         if (events.readable) deliver_unread(index);
         if (events.peer_closed) deliver_peer_closed(index);
@@ -41,6 +45,20 @@ void Worker::Impl::deliver_established(uint32_t index) {
     leave_backlog(index);
     c.set(Mark::established_told);
     owners[owner_of[index]].application->on_established(self, id_of(index));
+}
+
+// RFC 9293 section 3.8.3 (b): what is not answered may go to a wrong place, so IP is to look again.
+void Worker::Impl::deliver_report(uint32_t index, tcp::Report report) {
+    const Connection& c = connections[index];
+    if (report == tcp::Report::retrying) neighbors.doubt(c.neighbor, now);
+    if (c.has(Mark::close_noted)) return;
+    if (c.has(Mark::passive_open) && !c.has(Mark::established_told)) return;
+    owners[owner_of[index]].application->on_report(self, id_of(index), report);
+}
+
+void Worker::Impl::deliver_urgent(uint32_t index, uint32_t bytes) {
+    if (!is_read(connections[index])) return;
+    owners[owner_of[index]].application->on_urgent(self, id_of(index), bytes);
 }
 
 void Worker::Impl::deliver_data(uint32_t index, std::span<const uint8_t> data) {

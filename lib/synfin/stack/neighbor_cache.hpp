@@ -112,6 +112,14 @@ class NeighborCache {
         }
     }
 
+    /// Somebody behind this neighbor does not answer: asks whether it is still there, at most once
+    /// in a request interval (RFC 1122 section 2.3.2.1, MUST-20).
+    void doubt(NeighborIndex index, Instant now) {
+        const Neighbor& n = entries_[index];
+        if (n.state != NeighborState::reachable || now - n.confirmed < request_interval) return;
+        start_asking(index, NeighborState::probing, now);
+    }
+
     /// A packet says that `address` is at `mac`. Returns the entry that was confirmed or changed,
     /// so that the caller can wake who waits for it; none if nobody had asked.
     NeighborIndex learn(uint8_t port, const wire::IpAddress& address, const wire::MacAddress& mac,

@@ -177,10 +177,17 @@ tl::expected<ConnectionId, Error> Worker::connect(const wire::SocketAddress& rem
 }
 
 size_t Worker::send(ConnectionId id, std::span<const uint8_t> bytes) {
-    return impl_->send(id, bytes, false);
+    return impl_->send(id, bytes, tcp::send);
 }
 size_t Worker::send_static(ConnectionId id, std::span<const uint8_t> bytes) {
-    return impl_->send(id, bytes, true);
+    return impl_->send(id, bytes, tcp::send_static);
+}
+size_t Worker::send_urgent(ConnectionId id, std::span<const uint8_t> bytes) {
+    return impl_->send(id, bytes, tcp::send_urgent);
+}
+size_t Worker::urgent_bytes(ConnectionId id) const {
+    const tcp::Connection* c = impl_->find(id);
+    return c == nullptr ? 0 : tcp::urgent_bytes(*c, impl_->env);
 }
 std::span<const uint8_t> Worker::unread(ConnectionId id) const {
     const tcp::Connection* c = impl_->find(id);

@@ -152,6 +152,11 @@ class Worker {
     size_t send(ConnectionId id, std::span<const uint8_t> bytes);
     /// The same by reference: `bytes` must outlive the connection and not change.
     size_t send_static(ConnectionId id, std::span<const uint8_t> bytes);
+    /// The same as send, and urgent: the peer's user is asked to read up to the end of these bytes
+    /// soon. New applications should not (SHLD-13).
+    size_t send_urgent(ConnectionId id, std::span<const uint8_t> bytes);
+    /// How far urgent data reaches behind what on_data has been given so far (MUST-33).
+    size_t urgent_bytes(ConnectionId id) const;
     /// Unread bytes that on_data has left, the first contiguous piece of them.
     std::span<const uint8_t> unread(ConnectionId id) const;
     void consume(ConnectionId id, size_t count);

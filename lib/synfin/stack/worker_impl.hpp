@@ -91,7 +91,7 @@ struct Worker::Impl {
     // ---- datagrams.cpp
     void take_arp(const wire::Packet& packet, uint8_t port);
     void take_icmp4(const wire::Packet& packet, uint8_t port);
-    void take_icmp4_error(std::span<const uint8_t> quoted, bool hard);
+    void take_icmp4_error(std::span<const uint8_t> quoted, tcp::Report error);
     void ask_for_neighbor(const NeighborCache::Action& action);
 
     // ---- opening.cpp
@@ -139,6 +139,8 @@ struct Worker::Impl {
     // ---- delivery.cpp
     void deliver(uint32_t index, const tcp::InputResult& result);
     void deliver_established(uint32_t index);
+    void deliver_report(uint32_t index, tcp::Report report);
+    void deliver_urgent(uint32_t index, uint32_t bytes);
     void deliver_data(uint32_t index, std::span<const uint8_t> data);
     void deliver_unread(uint32_t index);
     void deliver_peer_closed(uint32_t index);
@@ -154,7 +156,10 @@ struct Worker::Impl {
     void tell(const Notice& notice);
 
     // ---- calls.cpp
-    size_t send(ConnectionId id, std::span<const uint8_t> bytes, bool is_static);
+    /// `queue` is one of tcp's calls to send.
+    size_t send(ConnectionId id, std::span<const uint8_t> bytes,
+                uint32_t (*queue)(tcp::Connection&, std::span<const uint8_t>, tcp::Environment&,
+                                  Instant));
     bool has_memory() const;
     void consume(ConnectionId id, size_t count);
     void shutdown_send(ConnectionId id);

@@ -87,6 +87,7 @@ void acknowledge_new(Connection& c, Seq ack, Environment& env, Instant now, Even
         arm_keep_alive(c, env, now);
     } else {  // (5.3)
         arm_retransmission(c, env, now);
+        arm_user_timeout(c, env, now);
     }
 }
 

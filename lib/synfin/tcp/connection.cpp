@@ -84,6 +84,22 @@ const char* name(CloseReason reason) {
     return "?";
 }
 
+const char* name(Report report) {
+    switch (report) {
+        case Report::none: return "none";
+        case Report::retrying: return "the peer does not answer";
+        case Report::network_unreachable: return "network unreachable";
+        case Report::host_unreachable: return "host unreachable";
+        case Report::source_route_failed: return "source route failed";
+        case Report::prohibited: return "prohibited";
+        case Report::time_exceeded: return "time exceeded";
+        case Report::parameter_problem: return "parameter problem";
+        case Report::protocol_unreachable: return "protocol unreachable";
+        case Report::port_unreachable: return "port unreachable";
+    }
+    return "?";
+}
+
 Transfer* transfer_of(const Connection& c, Environment& env) {
     return c.transfer == no_index ? nullptr : &env.transfers.transfers[c.transfer];
 }
@@ -106,8 +122,10 @@ Transfer* require_transfer(Connection& c, Environment& env) {
 }
 
 void drop_idle_transfer(Connection& c, Environment& env) {
-    const Transfer* t = transfer_of(c, env);
-    if (t == nullptr || !t->unsent_or_unacked.empty() || !t->unread.empty() ||
+    Transfer* t = transfer_of(c, env);
+    if (t == nullptr) return;
+    end_urgent_data(c, *t);
+    if (t->urgent_in || !t->unsent_or_unacked.empty() || !t->unread.empty() ||
         t->held != no_index || t->held_fin) {
         return;
     }

@@ -114,7 +114,7 @@ struct alignas(64) Connection {
     Relaxed<uint32_t> retransmit_deadline_us;
     Relaxed<uint32_t> delayed_ack_deadline_us;
     Relaxed<uint32_t> transfer{no_index};
-    Relaxed<int64_t> long_deadline_us{never_us};  ///< keep-alive, FIN_WAIT_2; or never_us
+    Relaxed<int64_t> long_deadline_us{never_us};  ///< user timeout, keep-alive, FIN_WAIT_2
     uint32_t generation = 0;                      ///< grows with each use of this place
     uint32_t next = no_index;                     ///< free list, or the stack's ready list
     alignas(8) uint64_t user_data = 0;            ///< the application's

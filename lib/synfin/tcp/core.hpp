@@ -48,13 +48,34 @@ enum class CloseReason : uint8_t {
 };
 const char* name(CloseReason reason);
 
+/// What a connection that goes on tells of its way to the peer (section 3.9.1.8): that nothing is
+/// answered, or what an ICMP error says.
+enum class Report : uint8_t {
+    none,
+    retrying,  ///< R1 was reached: the same octets have been sent again and again (SHLD-9, MUST-22)
+    network_unreachable,
+    host_unreachable,
+    source_route_failed,
+    prohibited,  ///< by an administrator
+    time_exceeded,
+    parameter_problem,
+    protocol_unreachable,
+    port_unreachable,
+};
+const char* name(Report report);
+/// Section 3.9.2.2: errors that mean more than that the way is disturbed at present.
+constexpr bool is_hard(Report r) {
+    return r == Report::protocol_unreachable || r == Report::port_unreachable;
+}
+
 /// What input, timers and calls have brought about, for the caller to pass on to the application.
 struct Events {
     bool established = false;   ///< the handshake is complete
     bool readable = false;      ///< unread bytes are queued (peek_unread)
     bool peer_closed = false;   ///< the peer's FIN was taken: after the unread bytes, nothing comes
     bool acknowledged = false;  ///< queued bytes were acknowledged: there is room to send
-    bool retrying = false;      ///< R1 reached: the peer does not answer (SHLD-9)
+    bool urgent = false;        ///< urgent data was announced, or more of it (urgent_bytes)
+    Report report = Report::none;
     CloseReason closed = CloseReason::none;  ///< the connection is over (CLOSED or TIME_WAIT)
 };
 
@@ -70,6 +91,9 @@ struct InputResult {
     /// New in-order payload, inside the segment's own buffer. Offer it to the application first;
     /// hand what it leaves to keep_unread. Empty if unread bytes were queued before.
     std::span<const uint8_t> data;
+    /// With events.urgent: how far the urgent data reaches, counted from `data`, or from the first
+    /// unread byte.
+    uint32_t urgent_bytes = 0;
     std::optional<Reply> reply;
 };
 
@@ -122,8 +146,9 @@ Events on_timer(Connection& c, Environment& env, Instant now);
 /// The earliest moment at which on_timer has something to do; nothing if no timer runs.
 std::optional<Instant> next_deadline(const Connection& c, Instant now);
 
-/// An ICMP error quoted a segment of this connection (RFC 5927): `hard` kills only a handshake.
-Events on_icmp_error(Connection& c, Seq quoted, bool hard, Environment& env, Instant now);
+/// An ICMP error quoted a segment of this connection (RFC 5927). A hard one kills only a handshake;
+/// all that concern something in flight are reported (MUST-47, SHLD-25).
+Events on_icmp_error(Connection& c, Seq quoted, Report error, Environment& env, Instant now);
 
 // ---- the user's calls
 
@@ -132,6 +157,9 @@ Events on_icmp_error(Connection& c, Seq quoted, bool hard, Environment& env, Ins
 uint32_t send(Connection& c, std::span<const uint8_t> bytes, Environment& env, Instant now);
 /// Queues `bytes` by reference: they must stay as they are until the connection ends.
 uint32_t send_static(Connection& c, std::span<const uint8_t> bytes, Environment& env, Instant now);
+/// The same as `send`, and all bytes up to the end of these are urgent (section 3.8.5): the urgent
+/// pointer says so at once, even into a closed window. New applications should not (SHLD-13).
+uint32_t send_urgent(Connection& c, std::span<const uint8_t> bytes, Environment& env, Instant now);
 /// How many bytes `send` would take now.
 uint32_t send_space(const Connection& c, const Environment& env);
 
@@ -144,6 +172,9 @@ std::span<const uint8_t> peek_unread(const Connection& c, const Environment& env
 /// Gives `count` unread bytes back and opens the window, but never by a silly amount (MUST-39).
 void consume_unread(Connection& c, uint32_t count, Environment& env, Instant now);
 uint32_t unread_bytes(const Connection& c, const Environment& env);
+/// How far urgent data reaches behind what has been handed out (MUST-33), 0 if there is none. It
+/// may not all have arrived yet.
+uint32_t urgent_bytes(const Connection& c, const Environment& env);
 uint32_t unacknowledged_bytes(const Connection& c, const Environment& env);
 
 /// Half close: a FIN follows what is queued; receiving goes on.

@@ -190,6 +190,7 @@ uint32_t take_in_order(Connection& c, std::span<const uint8_t> text, Environment
         taken = static_cast<uint32_t>(text.size());
         result.data = text;
         c.rcv_nxt = c.rcv_nxt.load() + taken;
+        if (t != nullptr && t->urgent_in) drop_idle_transfer(c, env);
     } else {
         env.counters.receive_pruned += text.size() - taken;
         c.rcv_nxt = take_contiguous(*t, c.rcv_nxt.load() + taken, env);
@@ -224,6 +225,7 @@ void check_fin(Connection& c, Environment& env, Events& events) {
     c.rcv_edge = later_of(c.rcv_edge, c.rcv_nxt);
     if (Transfer* t = transfer_of(c, env)) {
         t->held_fin = false;  // it may have come twice: behind a hole, and with what filled it
+        t->urgent_end = earlier_of(t->urgent_end, c.rcv_nxt.load() - 1);  // no octet follows a FIN
         drop_idle_transfer(c, env);
     }
     c.set(Mark::peer_fin);
@@ -316,6 +318,7 @@ void complete_handshake(Connection& c, Environment& env, Instant now, Events& ev
     c.snd_una = c.snd_una.load() + 1;
     c.clear(Mark::syn_unacked);
     c.clear(Mark::send_syn);
+    c.clear(Mark::retry_reported);
     if (Transfer* t = transfer_of(c, env)) {
         t->recover = c.snd_una.load() - 1;
         t->retransmit_next = t->retransmit_end = c.snd_una;
@@ -324,6 +327,7 @@ void complete_handshake(Connection& c, Environment& env, Instant now, Events& ev
         stop_retransmission(c, now);
     } else {
         arm_retransmission(c, env, now);
+        arm_user_timeout(c, env, now);
     }
     if (c.state == State::syn_sent || c.state == State::syn_received) {
         set_state(c, State::established, env.counters);
@@ -397,19 +401,22 @@ InputResult input(Connection& c, const Segment& segment, Environment& env, Insta
     if (check_ack(c, s, env, now, result) == Check::drop) return result;
     arm_keep_alive(c, env, now);
     if (advance_after_fin_ack(c, env, now, result.events)) return result;
+    if (s.flags.urg()) [[unlikely]]
+        check_urg(c, s, env, result);
     process_text(c, s, env, now, result);
     return result;
 }
 
-Events on_icmp_error(Connection& c, Seq quoted, bool hard, Environment& env, Instant now) {
+Events on_icmp_error(Connection& c, Seq quoted, Report error, Environment& env, Instant now) {
     static_cast<void>(now);
     Events events;
     if (c.state == State::closed || c.has(Mark::send_reset)) return events;
     // RFC 5927 section 4.1: only about something that is in flight.
     const uint32_t flight = c.snd_nxt.load().distance_from(c.snd_una);
     if (!quoted.in_window(c.snd_una, flight)) return events;
+    events.report = error;
     // Section 5.2: hard errors are soft once the connection is synchronized (against SHLD-26).
-    if (hard && c.state == State::syn_sent)
+    if (is_hard(error) && c.state == State::syn_sent)
         end_connection(c, CloseReason::unreachable, env, events);
     return events;
 }

@@ -19,6 +19,15 @@ Seq data_begin(const Connection& c);  ///< the sequence number of the first queu
 Seq data_end(const Connection& c, const Environment& env);  ///< of the FIN, if there will be one
 bool fin_acknowledged(const Connection& c);
 
+// ---- urgent.cpp
+
+/// Sixth check of section 3.10.7.4: RCV.UP follows the urgent pointer, and the user is told.
+void check_urg(Connection& c, const Segment& segment, Environment& env, InputResult& result);
+/// Forgets urgent data that has been read, or acknowledged.
+void end_urgent_data(const Connection& c, Transfer& t);
+/// Writes the urgent pointer into a segment that begins before the end of the urgent data.
+void write_urgent_pointer(const Transfer& t, OutSegment& out);
+
 // ---- options.cpp
 
 inline constexpr uint8_t max_window_shift = 14;  ///< RFC 7323 section 2.3
@@ -118,6 +127,8 @@ void stop_retransmission(Connection& c, Instant now);
 Duration idle_time(const Connection& c, Instant now);
 void arm_delayed_ack(Connection& c, const Environment& env, Instant now);
 void arm_keep_alive(Connection& c, const Environment& env, Instant now);
+/// Something begins to wait for its acknowledgment, or there was progress: the user timeout begins.
+void arm_user_timeout(Connection& c, const Environment& env, Instant now);
 void arm_fin_wait_2(Connection& c, const Environment& env, Instant now);
 
 }  // namespace synfin::tcp

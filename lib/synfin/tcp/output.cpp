@@ -30,6 +30,9 @@ void write_acknowledgment(Connection& c, OutSegment& out, Environment& env, Inst
     c.last_ack_sent = c.rcv_nxt;
     c.clear(Mark::ack_now);
     c.clear(Mark::delayed_ack);
+    const Transfer* t = transfer_of(c, env);
+    if (t != nullptr && t->urgent_out) [[unlikely]]
+        write_urgent_pointer(*t, out);
 }
 
 // Points the segment at `length` queued bytes from `offset` behind snd_una's data. Fewer bytes if
@@ -99,6 +102,7 @@ bool emit_syn(Connection& c, OutSegment& out, Environment& env, Instant now) {
         c.rttvar_us =
             static_cast<uint32_t>(now.us());  // the moment of departure, for the first sample
         arm_retransmission(c, env, now);
+        arm_user_timeout(c, env, now);
         ++env.counters.out_segs;
     } else {
         ++env.counters.retrans_segs;
@@ -165,7 +169,8 @@ uint32_t sendable_length(const Connection& c, const Transfer& t, uint32_t unsent
     if (length == 0) return 0;
     if (length == payload_max) return length;
     const bool all_of_it = length == unsent;
-    const bool may_be_small = flight == 0 || c.has(Mark::no_nagle) || c.has(Mark::send_closed);
+    const bool may_be_small =
+        flight == 0 || c.has(Mark::no_nagle) || c.has(Mark::send_closed) || t.urgent_out;
     if (all_of_it && may_be_small) return length;
     const uint32_t half_of_largest = (uint32_t{c.max_snd_wnd} << c.snd_scale) / 2;
     // Cut short by the window, not by Nagle: worth sending if it is a good part of the peer's
@@ -204,6 +209,7 @@ bool emit_new(Connection& c, OutSegment& out, uint32_t payload_max, Environment&
     if (!c.has(Mark::retransmit_armed) || c.has(Mark::persisting)) {  // (5.1)
         c.clear(Mark::persisting);
         arm_retransmission(c, env, now);
+        arm_user_timeout(c, env, now);
     }
     ++env.counters.out_segs;
     return true;
@@ -246,6 +252,7 @@ void arm_persist_if_stuck(Connection& c, Environment& env, Instant now) {
     if (queued_bytes(c, env) == 0) return;
     c.set(Mark::persisting);
     arm_retransmission(c, env, now);
+    arm_user_timeout(c, env, now);
 }
 
 }  // namespace

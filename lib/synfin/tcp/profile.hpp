@@ -29,11 +29,14 @@ struct Profile {
     Duration rto_min = Duration::milliseconds(200);     ///< deviates from RFC 6298 (2.4), as Linux
     Duration rto_max = Duration::seconds(120);          ///< RFC 6298 (2.5)
     Duration delayed_ack = Duration::milliseconds(40);  ///< MUST-40: below 0.5 s; 0: at once
-    Duration syn_timeout = Duration::seconds(180);      ///< R2 for SYN, MUST-23
+    uint8_t report_retries = 3;      ///< R1, retransmissions of data and FIN (SHLD-10)
+    uint8_t syn_report_retries = 3;  ///< R1 for SYN (MUST-22)
+    Duration syn_timeout = Duration::seconds(180);             ///< R2 for SYN, MUST-23
     Duration retransmission_timeout = Duration::seconds(924);  ///< R2 for data and FIN, MUST-20
     Duration fin_wait_2_timeout = Duration::seconds(60);       ///< only once nobody reads any more
-    Duration user_timeout = Duration::forever();  ///< data unacknowledged for so long: abort
-    uint8_t syn_received_retries = 5;             ///< SYN-ACK retransmissions, then give up
+    /// A SYN, FIN or data unacknowledged for so long, or a window closed: abort, at that moment.
+    Duration user_timeout = Duration::forever();
+    uint8_t syn_received_retries = 5;  ///< SYN-ACK retransmissions, then give up
 
     // Keep-alive: off (MUST-25), two hours (MUST-28)
     bool keep_alive = false;

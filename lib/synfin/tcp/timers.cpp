@@ -1,6 +1,7 @@
 // The timers of a connection: deadlines, kept in the connection itself. At most one of
-// retransmission, persist and SYN runs (they share a deadline); the delayed ACK and the long one
-// (keep-alive, FIN_WAIT_2) stand beside it.
+// retransmission, persist and SYN runs (they share a deadline), and at most one of user timeout,
+// keep-alive and FIN_WAIT_2 (the long one): the first runs while something is to be acknowledged,
+// the others while nothing is. The delayed ACK stands beside them.
 #include <algorithm>
 
 #include <synfin/base/assert.hpp>
@@ -9,8 +10,6 @@
 namespace synfin::tcp {
 
 namespace {
-
-constexpr uint8_t retry_report_threshold = 3;  // R1 (SHLD-10)
 
 uint32_t low_us(Instant t) { return static_cast<uint32_t>(t.us()); }
 
@@ -23,32 +22,28 @@ int64_t full_deadline_us(uint32_t deadline_us, int64_t now_us) {
     return now_us + static_cast<int32_t>(deadline_us - static_cast<uint32_t>(now_us));
 }
 
-bool user_timeout_reached(const Connection& c, const Environment& env) {
-    return time_tried(c, env) >= env.profile_of(c).user_timeout;
-}
-
 void give_up(Connection& c, Environment& env, Events& events) {
     ++env.counters.abort_on_timeout;
     end_connection(c, CloseReason::timed_out, env, events);
 }
 
-void report_retry(Connection& c, Events& events) {
-    if (c.backoff < retry_report_threshold || c.has(Mark::retry_reported)) return;
+void report_retry(Connection& c, uint8_t retries, Events& events) {
+    if (c.backoff < retries || c.has(Mark::retry_reported)) return;
     c.set(Mark::retry_reported);
-    events.retrying = true;
+    events.report = Report::retrying;
 }
 
 void on_syn_timeout(Connection& c, Environment& env, Instant now, Events& events) {
     const Profile& p = env.profile_of(c);
     const bool exhausted = c.has(Mark::passive_open) ? c.backoff >= p.syn_received_retries
                                                      : time_tried(c, env) >= p.syn_timeout;
-    if (exhausted || user_timeout_reached(c, env)) return give_up(c, env, events);
+    if (exhausted) return give_up(c, env, events);
     ++c.backoff;
     back_off_rto(c);
     c.set(Mark::syn_retransmitted);
     c.set(Mark::send_syn);
     arm_retransmission(c, env, now);
-    report_retry(c, events);
+    report_retry(c, p.syn_report_retries, events);
 }
 
 // Section 3.8.6.1: the window is closed, or too small for a segment, and nothing else would ever
@@ -58,19 +53,19 @@ void on_persist_timeout(Connection& c, Environment& env, Instant now, Events& ev
     SYNFIN_ASSERT(t != nullptr);
     // A peer that answers keeps the connection for as long as it likes (MUST-37); one that has
     // fallen silent is given up as for any retransmission.
+    const Profile& p = env.profile_of(c);
     const uint8_t silent = t->unanswered_probes;
     const Duration silent_for = backed_off_rto(c, env) * silent;
-    if (silent >= retry_report_threshold &&
-        silent_for >= env.profile_of(c).retransmission_timeout) {
+    constexpr uint8_t least_silent = 3;
+    if (silent >= least_silent && silent_for >= p.retransmission_timeout) {
         return give_up(c, env, events);
     }
-    if (user_timeout_reached(c, env)) return give_up(c, env, events);
     if (c.backoff < UINT8_MAX) ++c.backoff;
     back_off_rto(c);
     if (t->unanswered_probes < UINT8_MAX) ++t->unanswered_probes;
     c.set(Mark::send_probe);
     arm_retransmission(c, env, now);
-    if (silent > 0) report_retry(c, events);
+    if (silent > 0) report_retry(c, p.report_retries, events);
 }
 
 // RFC 6298 (5.4) to (5.6): everything that is in flight counts as lost, and goes again in slow
@@ -83,12 +78,10 @@ void on_retransmission_timeout(Connection& c, Environment& env, Instant now, Eve
         c.set(Mark::persisting);
         return on_persist_timeout(c, env, now, events);
     }
-    if (time_tried(c, env) >= env.profile_of(c).retransmission_timeout ||
-        user_timeout_reached(c, env)) {
-        return give_up(c, env, events);
-    }
+    const Profile& p = env.profile_of(c);
+    if (time_tried(c, env) >= p.retransmission_timeout) return give_up(c, env, events);
     const uint32_t flight = c.snd_nxt.load().distance_from(c.snd_una);
-    if (c.backoff == 0) congestion_control(env.profile_of(c).congestion).on_timeout(c, flight);
+    if (c.backoff == 0) congestion_control(p.congestion).on_timeout(c, flight);
     ++c.backoff;
     back_off_rto(c);
     c.cwnd = c.mss;
@@ -105,7 +98,7 @@ void on_retransmission_timeout(Connection& c, Environment& env, Instant now, Eve
         t->retransmit_end = c.snd_nxt;
     }
     arm_retransmission(c, env, now);
-    report_retry(c, events);
+    report_retry(c, p.report_retries, events);
 }
 
 void on_keep_alive(Connection& c, Environment& env, Instant now, Events& events) {
@@ -120,6 +113,10 @@ void on_long_deadline(Connection& c, Environment& env, Instant now, Events& even
     c.long_deadline_us = never_us;
     if (c.state == State::fin_wait_2 && c.has(Mark::detached)) {
         return end_connection(c, CloseReason::timed_out, env, events);
+    }
+    // Where something waits for the peer, it is the user timeout: the others wait for idleness.
+    if (c.has(Mark::retransmit_armed) && env.profile_of(c).user_timeout != Duration::forever()) {
+        return give_up(c, env, events);
     }
     if (!c.has(Mark::keep_alive) || !is_synchronized(c.state)) return;
     // MUST-26: only when nothing is outstanding; what is in flight has a timer of its own.
@@ -142,6 +139,7 @@ void disarm_retransmission(Connection& c) {
 
 void stop_retransmission(Connection& c, Instant now) {
     disarm_retransmission(c);
+    c.long_deadline_us = never_us;
     c.retransmit_deadline_us = low_us(now);
 }
 
@@ -164,6 +162,11 @@ void arm_keep_alive(Connection& c, const Environment& env, Instant now) {
     if (c.state != State::established && c.state != State::close_wait && !half_closed) return;
     c.backoff = 0;
     c.long_deadline_us = (now + env.profile_of(c).keep_alive_idle).us();
+}
+
+void arm_user_timeout(Connection& c, const Environment& env, Instant now) {
+    const Duration timeout = env.profile_of(c).user_timeout;
+    if (timeout != Duration::forever()) c.long_deadline_us = (now + timeout).us();
 }
 
 void arm_fin_wait_2(Connection& c, const Environment& env, Instant now) {

@@ -90,6 +90,11 @@ struct Transfer {
     Seq held_fin_seq;
     uint32_t held_bytes = 0;
     Seq last_held;  ///< the range that changed last: first SACK block (RFC 2018)
+    // urgent data (section 3.8.5): the sequence number behind it, if there is some
+    bool urgent_in = false;
+    bool urgent_out = false;
+    Seq urgent_end;      ///< RCV.UP
+    Seq urgent_out_end;  ///< SND.UP
     uint32_t link = no_index;
 };
 inline uint32_t& pool_link(Transfer& t) { return t.link; }

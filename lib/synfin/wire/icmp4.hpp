@@ -27,6 +27,12 @@ inline constexpr uint8_t host_unreachable = 1;
 inline constexpr uint8_t protocol_unreachable = 2;
 inline constexpr uint8_t port_unreachable = 3;
 inline constexpr uint8_t fragmentation_needed = 4;
+inline constexpr uint8_t source_route_failed = 5;
+inline constexpr uint8_t network_unknown = 6;
+inline constexpr uint8_t network_prohibited = 9;
+inline constexpr uint8_t host_prohibited = 10;
+inline constexpr uint8_t network_unreachable_for_tos = 11;
+inline constexpr uint8_t communication_prohibited = 13;
 }  // namespace icmp4_code
 
 /// A message of at least 8 bytes with a right checksum. Types that are not named above are

@@ -76,7 +76,9 @@ class TestDevice {
 class Recorder : public Application {
   public:
     struct Life {
-        std::string events;  ///< one letter each: e d f w c
+        std::string events;  ///< one letter each: e u d f w c
+        std::vector<tcp::Report> reports;
+        size_t urgent = 0;  ///< bytes that were last called so
         std::string data;
         tcp::CloseReason reason = tcp::CloseReason::none;
     };
@@ -100,6 +102,13 @@ class Recorder : public Application {
         life(id).events += 'e';
         ids.push_back(id);
         if (when_established) when_established(worker, id);
+    }
+    void on_urgent(Worker&, ConnectionId id, uint32_t bytes) override {
+        life(id).events += 'u';
+        life(id).urgent = bytes;
+    }
+    void on_report(Worker&, ConnectionId id, tcp::Report report) override {
+        life(id).reports.push_back(report);
     }
     size_t on_data(Worker& worker, ConnectionId id, std::span<const uint8_t> data) override {
         life(id).events += 'd';

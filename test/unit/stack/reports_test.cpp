@@ -1,0 +1,181 @@
+// What an application learns of its connections beside data, and what it may set for their packets:
+// reports, urgent data, time to live, differentiated services.
+#include <gtest/gtest.h>
+
+#include "stack_world.hpp"
+
+namespace synfin::stack::test {
+namespace {
+
+using tcp::Report;
+using tcp::State;
+namespace flag = wire::flag;
+
+class Reports : public ::testing::Test {
+  protected:
+    ConnectionId connect(Host& from) {
+        const auto id = from.worker.connect({address_of(2), 80}, user);
+        EXPECT_TRUE(id.has_value());
+        return *id;
+    }
+    /// The ICMP message about `frame`, as a router 10.0.0.9 sends it.
+    static Bytes error_about(const Bytes& frame, wire::Icmp4Type type, uint8_t code) {
+        const std::span<const uint8_t> datagram = std::span{frame}.subspan(14);
+        return icmp_frame(9, address_of(1), [&](uint8_t* out) {
+            return wire::write_icmp4_error(out, type, code, 0, datagram);
+        });
+    }
+    Recorder user;
+};
+
+TEST_F(Reports, Must47_Shld25_IcmpErrorsReachTheApplicationByTheirMeaning) {
+    Host host{config_of(1, 2)};
+    const ConnectionId id = connect(host);
+    host.run();
+    const Bytes syn = host.take_one();
+    using enum wire::Icmp4Type;
+    for (const uint8_t code : std::initializer_list<uint8_t>{0, 1, 5, 6, 7, 9, 11, 12, 13}) {
+        host.run(error_about(syn, destination_unreachable, code));
+    }
+    host.run(error_about(syn, time_exceeded, 0));
+    host.run(error_about(syn, parameter_problem, 0));
+    const std::vector<Report> expected{
+        Report::network_unreachable, Report::host_unreachable, Report::source_route_failed,
+        Report::network_unreachable, Report::host_unreachable, Report::prohibited,
+        Report::network_unreachable, Report::host_unreachable, Report::prohibited,
+        Report::time_exceeded,       Report::parameter_problem};
+    EXPECT_EQ(user.life(id).reports, expected);
+    EXPECT_EQ(host.worker.state(id), State::syn_sent);
+    host.run(error_about(syn, destination_unreachable, 3));
+    EXPECT_EQ(user.life(id).reports.back(), Report::port_unreachable);
+    EXPECT_EQ(user.life(id).reason, tcp::CloseReason::unreachable);
+}
+
+TEST_F(Reports, Must55_SourceQuenchIsDiscarded) {
+    Host host{config_of(1, 2)};
+    const ConnectionId id = connect(host);
+    host.run();
+    const Bytes syn = host.take_one();
+    host.run(error_about(syn, static_cast<wire::Icmp4Type>(4), 0));
+    EXPECT_TRUE(user.life(id).reports.empty());
+    EXPECT_EQ(host.worker.stack_counters().icmp_other, 1u);
+    EXPECT_TRUE(host.take_sent().empty());
+}
+
+TEST_F(Reports, Shld20_ApplicationThatDoesNotWantThemIsNotTroubled) {
+    class Plain : public Application {
+        void on_established(Worker&, ConnectionId) override {}
+        size_t on_data(Worker&, ConnectionId, std::span<const uint8_t> data) override {
+            return data.size();
+        }
+        void on_peer_closed(Worker&, ConnectionId) override {}
+        void on_writable(Worker&, ConnectionId) override {}
+        void on_closed(Worker&, ConnectionId, tcp::CloseReason) override {}
+    } plain;
+    Host host{config_of(1, 2)};
+    const auto id = host.worker.connect({address_of(2), 80}, plain);
+    host.run();
+    host.run(error_about(host.take_one(), wire::Icmp4Type::destination_unreachable, 1));
+    EXPECT_EQ(host.worker.state(*id), State::syn_sent);
+}
+
+TEST_F(Reports, ListenerHearsNothingOfHalfOpenConnections) {
+    Host host{config_of(1, 9)};
+    ASSERT_TRUE(host.worker.listen({{}, 80}, user));
+    host.run(segment_frame({}));
+    host.run(error_about(host.take_one(), wire::Icmp4Type::destination_unreachable, 1));
+    EXPECT_TRUE(user.lives.empty());
+}
+
+// What the neighbor table knows was learned by asking, so that there is something to doubt.
+TEST_F(Reports, Must20_Shld9_AtR1TheUserIsToldAndTheNextHopIsAskedAgain) {
+    WorkerConfig config = config_of(1);
+    config.profiles[0].report_retries = 4;
+    Host client{config};
+    Host server{config_of(2)};
+    Cable cable{client, server};
+    Recorder service;
+    ASSERT_TRUE(server.worker.listen({{}, 80}, service));
+    const ConnectionId id = connect(client);
+    cable.settle();
+    ASSERT_EQ(client.worker.state(id), State::established);
+    client.worker.send(id, bytes_of("x"));
+    unsigned asked = 0;
+    while (user.life(id).reports.empty()) {  // the cable is cut
+        EXPECT_EQ(asked, 0u);
+        client.run();
+        for (Bytes& frame : client.take_sent()) asked += Read{std::move(frame)}.is_arp_request();
+        const auto next = client.worker.next_deadline();
+        ASSERT_TRUE(next.has_value());
+        client.now = std::max(*next, client.now);
+        ASSERT_LT(client.now, Instant::from_us(1'000'000) + Duration::seconds(50));
+        client.loop.run_once(client.now);
+    }
+    EXPECT_EQ(user.life(id).reports, std::vector<Report>{Report::retrying});
+    client.run();
+    for (Bytes& frame : client.take_sent()) asked += Read{std::move(frame)}.is_arp_request();
+    EXPECT_EQ(asked, 1u);
+    EXPECT_EQ(client.worker.state(id), State::established);
+}
+
+TEST_F(Reports, Must30_Must32_Must33_UrgentDataGoesFromUserToUser) {
+    Host client{config_of(1, 2)};
+    Host server{config_of(2, 1)};
+    Cable cable{client, server};
+    Recorder service;
+    size_t remaining_while_read = 99;
+    service.when_data = [&](Worker& worker, ConnectionId c, std::span<const uint8_t> data) {
+        remaining_while_read = worker.urgent_bytes(c);
+        return data.size();
+    };
+    ASSERT_TRUE(server.worker.listen({{}, 80}, service));
+    const ConnectionId id = connect(client);
+    cable.settle();
+    EXPECT_EQ(client.worker.send_urgent(id, bytes_of("stop!")), 5u);
+    client.worker.send(id, bytes_of("more"));
+    cable.settle();
+    const auto& life = service.life(service.ids[0]);
+    EXPECT_EQ(life.events, "eud");
+    EXPECT_EQ(life.urgent, 5u);
+    EXPECT_EQ(life.data, "stop!more");
+    EXPECT_EQ(remaining_while_read, 0u);
+}
+
+// ---- what a profile says of packets
+
+TEST(PacketFields, Must49_TimeToLiveIsTheProfiles) {
+    WorkerConfig config = config_of(1, 2);
+    config.profiles.resize(2);
+    config.profiles[1].time_to_live = 3;
+    Host host{config};
+    Recorder user;
+    for (const uint16_t profile : {uint16_t{0}, uint16_t{1}}) {
+        ConnectOptions options;
+        options.profile = profile;
+        ASSERT_TRUE(host.worker.connect({address_of(2), 80}, user, options));
+        host.run();
+        EXPECT_EQ(Read{host.take_one()}.packet.hop_limit, profile == 0 ? 64 : 3);
+    }
+}
+
+TEST(PacketFields, Must48_Shld22_DiffservFieldIsTheProfilesInEachSegment) {
+    WorkerConfig config = config_of(1, 9);
+    config.profiles[0].diffserv = 46;
+    Host host{config};
+    Recorder service;
+    service.when_established = [](Worker& worker, ConnectionId c) {
+        worker.send(c, bytes_of("hello"));
+        worker.close(c);
+    };
+    ASSERT_TRUE(host.worker.listen({{}, 80}, service));
+    host.run(segment_frame({}));
+    const Read syn_ack{host.take_one()};
+    EXPECT_EQ(syn_ack.packet.traffic_class >> 2, 46);
+    host.run(segment_frame({.seq = 1001, .ack = syn_ack.packet.seq + 1, .flags = flag::ack}));
+    std::vector<Bytes> sent = host.take_sent();
+    ASSERT_FALSE(sent.empty());
+    for (Bytes& frame : sent) EXPECT_EQ(Read{std::move(frame)}.packet.traffic_class >> 2, 46);
+}
+
+}  // namespace
+}  // namespace synfin::stack::test
