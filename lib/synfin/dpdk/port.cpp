@@ -226,11 +226,22 @@ void Port::set_up_receive_hash(const PortOptions& options) {
     conf.rss_key_len = static_cast<uint8_t>(key.size());
     if (rte_eth_dev_rss_hash_conf_get(id_, &conf) != 0) return;
     receive_hash_.tcp_over_ipv4 = (conf.rss_hf & RTE_ETH_RSS_NONFRAG_IPV4_TCP) != 0;
+    if (options.ports_only_rss) {
+        const std::vector<uint8_t> wanted = ports_only_key(ports_key_bits, key.size());
+        // Some devices take a key only now that they are configured.
+        if (key != wanted) {
+            rte_eth_rss_conf change = conf;
+            std::vector<uint8_t> ours = wanted;
+            change.rss_key = ours.data();
+            if (rte_eth_dev_rss_hash_update(id_, &change) == 0) {
+                rte_eth_dev_rss_hash_conf_get(id_, &conf);
+            }
+        }
+        receive_hash_.key_is_ours = key == wanted;
+    }
     // A device that cannot tell its key leaves the buffer as it was.
     if (std::any_of(key.begin(), key.end(), [](uint8_t byte) { return byte != 0; })) {
         receive_hash_.key = key;
-        receive_hash_.key_is_ours =
-            options.ports_only_rss && key == ports_only_key(ports_key_bits, key.size());
     }
 
     if (info.reta_size == 0) return;

@@ -74,7 +74,13 @@ TEST(Port, ReadsBackTheKeyThatItHasSet) {
     Port port{
         test::environment(), test::unused_device(), pool, {.queues = 2, .ports_only_rss = true}};
     EXPECT_EQ(port.receive_hash().queue_of.size(), 128u);
-    EXPECT_FALSE(port.receive_hash().key.empty());
+    EXPECT_TRUE(port.receive_hash().key_is_ours);
+    ASSERT_FALSE(port.receive_hash().key.empty());
+    // Under our key addresses do not count, ports do.
+    const std::span<const uint8_t> key = port.receive_hash().key;
+    const flow::FourTuple tuple{1, 2, 1000, 80};
+    EXPECT_EQ(receive_hash(key, tuple) % 16, receive_hash(key, {77, 99, 1000, 80}) % 16);
+    EXPECT_NE(receive_hash(key, tuple) % 16, receive_hash(key, {1, 2, 1000 ^ 0xff, 80}) % 16);
 }
 
 TEST(Port, DescribesItselfInOneLine) {
