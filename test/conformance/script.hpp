@@ -49,6 +49,7 @@ struct Setup {
     uint16_t mtu = 1500;
     uint32_t local_isn = default_local_isn();
     uint32_t peer_isn = default_peer_isn();
+    bool ipv6 = false;  ///< the addresses are names of interned ones
     Duration time_wait = Duration::seconds(60);
     uint32_t transfers = 4;
     uint32_t ranges = 256;

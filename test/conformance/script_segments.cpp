@@ -259,8 +259,9 @@ void Script::judge_segment(const Sent& s, const tcp::OutSegment& out) {
         EXPECT_TRUE(offset + uint64_t{length} <= stream_.size() &&
                     stream_.compare(offset, length, s.payload) == 0)
             << "the payload is not what the user gave at that offset" << story();
-        const uint32_t offered = peer_mss_.value_or(536);
-        const uint32_t allowed = std::min<uint32_t>(offered, setup_.mtu - 40u);
+        const uint32_t offered = peer_mss_.value_or(setup_.ipv6 ? 1220 : 536);
+        const uint32_t allowed =
+            std::min<uint32_t>(offered, setup_.mtu - (setup_.ipv6 ? 60u : 40u));
         EXPECT_LE(length + (o.has_timestamps ? 12u : 0u), std::max(allowed, 48u))
             << "MUST-16: longer than the effective send MSS" << story();
         const bool last_for_the_first_time =

@@ -32,7 +32,8 @@ TEST(IllegalFlags, NoCombinationInAnyStateDoesWhatItsFlagsDoNotAllow) {
                     EXPECT_NE(s.state(), established) << int{bits};
                     EXPECT_NE(s.state(), syn_received) << int{bits};
                 }
-                if (flags.syn() && flags.fin()) {
+                // But to the right ACK of our SYN, which nobody guesses.
+                if (flags.syn() && flags.fin() && !(flags.ack() && state == syn_sent)) {
                     EXPECT_EQ(s.peer_closed_count(),
                               state >= close_wait ? s.peer_closed_count() : 0u)
                         << int{bits};

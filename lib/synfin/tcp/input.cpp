@@ -375,17 +375,13 @@ InputResult input(Connection& c, const Segment& segment, Environment& env, Insta
         check_rst(c, segment, env, now, result.events);
         return result;
     }
-    if (segment.flags.syn() && segment.flags.fin()) {
-        ++env.counters.drop_illegal_flags;
-        return result;
-    }
     // Simultaneous open: the peer's SYN,ACK repeats the SYN that was taken; the rest is an ACK.
     Segment s = segment;
-    if (c.state == State::syn_received && !c.has(Mark::passive_open) && s.flags.syn() &&
-        s.flags.ack() && s.seq + 1 == c.rcv_nxt) {
+    const bool crossing_syn_ack = c.state == State::syn_received && !c.has(Mark::passive_open) &&
+                                  s.flags.syn() && s.flags.ack() && s.seq + 1 == c.rcv_nxt;
+    if (crossing_syn_ack) {
         s.seq = c.rcv_nxt;
         s.flags = s.flags & ~wire::flag::syn;
-        c.set(Mark::ack_now);
     }
     if (s.flags.syn() && is_synchronized(c.state)) {  // irrespective of its sequence number
         check_syn(c, env, now, result.events);
@@ -399,6 +395,7 @@ InputResult input(Connection& c, const Segment& segment, Environment& env, Insta
         return result;
     }
     if (check_ack(c, s, env, now, result) == Check::drop) return result;
+    if (crossing_syn_ack) c.set(Mark::ack_now);
     arm_keep_alive(c, env, now);
     if (advance_after_fin_ack(c, env, now, result.events)) return result;
     if (s.flags.urg()) [[unlikely]]

@@ -50,13 +50,10 @@ InputResult input_syn_sent(Connection& c, const Segment& s, Environment& env, In
         ++(s.flags.fin() ? env.counters.drop_fin_before_syn : env.counters.drop_no_ack);
         return result;
     }
-    if (s.flags.fin()) {
-        ++env.counters.drop_illegal_flags;
-        return result;
-    }
     take_peer_syn(c, s, env, now);
     if (!ack_acceptable) {
-        // Simultaneous open (MUST-10): answer with SYN,ACK; the timer of our SYN runs on.
+        // Simultaneous open (MUST-10): answer with SYN,ACK; the timer of our SYN runs on. Text and
+        // FIN of such a SYN are not taken, and so will come again.
         set_state(c, State::syn_received, env.counters);
         c.set(Mark::send_syn);
         return result;
@@ -64,7 +61,7 @@ InputResult input_syn_sent(Connection& c, const Segment& s, Environment& env, In
     c.snd_wl2 = s.ack;
     complete_handshake(c, env, now, result.events);
     c.set(Mark::ack_now);
-    if (!s.payload.empty()) {
+    if (!s.payload.empty() || s.flags.fin()) {
         Segment text = s;
         text.seq = c.rcv_nxt;
         process_text(c, text, env, now, result);

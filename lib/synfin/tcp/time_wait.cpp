@@ -31,7 +31,12 @@ TimeWaitVerdict on_segment_in_time_wait(const TimeWait& record, const Segment& s
         return plain_syn && is_provably_newer(record, s) ? TimeWaitVerdict::reopen
                                                          : TimeWaitVerdict::acknowledge;
     }
-    if (!s.flags.ack()) return TimeWaitVerdict::ignore;
+    // Not acceptable, or without an ACK: the first check comes before the fifth.
+    if (!s.flags.ack()) {
+        return s.seq.before(record.rcv_nxt) && s.end().at_or_before(record.rcv_nxt)
+                   ? TimeWaitVerdict::acknowledge
+                   : TimeWaitVerdict::ignore;
+    }
     if (s.flags.fin() && s.end() == record.rcv_nxt) return TimeWaitVerdict::restart_and_acknowledge;
     if (s.length() == 0 && s.seq == record.rcv_nxt) return TimeWaitVerdict::ignore;
     return TimeWaitVerdict::acknowledge;

@@ -146,8 +146,16 @@ TEST(TimeWait, SegmentWithoutAckIsIgnored) {
     Script s;
     enter(s, State::time_wait);
     s.inject(Packet{wire::flag::none}.seq(2));
-    s.inject(Packet{wire::flag::fin}.seq(1));
+    s.inject(Packet{wire::flag::fin}.seq(2));
     s.expect_nothing();
+}
+
+// The first check, of the sequence number, comes before the fifth.
+TEST(TimeWait, OldSegmentWithoutAckIsAcknowledged) {
+    Script s;
+    enter(s, State::time_wait);
+    s.inject(Packet{wire::flag::fin}.seq(1));
+    s.expect(Ack().seq(2).ack(2));
 }
 
 TEST(TimeWait, ZeroLengthEndsItAtOnce) {
