@@ -154,6 +154,13 @@ void Script::call_abort() {
     settle();
 }
 
+void Script::change_profile(const tcp::Profile& profile) {
+    story_.push_back("change profile");
+    setup_.profile = profile;
+    tcp::change_profile(c_, 0, env_, now_);
+    settle();
+}
+
 void Script::call_read(uint32_t count) {
     story_.push_back("read " + std::to_string(count));
     while (count > 0) {

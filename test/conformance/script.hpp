@@ -77,6 +77,8 @@ class Script {
     void call_shutdown();
     void call_close();
     void call_abort();
+    /// The user changes options of the connection.
+    void change_profile(const tcp::Profile& profile);
     /// From now on the application leaves what arrives unread.
     void stop_reading() { reading_ = false; }
     /// Reads up to so many unread bytes.

@@ -84,9 +84,28 @@ void Worker::Impl::abort(ConnectionId id) {
     settle(id.index);
 }
 
+tl::expected<void, Error> Worker::Impl::change_profile(ConnectionId id,
+                                                       const tcp::Profile& profile) {
+    Connection* c = find(id);
+    if (c == nullptr || c->has(Mark::close_noted)) return tl::unexpected{Error::stale};
+    uint16_t number = c->profile;
+    if (profiles.is_exclusive(number)) {
+        profiles.change(number, profile);
+    } else {
+        const auto taken = profiles.take(profile);
+        if (!taken) return tl::unexpected{Error::no_resources};
+        profiles.release(number);
+        number = *taken;
+    }
+    tcp::change_profile(*c, number, env, now);
+    settle(id.index);
+    return {};
+}
+
 // Half-open connections are reset; those that are established live on with their application.
 void Worker::Impl::close_listener(OwnerNumber number) {
     owners.close(number);
+    profiles.release(owners[number].profile);
     for (uint32_t index = 0; index < connections.touched(); ++index) {
         Connection& c = connections[index];
         if (owner_of[index] != number || c.has(Mark::established_told)) continue;

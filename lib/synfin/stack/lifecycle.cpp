@@ -40,6 +40,7 @@ void Worker::Impl::let_go_if_over(uint32_t index) {
     if (c.state == State::time_wait) enter_time_wait(index);
     leave_table(index);
     tcp::release(c, env);
+    profiles.release(c.profile);
     c.state = State::closed;
     c.flags = 0;
     ++c.generation;

@@ -20,9 +20,11 @@ uint32_t Worker::Impl::add_connection(const flow::FourTuple& tuple, uint32_t has
     c.remote_port = tuple.remote_port;
     c.hash = hash;
     c.profile = profile;
+    profiles.hold(profile);
     c.neighbor = neighbor;
     // From here on readers may find it, so it has its name by now.
     if (!table.insert(hash, index)) {
+        profiles.release(profile);
         connections.give_back(index);
         return no_index;
     }
@@ -113,7 +115,7 @@ tl::expected<Worker::Impl::Path, Error> Worker::Impl::find_path(
 tl::expected<ConnectionId, Error> Worker::Impl::connect(const wire::SocketAddress& remote,
                                                         Application& application,
                                                         const ConnectOptions& options) {
-    if (remote.port == 0 || options.profile >= config.profiles.size()) {
+    if (remote.port == 0 || !profiles.is_valid(options.profile)) {
         return tl::unexpected{Error::invalid};
     }
     const auto path = path_to(remote.address, options.source);

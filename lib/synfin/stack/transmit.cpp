@@ -54,7 +54,7 @@ void Worker::Impl::transmit(TransmitBatch& batch) {
 void Worker::Impl::write_connection(uint32_t index, TransmitBatch& batch,
                                     const Interface& interface, const wire::L2Header& header) {
     Connection& c = connections[index];
-    const tcp::Profile& profile = config.profiles[c.profile];
+    const tcp::Profile& profile = profiles[c.profile];
     tcp::OutSegment out;
     wire::SegmentFrame segment;
     segment.l2 = &header;

@@ -104,6 +104,7 @@ Worker::Impl::Impl(Worker& worker, const WorkerConfig& worker_config)
       hash_key{derived_key(config.secret, use_of_tuples)},
       table{config.max_connections},
       time_waits{config.max_time_wait, config.time_wait, hash_key},
+      profiles{config.profiles, config.max_own_profiles},
       ports{config.first_port, config.last_port, config.max_port_scopes, hash_key},
       port_key{derived_key(config.secret, use_of_ports)},
       wheel{config.max_connections, Instant{}},
@@ -111,7 +112,7 @@ Worker::Impl::Impl(Worker& worker, const WorkerConfig& worker_config)
                 derived_key(config.secret, use_of_neighbors)},
       transfers{config.max_transfers, config.max_transfers * ranges_per_transfer},
       buffers{config.max_buffer_chunks * nodes_per_chunk, config.max_buffer_chunks},
-      env{.profiles = config.profiles,
+      env{.profiles = profiles.all(),
           .transfers = transfers,
           .buffers = buffers,
           .counters = tcp_counters,
@@ -152,7 +153,7 @@ const char* name(Error error) {
 
 tl::expected<void, Error> Worker::listen(const wire::SocketAddress& local, Application& application,
                                          const ListenOptions& options) {
-    if (local.port == 0 || options.profile >= impl_->config.profiles.size()) {
+    if (local.port == 0 || !impl_->profiles.is_valid(options.profile)) {
         return tl::unexpected{Error::invalid};
     }
     if (!local.address.is_unspecified() && !owns(local.address)) {
@@ -161,6 +162,7 @@ tl::expected<void, Error> Worker::listen(const wire::SocketAddress& local, Appli
     if (impl_->owners.find_exact(local) != no_owner) return tl::unexpected{Error::address_in_use};
     const OwnerNumber number = impl_->owners.listen(local, application, options);
     if (number == no_owner) return tl::unexpected{Error::no_resources};
+    impl_->profiles.hold(options.profile);
     if (impl_->is_ephemeral(local.port)) impl_->listens_on_ephemeral_port = true;
     return {};
 }
@@ -194,9 +196,46 @@ std::span<const uint8_t> Worker::unread(ConnectionId id) const {
     return c == nullptr ? std::span<const uint8_t>{} : tcp::peek_unread(*c, impl_->env);
 }
 void Worker::consume(ConnectionId id, size_t count) { impl_->consume(id, count); }
+size_t Worker::send_space(ConnectionId id) const {
+    const tcp::Connection* c = impl_->find(id);
+    return c == nullptr ? 0 : tcp::send_space(*c, impl_->env);
+}
+size_t Worker::unread_bytes(ConnectionId id) const {
+    const tcp::Connection* c = impl_->find(id);
+    return c == nullptr ? 0 : tcp::unread_bytes(*c, impl_->env);
+}
+size_t Worker::peek(ConnectionId id, std::span<uint8_t> into) const {
+    const tcp::Connection* c = impl_->find(id);
+    return c == nullptr ? 0 : tcp::copy_unread(*c, into, impl_->env);
+}
 void Worker::shutdown_send(ConnectionId id) { impl_->shutdown_send(id); }
 void Worker::close(ConnectionId id) { impl_->close(id); }
 void Worker::abort(ConnectionId id) { impl_->abort(id); }
+
+tl::expected<uint16_t, Error> Worker::take_profile(const tcp::Profile& profile) {
+    const auto number = impl_->profiles.take(profile);
+    if (!number) return tl::unexpected{Error::no_resources};
+    return *number;
+}
+void Worker::release_profile(uint16_t number) { impl_->profiles.release(number); }
+const tcp::Profile& Worker::profile(uint16_t number) const { return impl_->profiles[number]; }
+const tcp::Profile& Worker::profile(ConnectionId id) const {
+    const tcp::Connection* c = impl_->find(id);
+    return impl_->profiles[c == nullptr ? 0 : c->profile];
+}
+tl::expected<void, Error> Worker::change_profile(ConnectionId id, const tcp::Profile& profile) {
+    return impl_->change_profile(id, profile);
+}
+tl::expected<void, Error> Worker::change_profile(const wire::SocketAddress& listener,
+                                                 const tcp::Profile& profile) {
+    const OwnerNumber owner = impl_->owners.find_exact(listener);
+    if (owner == no_owner) return tl::unexpected{Error::stale};
+    const auto number = impl_->profiles.take(profile);
+    if (!number) return tl::unexpected{Error::no_resources};
+    impl_->profiles.release(impl_->owners[owner].profile);
+    impl_->owners[owner].profile = *number;
+    return {};
+}
 
 bool Worker::is_open(ConnectionId id) const { return impl_->find(id) != nullptr; }
 tcp::State Worker::state(ConnectionId id) const {
@@ -206,6 +245,10 @@ tcp::State Worker::state(ConnectionId id) const {
 bool Worker::awaits_output(ConnectionId id) const {
     const tcp::Connection* c = impl_->find(id);
     return c != nullptr && c->has(tcp::Mark::ready);
+}
+tcp::Info Worker::info(ConnectionId id) const {
+    const tcp::Connection* c = impl_->find(id);
+    return c == nullptr ? tcp::Info{} : tcp::info(*c, impl_->env);
 }
 uint64_t Worker::user_data(ConnectionId id) const {
     const tcp::Connection* c = impl_->find(id);
@@ -227,6 +270,10 @@ wire::SocketAddress Worker::remote(ConnectionId id) const {
 
 Instant Worker::now() const { return impl_->now; }
 bool Worker::owns(const wire::IpAddress& address) const { return impl_->addressing.owns(address); }
+void Worker::add_addresses(uint8_t port, const wire::IpPrefix& block) {
+    impl_->config.interfaces[port].addresses.push_back(block);
+    impl_->addressing = Addressing{impl_->config.interfaces};
+}
 
 // ---- for the loop
 

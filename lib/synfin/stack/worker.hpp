@@ -24,6 +24,7 @@
 #include <synfin/stack/frame.hpp>
 #include <synfin/stack/stage_profile.hpp>
 #include <synfin/tcp/core.hpp>
+#include <synfin/tcp/info.hpp>
 #include <synfin/wire/address.hpp>
 #include <synfin/wire/drop.hpp>
 
@@ -67,6 +68,8 @@ struct WorkerConfig {
     uint16_t last_port = 65535;
     tcp::Secret secret{};  ///< for ISN, table hash, ports; random in production
     std::vector<tcp::Profile> profiles{tcp::Profile{}};
+    uint16_t max_own_profiles =
+        1024;  ///< of connections whose options were changed; then: take_profile() fails
     /// Which local ports bring a reply back to this worker; empty: all. Asked once per
     /// (local address, remote address and port) when its first connection is opened.
     bool (*port_filter)(const void* context, const flow::FourTuple& tuple) = nullptr;
@@ -160,6 +163,11 @@ class Worker {
     /// Unread bytes that on_data has left, the first contiguous piece of them.
     std::span<const uint8_t> unread(ConnectionId id) const;
     void consume(ConnectionId id, size_t count);
+    /// How many bytes send() would take now.
+    size_t send_space(ConnectionId id) const;
+    size_t unread_bytes(ConnectionId id) const;
+    /// Copies unread bytes without consuming them; returns how many.
+    size_t peek(ConnectionId id, std::span<uint8_t> into) const;
     /// FIN after what is queued; receiving goes on (half close).
     void shutdown_send(ConnectionId id);
     /// FIN after what is queued, and nothing is read any more; unread bytes make it a RST.
@@ -167,10 +175,25 @@ class Worker {
     /// RST (linger 0).
     void abort(ConnectionId id);
 
+    /// The number of a profile with these values, for listen and connect, held for the caller until
+    /// release_profile. Fails with `no_resources` when max_own_profiles is reached.
+    tl::expected<uint16_t, Error> take_profile(const tcp::Profile& profile);
+    void release_profile(uint16_t number);
+    const tcp::Profile& profile(uint16_t number) const;
+    /// The profile that governs a connection; a stale id has the first one.
+    const tcp::Profile& profile(ConnectionId id) const;
+    /// Lets other values govern this connection from now on, and no other one. Fails as
+    /// take_profile, or with `stale`.
+    tl::expected<void, Error> change_profile(ConnectionId id, const tcp::Profile& profile);
+    /// The same for the connections that this listener will accept.
+    tl::expected<void, Error> change_profile(const wire::SocketAddress& listener,
+                                             const tcp::Profile& profile);
+
     bool is_open(ConnectionId id) const;
     tcp::State state(ConnectionId id) const;  ///< CLOSED for a stale id
     /// Whether a segment of the connection may still wait to leave; false for a stale id.
     bool awaits_output(ConnectionId id) const;
+    tcp::Info info(ConnectionId id) const;  ///< of CLOSED for a stale id
     uint64_t user_data(ConnectionId id) const;
     void set_user_data(ConnectionId id, uint64_t value);
     wire::SocketAddress local(ConnectionId id) const;
@@ -179,6 +202,8 @@ class Worker {
     Instant now() const;  ///< the time of this loop
     /// Whether we answer for `address`: in one of the blocks, and not its subnet's broadcast.
     bool owns(const wire::IpAddress& address) const;
+    /// From now on we answer for this block, too.
+    void add_addresses(uint8_t port, const wire::IpPrefix& block);
 
     // ---- for the loop, in this order
 

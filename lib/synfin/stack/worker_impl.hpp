@@ -33,6 +33,7 @@
 #include <synfin/stack/listener_table.hpp>
 #include <synfin/stack/neighbor_cache.hpp>
 #include <synfin/stack/notices.hpp>
+#include <synfin/stack/profile_pool.hpp>
 #include <synfin/stack/reply_queue.hpp>
 #include <synfin/stack/token_bucket.hpp>
 #include <synfin/stack/worker.hpp>
@@ -166,6 +167,7 @@ struct Worker::Impl {
     void close(ConnectionId id);
     void abort(ConnectionId id);
     void close_listener(OwnerNumber number);
+    tl::expected<void, Error> change_profile(ConnectionId id, const tcp::Profile& profile);
 
     // ---- lifecycle.cpp
     /// To be called after anything happened to a connection: puts it on the ready list if it has
@@ -241,6 +243,7 @@ struct Worker::Impl {
     flow::HashKey hash_key;
     flow::ConnectionTable table;
     flow::TimeWaitTable<tcp::TimeWait> time_waits;
+    ProfilePool profiles;
     flow::PortAllocator ports;
     SipKey port_key;
     struct {

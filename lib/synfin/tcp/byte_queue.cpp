@@ -110,4 +110,15 @@ std::span<const uint8_t> ByteQueue::front(const BufferPool& pool) const {
     return {node.data, node.length};
 }
 
+uint32_t ByteQueue::copy_front(std::span<uint8_t> into, const BufferPool& pool) const {
+    size_t copied = 0;
+    for (uint32_t at = head; at != no_index && copied < into.size(); at = pool.nodes[at].next) {
+        const BufferNode& node = pool.nodes[at];
+        const size_t count = std::min<size_t>(node.length, into.size() - copied);
+        std::copy_n(node.data, count, into.begin() + static_cast<ptrdiff_t>(copied));
+        copied += count;
+    }
+    return static_cast<uint32_t>(copied);
+}
+
 }  // namespace synfin::tcp

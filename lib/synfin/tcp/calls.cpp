@@ -94,8 +94,26 @@ uint32_t unread_bytes(const Connection& c, const Environment& env) {
     return t == nullptr ? 0 : t->unread.bytes.load();
 }
 
+uint32_t copy_unread(const Connection& c, std::span<uint8_t> into, const Environment& env) {
+    const Transfer* t = transfer_of(c, env);
+    return t == nullptr ? 0 : t->unread.copy_front(into, env.buffers);
+}
+
 uint32_t unacknowledged_bytes(const Connection& c, const Environment& env) {
     return queued_bytes(c, env);
+}
+
+void change_profile(Connection& c, uint16_t profile, Environment& env, Instant now) {
+    const auto mark = [&c](Mark m, bool on) { on ? c.set(m) : c.clear(m); };
+    c.profile = profile;
+    const Profile& p = env.profile_of(c);
+    mark(Mark::no_nagle, !p.nagle);
+    mark(Mark::keep_alive, p.keep_alive);
+    if (p.keep_alive) {
+        arm_keep_alive(c, env, now);
+    } else if (!(c.state == State::fin_wait_2 && c.has(Mark::detached))) {
+        c.long_deadline_us = never_us;
+    }
 }
 
 void shutdown_send(Connection& c, Environment& env, Instant) {

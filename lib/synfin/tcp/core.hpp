@@ -175,7 +175,12 @@ uint32_t unread_bytes(const Connection& c, const Environment& env);
 /// How far urgent data reaches behind what has been handed out (MUST-33), 0 if there is none. It
 /// may not all have arrived yet.
 uint32_t urgent_bytes(const Connection& c, const Environment& env);
+/// Copies the first unread bytes, as many as `into` has room for; they stay unread.
+uint32_t copy_unread(const Connection& c, std::span<uint8_t> into, const Environment& env);
 uint32_t unacknowledged_bytes(const Connection& c, const Environment& env);
+
+/// From now on `profile` governs the connection. What the handshake has agreed on stays.
+void change_profile(Connection& c, uint16_t profile, Environment& env, Instant now);
 
 /// Half close: a FIN follows what is queued; receiving goes on.
 void shutdown_send(Connection& c, Environment& env, Instant now);

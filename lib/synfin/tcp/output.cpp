@@ -155,7 +155,7 @@ bool emit_retransmission(Connection& c, Transfer& t, OutSegment& out, uint32_t p
 // How much new data may leave now: by the peer's window, the congestion window, the segment size,
 // and silly-window avoidance with Nagle's rule (section 3.8.6.2.1, MUST-38, SHLD-7).
 uint32_t sendable_length(const Connection& c, const Transfer& t, uint32_t unsent,
-                         uint32_t payload_max) {
+                         uint32_t payload_max, const Environment& env) {
     const uint32_t flight = c.snd_nxt.load().distance_from(c.snd_una);
     // Both differences are negative when a window has shrunk (MUST-34, SHLD-15).
     const uint32_t window_left = c.snd_wnd > flight ? c.snd_wnd - flight : 0;
@@ -169,6 +169,7 @@ uint32_t sendable_length(const Connection& c, const Transfer& t, uint32_t unsent
     if (length == 0) return 0;
     if (length == payload_max) return length;
     const bool all_of_it = length == unsent;
+    if (all_of_it && env.profile_of(c).cork && !c.has(Mark::send_closed)) return 0;
     const bool may_be_small =
         flight == 0 || c.has(Mark::no_nagle) || c.has(Mark::send_closed) || t.urgent_out;
     if (all_of_it && may_be_small) return length;
@@ -190,7 +191,7 @@ bool emit_new(Connection& c, OutSegment& out, uint32_t payload_max, Environment&
         if (!c.has(Mark::retransmit_armed) && idle_time(c, now) > base_rto(c, env)) {
             restart_after_idle(c, env);
         }
-        length = sendable_length(c, *t, unsent, payload_max);
+        length = sendable_length(c, *t, unsent, payload_max, env);
         if (length == 0) return false;
     } else if (!bare_fin) {
         return false;

@@ -14,11 +14,13 @@ struct Profile {
     // Windows and segments
     uint32_t receive_buffer_bytes = 256 * 1024;  ///< unread data that is kept; bounds the window
     uint32_t send_buffer_bytes = 256 * 1024;     ///< sent or queued and not yet acknowledged
-    uint16_t mss_clamp = 0;                      ///< upper bound for MSS both ways; 0: by MTU alone
-    bool window_scaling = true;                  ///< RFC 7323
-    bool timestamps = true;                      ///< RFC 7323
-    bool sack = true;                            ///< RFC 2018
-    bool nagle = true;                           ///< MUST-17: can be switched off
+    uint32_t window_clamp = 0;   ///< upper bound for the window that is announced; 0: the buffer
+    uint16_t mss_clamp = 0;      ///< upper bound for MSS both ways; 0: by MTU alone
+    bool window_scaling = true;  ///< RFC 7323
+    bool timestamps = true;      ///< RFC 7323
+    bool sack = true;            ///< RFC 2018
+    bool nagle = true;           ///< MUST-17: can be switched off
+    bool cork = false;  ///< segments that are not full wait until the persist timer sends them
     CongestionAlgorithm congestion = CongestionAlgorithm::new_reno;
     uint8_t initial_window_segments = 10;  ///< RFC 6928
     uint8_t time_to_live = 64;             ///< MUST-49
@@ -36,6 +38,7 @@ struct Profile {
     Duration fin_wait_2_timeout = Duration::seconds(60);       ///< only once nobody reads any more
     /// A SYN, FIN or data unacknowledged for so long, or a window closed: abort, at that moment.
     Duration user_timeout = Duration::forever();
+    uint8_t syn_retries = 0;  ///< SYN retransmissions, then give up; 0: as syn_timeout says
     uint8_t syn_received_retries = 5;  ///< SYN-ACK retransmissions, then give up
 
     // Keep-alive: off (MUST-25), two hours (MUST-28)
@@ -43,6 +46,8 @@ struct Profile {
     Duration keep_alive_idle = Duration::hours(2);
     Duration keep_alive_interval = Duration::seconds(75);
     uint8_t keep_alive_probes = 9;
+
+    friend bool operator==(const Profile&, const Profile&) = default;
 };
 
 }  // namespace synfin::tcp

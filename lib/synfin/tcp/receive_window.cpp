@@ -9,7 +9,9 @@ uint32_t receive_buffer_space(const Connection& c, const Environment& env) {
     const uint32_t buffer = env.profile_of(c).receive_buffer_bytes;
     const Transfer* t = transfer_of(c, env);
     const uint32_t unread = t == nullptr ? 0 : t->unread.bytes.load();
-    return buffer > unread ? buffer - unread : 0;
+    const uint32_t space = buffer > unread ? buffer - unread : 0;
+    const uint32_t clamp = env.profile_of(c).window_clamp;
+    return clamp == 0 ? space : std::min(space, clamp);
 }
 
 uint16_t announce_window(Connection& c, const Environment& env) {

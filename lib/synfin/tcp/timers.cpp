@@ -36,6 +36,7 @@ void report_retry(Connection& c, uint8_t retries, Events& events) {
 void on_syn_timeout(Connection& c, Environment& env, Instant now, Events& events) {
     const Profile& p = env.profile_of(c);
     const bool exhausted = c.has(Mark::passive_open) ? c.backoff >= p.syn_received_retries
+                           : p.syn_retries > 0       ? c.backoff >= p.syn_retries
                                                      : time_tried(c, env) >= p.syn_timeout;
     if (exhausted) return give_up(c, env, events);
     ++c.backoff;

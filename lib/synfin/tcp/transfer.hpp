@@ -54,6 +54,8 @@ struct ByteQueue {
     void remove_front(uint32_t count, BufferPool& pool);
     void clear(BufferPool& pool);
     std::span<const uint8_t> front(const BufferPool& pool) const;
+    /// Copies from the front as much as `into` has room for; returns how much that was.
+    uint32_t copy_front(std::span<uint8_t> into, const BufferPool& pool) const;
 };
 
 /// A stretch of payload received ahead of a hole.

@@ -1,0 +1,87 @@
+// The profiles of a worker: those of its configuration, which live as long as it does, and behind
+// them a bounded number of own ones, for connections and listeners whose user has changed an
+// option.
+//
+// A profile is never changed while somebody else refers to it: who wants another value takes
+// another profile. Own ones are counted by those who refer to them and are free again when nobody
+// does; for the configured ones counting is one comparison.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include <synfin/base/assert.hpp>
+#include <synfin/tcp/profile.hpp>
+
+namespace synfin::stack {
+
+class ProfilePool {
+  public:
+    ProfilePool(const std::vector<tcp::Profile>& configured, uint16_t own_max)
+        : configured_{configured.size()},
+          profiles_{configured},
+          references_(configured.size() + own_max, 0) {
+        profiles_.resize(configured.size() + own_max);
+    }
+
+    /// By number; the memory stays where it is.
+    std::span<const tcp::Profile> all() const { return profiles_; }
+    const tcp::Profile& operator[](uint16_t number) const { return profiles_[number]; }
+    bool is_valid(uint16_t number) const {
+        return number < configured_ || (number < profiles_.size() && references_[number] > 0);
+    }
+    size_t own_used() const { return own_used_; }
+
+    /// A profile of these values, with one reference for the caller: a configured one if there is
+    /// such, else an own one. Nothing when all own ones are taken.
+    std::optional<uint16_t> take(const tcp::Profile& wanted) {
+        const auto known =
+            std::find(profiles_.begin(), profiles_.begin() + place(configured_), wanted);
+        if (known != profiles_.begin() + place(configured_)) return number_of(known);
+        if (own_used_ == profiles_.size() - configured_) return std::nullopt;
+        while (references_[next_] != 0) advance();
+        const auto number = static_cast<uint16_t>(next_);
+        advance();
+        ++own_used_;
+        references_[number] = 1;
+        profiles_[number] = wanted;
+        return number;
+    }
+
+    void hold(uint16_t number) {
+        if (number < configured_) return;
+        SYNFIN_ASSERT(references_[number] > 0);
+        ++references_[number];
+    }
+    void release(uint16_t number) {
+        if (number < configured_) return;
+        SYNFIN_ASSERT(references_[number] > 0);
+        if (--references_[number] == 0) --own_used_;
+    }
+    /// Whether the only reference to an own profile is the caller's, who may then change it.
+    bool is_exclusive(uint16_t number) const {
+        return number >= configured_ && references_[number] == 1;
+    }
+    void change(uint16_t number, const tcp::Profile& values) {
+        SYNFIN_ASSERT(is_exclusive(number));
+        profiles_[number] = values;
+    }
+
+  private:
+    using Iterator = std::vector<tcp::Profile>::iterator;
+    static ptrdiff_t place(size_t number) { return static_cast<ptrdiff_t>(number); }
+    uint16_t number_of(Iterator at) { return static_cast<uint16_t>(at - profiles_.begin()); }
+    // Own places are looked through in turn, so that a free one is found soon.
+    void advance() { next_ = next_ + 1 < profiles_.size() ? next_ + 1 : configured_; }
+
+    size_t configured_;
+    std::vector<tcp::Profile> profiles_;
+    std::vector<uint32_t> references_;
+    size_t own_used_ = 0;
+    size_t next_ = configured_;
+};
+
+}  // namespace synfin::stack

@@ -1,0 +1,68 @@
+// What a user may change on a connection that stands, and what such options do.
+#include <gtest/gtest.h>
+
+#include "script.hpp"
+
+namespace synfin::conformance {
+namespace {
+
+TEST(Cork, HoldsBackASegmentThatIsNotFull) {
+    tcp::Profile profile;
+    profile.cork = true;
+    Script s{{.profile = profile}};
+    s.establish({.mss = 1000});
+    s.call_send_bytes(1500);
+    s.expect(Ack().seq(1).ack(1).length(1000));
+    s.expect_nothing();
+    s.inject(Ack().seq(1).ack(1001));
+    s.expect_nothing();
+    s.ignore_sent();
+}
+
+TEST(Cork, LetsTheLastSegmentGoWithTheFin) {
+    tcp::Profile profile;
+    profile.cork = true;
+    Script s{{.profile = profile}};
+    s.establish();
+    s.call_send_bytes(100);
+    s.expect_nothing();
+    s.call_shutdown();
+    s.expect(FinAck().seq(1).ack(1).length(100));
+}
+
+TEST(WindowClamp, BoundsTheWindowThatIsAnnounced) {
+    tcp::Profile profile;
+    profile.window_clamp = 5000;
+    Script s{{.profile = profile}};
+    s.listen();
+    s.inject(Syn().seq(0).mss(1000));
+    s.expect(SynAck().seq(0).ack(1).window(5000));
+}
+
+TEST(SynRetries, GiveUpAfterSoManyRetransmissions) {
+    tcp::Profile profile;
+    profile.syn_retries = 2;
+    Script s{{.profile = profile}};
+    s.call_open();
+    s.expect(Syn().seq(0));
+    s.expect_after(1_s, Syn().seq(0));
+    s.expect_after(2_s, Syn().seq(0));
+    EXPECT_EQ(s.drain(100_s), 4_s);
+    s.expect_closed(CloseReason::timed_out);
+}
+
+TEST(ChangeProfile, SwitchesKeepAliveOnWhileTheConnectionStands) {
+    tcp::Profile profile;
+    Script s{{.profile = profile}};
+    s.establish();
+    profile.keep_alive = true;
+    profile.keep_alive_idle = 30_s;
+    s.change_profile(profile);
+    s.expect_after(30_s, Ack().seq(0).ack(1));
+    profile.keep_alive = false;
+    s.change_profile(profile);
+    EXPECT_FALSE(s.next_deadline());
+}
+
+}  // namespace
+}  // namespace synfin::conformance
