@@ -273,6 +273,7 @@ bool Worker::owns(const wire::IpAddress& address) const { return impl_->addressi
 void Worker::add_addresses(uint8_t port, const wire::IpPrefix& block) {
     impl_->config.interfaces[port].addresses.push_back(block);
     impl_->addressing = Addressing{impl_->config.interfaces};
+    impl_->last_path = {};
 }
 
 // ---- for the loop

@@ -1,0 +1,130 @@
+// What the worker tells of its connections, turned into what sockets remember.
+#include <algorithm>
+
+#include <synfin/socket/sockets.hpp>
+
+namespace synfin::socket {
+
+using stack::ConnectionId;
+using stack::Worker;
+using tcp::CloseReason;
+
+Socket* Sockets::socket_of(ConnectionId id) const {
+    return reinterpret_cast<Socket*>(static_cast<uintptr_t>(worker_.user_data(id)));
+}
+
+Socket* Sockets::listener_for(const wire::SocketAddress& local) const {
+    Socket* any = nullptr;
+    for (const auto& [descriptor, what] : descriptors_) {
+        const SocketPtr* socket = std::get_if<SocketPtr>(&what);
+        if (socket == nullptr || (*socket)->role != Role::listening ||
+            (*socket)->local.port != local.port) {
+            continue;
+        }
+        if ((*socket)->local.address == local.address) return socket->get();
+        if ((*socket)->local.address.is_unspecified()) any = socket->get();
+    }
+    return any;
+}
+
+void Sockets::on_established(Worker& worker, ConnectionId id) {
+    if (Socket* socket = socket_of(id)) {  // our connect() has succeeded
+        socket->role = Role::connected;
+        ++socket->happenings;
+        return;
+    }
+    Socket* listener = listener_for(worker.local(id));
+    if (listener == nullptr) return worker.abort(id);
+    auto socket = std::make_shared<Socket>(*listener);
+    socket->accept_queue.clear();
+    socket->deferred.clear();
+    socket->role = Role::connected;
+    socket->connect_reported = true;
+    socket->local = worker.local(id);
+    socket->remote = worker.remote(id);
+    socket->id = id;
+    worker.set_user_data(id, static_cast<uint64_t>(reinterpret_cast<uintptr_t>(socket.get())));
+    if (listener->defer_accept > Duration{}) {
+        listener->deferred.push_back(std::move(socket));
+        return;
+    }
+    listener->accept_queue.push_back(std::move(socket));
+    ++listener->happenings;
+}
+
+void Sockets::accept_deferred(Socket& socket) {
+    if (socket.defer_accept == Duration{}) return;
+    socket.defer_accept = Duration{};
+    Socket* listener = listener_for(socket.local);
+    if (listener == nullptr) return;
+    auto& deferred = listener->deferred;
+    const auto found = std::find_if(deferred.begin(), deferred.end(),
+                                    [&](const SocketPtr& s) { return s.get() == &socket; });
+    if (found == deferred.end()) return;
+    listener->accept_queue.push_back(std::move(*found));
+    deferred.erase(found);
+    ++listener->happenings;
+}
+
+// Nothing is taken here: bytes wait in the connection, where they count against its window.
+size_t Sockets::on_data(Worker& worker, ConnectionId id, std::span<const uint8_t>) {
+    Socket* socket = socket_of(id);
+    if (socket == nullptr) return 0;
+    // After shutdown of both directions nobody will ever read this (SHLD-3).
+    if (socket->receive_ended && socket->send_ended) {
+        worker.abort(id);
+        return 0;
+    }
+    ++socket->happenings;
+    accept_deferred(*socket);
+    return 0;
+}
+
+void Sockets::on_peer_closed(Worker&, ConnectionId id) {
+    Socket* socket = socket_of(id);
+    if (socket == nullptr) return;
+    socket->receive_ended = true;
+    ++socket->happenings;
+    accept_deferred(*socket);
+}
+
+void Sockets::on_writable(Worker&, ConnectionId id) {
+    if (Socket* socket = socket_of(id)) ++socket->happenings;
+}
+
+namespace {
+
+int errno_of(CloseReason reason, bool after_peers_fin) {
+    switch (reason) {
+        case CloseReason::none:
+        case CloseReason::finished: return 0;
+        case CloseReason::refused: return ECONNREFUSED;
+        case CloseReason::reset: return after_peers_fin ? EPIPE : ECONNRESET;
+        case CloseReason::timed_out: return ETIMEDOUT;
+        case CloseReason::aborted: return ECONNABORTED;
+        case CloseReason::unreachable: return EHOSTUNREACH;
+        case CloseReason::no_resources: return ENOBUFS;
+    }
+    return 0;
+}
+
+}  // namespace
+
+void Sockets::on_closed(Worker& worker, ConnectionId id, CloseReason reason) {
+    Socket* socket = socket_of(id);
+    if (socket == nullptr) return;
+    const bool attempt = socket->role == Role::connecting;
+    const bool only_peer_ended = socket->receive_ended && !socket->send_ended;
+    socket->error = errno_of(reason, only_peer_ended);
+    socket->role = attempt ? Role::fresh : Role::ended;
+    socket->receive_ended = socket->send_ended = true;
+    ++socket->happenings;
+    // What has arrived can still be read, whatever ended the connection.
+    socket->rest.resize(worker.unread_bytes(id));
+    socket->rest.resize(worker.peek(id, socket->rest));
+    socket->rest_read = 0;
+    socket->id = {};
+    accept_deferred(*socket);
+}
+
+}  // namespace synfin::socket

@@ -1,0 +1,352 @@
+// getsockopt and setsockopt. What an option means to the protocol stands in the socket's profile,
+// which becomes the connection's own; what it means to the calls stands in the socket.
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+
+#include <linux/tcp.h>
+#include <netinet/in.h>
+
+#include <synfin/socket/sockets.hpp>
+
+namespace synfin::socket {
+
+namespace {
+
+// Linux counts its own overhead into the buffers: what is set comes back doubled.
+constexpr int overhead_factor = 2;
+constexpr int min_send_buffer = 2304;
+constexpr int min_receive_buffer = 1152;
+
+int seconds_of(Duration d) { return static_cast<int>(d.count_ms() / 1000); }
+
+/// Copies an option's value out as getsockopt does: cut off at the caller's length.
+int give(const void* from, size_t size, void* value, socklen_t* length) {
+    const auto count = static_cast<socklen_t>(std::min<size_t>(*length, size));
+    std::memcpy(value, from, count);
+    *length = count;
+    return 0;
+}
+int give(int number, void* value, socklen_t* length) {
+    return give(&number, sizeof number, value, length);
+}
+
+std::optional<int> number_in(const void* value, socklen_t length) {
+    if (value == nullptr || length < sizeof(int)) return std::nullopt;
+    int number = 0;
+    std::memcpy(&number, value, sizeof number);
+    return number;
+}
+
+timeval timeval_of(Duration d) {
+    if (d >= Duration::forever()) return {};
+    return {.tv_sec = d.count_us() / 1'000'000, .tv_usec = d.count_us() % 1'000'000};
+}
+
+std::optional<Duration> duration_in(const void* value, socklen_t length) {
+    if (value == nullptr || length < sizeof(timeval)) return std::nullopt;
+    timeval time{};
+    std::memcpy(&time, value, sizeof time);
+    if (time.tv_sec < 0 || time.tv_usec < 0 || time.tv_usec >= 1'000'000) return std::nullopt;
+    const Duration d = Duration::seconds(time.tv_sec) + Duration::microseconds(time.tv_usec);
+    return d == Duration{} ? Duration::forever() : d;
+}
+
+struct NamedAlgorithm {
+    std::string_view name;
+    tcp::CongestionAlgorithm algorithm;
+};
+constexpr NamedAlgorithm algorithms[] = {{"reno", tcp::CongestionAlgorithm::new_reno}};
+
+// How Linux numbers the states (include/net/tcp_states.h).
+uint8_t number_of(tcp::State state) {
+    switch (state) {
+        case tcp::State::established: return 1;
+        case tcp::State::syn_sent: return 2;
+        case tcp::State::syn_received: return 3;
+        case tcp::State::fin_wait_1: return 4;
+        case tcp::State::fin_wait_2: return 5;
+        case tcp::State::time_wait: return 6;
+        case tcp::State::closed: return 7;
+        case tcp::State::close_wait: return 8;
+        case tcp::State::last_ack: return 9;
+        case tcp::State::listen: return 10;
+        case tcp::State::closing: return 11;
+    }
+    return 7;
+}
+
+uint32_t us_of(Duration d) { return static_cast<uint32_t>(d.count_us()); }
+
+tcp_info info_of(const tcp::Info& from, bool listening) {
+    tcp_info info{};
+    info.tcpi_state = number_of(listening ? tcp::State::listen : from.state);
+    info.tcpi_ca_state = from.timed_out ? 4 : from.recovering ? 3 : 0;
+    info.tcpi_retransmits = from.probing ? uint8_t{0} : from.backoff;
+    info.tcpi_probes = from.probing ? from.backoff : uint8_t{0};
+    info.tcpi_backoff = from.backoff;
+    if (from.timestamps) info.tcpi_options |= TCPI_OPT_TIMESTAMPS;
+    if (from.sack) info.tcpi_options |= TCPI_OPT_SACK;
+    if (from.window_scaling) info.tcpi_options |= TCPI_OPT_WSCALE;
+    info.tcpi_snd_wscale = from.snd_scale & 0xf;
+    info.tcpi_rcv_wscale = from.rcv_scale & 0xf;
+    info.tcpi_rto = us_of(from.rto);
+    info.tcpi_snd_mss = from.snd_mss;
+    info.tcpi_rcv_mss = from.snd_mss;
+    info.tcpi_advmss = from.rcv_mss;
+    info.tcpi_pmtu = from.path_mtu;
+    const uint32_t segment = std::max<uint32_t>(from.snd_mss, 1);
+    info.tcpi_unacked = (from.in_flight_bytes + segment - 1) / segment;
+    info.tcpi_snd_cwnd = from.cwnd / segment;
+    info.tcpi_snd_ssthresh = from.ssthresh / segment;
+    info.tcpi_rtt = us_of(from.srtt);
+    info.tcpi_rttvar = us_of(from.rttvar);
+    info.tcpi_notsent_bytes = from.unsent_bytes;
+    info.tcpi_rcv_space = from.receive_window;
+    info.tcpi_snd_wnd = from.send_window;
+    return info;
+}
+
+}  // namespace
+
+// ---- reading
+
+namespace {
+
+int get_socket_option(Socket& socket, int name, void* value, socklen_t* length) {
+    const tcp::Profile& p = socket.profile;
+    switch (name) {
+        case SO_REUSEADDR: return give(socket.reuse_address, value, length);
+        case SO_REUSEPORT: return give(socket.reuse_port, value, length);
+        case SO_KEEPALIVE: return give(p.keep_alive, value, length);
+        case SO_SNDBUF:
+            return give(overhead_factor * static_cast<int>(p.send_buffer_bytes), value, length);
+        case SO_RCVBUF:
+            return give(overhead_factor * static_cast<int>(p.receive_buffer_bytes), value, length);
+        case SO_RCVLOWAT: return give(static_cast<int>(socket.receive_low_water), value, length);
+        case SO_ERROR: return give(std::exchange(socket.error, 0), value, length);
+        case SO_TYPE: return give(SOCK_STREAM, value, length);
+        case SO_DOMAIN: return give(socket.domain, value, length);
+        case SO_PROTOCOL: return give(IPPROTO_TCP, value, length);
+        case SO_ACCEPTCONN: return give(socket.role == Role::listening, value, length);
+        case SO_LINGER: {
+            const struct linger l{.l_onoff = socket.lingers,
+                                  .l_linger = seconds_of(socket.linger_time)};
+            return give(&l, sizeof l, value, length);
+        }
+        case SO_RCVTIMEO: {
+            const timeval t = timeval_of(socket.receive_timeout);
+            return give(&t, sizeof t, value, length);
+        }
+        case SO_SNDTIMEO: {
+            const timeval t = timeval_of(socket.send_timeout);
+            return give(&t, sizeof t, value, length);
+        }
+        default: return -ENOPROTOOPT;
+    }
+}
+
+int get_tcp_option(const Socket& socket, int name, void* value, socklen_t* length,
+                   const stack::Worker& worker) {
+    const tcp::Profile& p = socket.profile;
+    switch (name) {
+        case TCP_NODELAY: return give(!p.nagle, value, length);
+        case TCP_CORK: return give(p.cork, value, length);
+        case TCP_MAXSEG: {
+            const tcp::Info info = worker.info(socket.id);
+            const int mss = info.state == tcp::State::closed ? 536 : int{info.snd_mss};
+            return give(p.mss_clamp != 0 && info.state == tcp::State::closed ? p.mss_clamp : mss,
+                        value, length);
+        }
+        case TCP_KEEPIDLE: return give(seconds_of(p.keep_alive_idle), value, length);
+        case TCP_KEEPINTVL: return give(seconds_of(p.keep_alive_interval), value, length);
+        case TCP_KEEPCNT: return give(p.keep_alive_probes, value, length);
+        case TCP_SYNCNT: return give(p.syn_retries == 0 ? 6 : p.syn_retries, value, length);
+        case TCP_LINGER2: return give(seconds_of(p.fin_wait_2_timeout), value, length);
+        case TCP_DEFER_ACCEPT: return give(seconds_of(socket.defer_accept), value, length);
+        case TCP_WINDOW_CLAMP: return give(static_cast<int>(p.window_clamp), value, length);
+        case TCP_QUICKACK: return give(p.delayed_ack == Duration{}, value, length);
+        case TCP_USER_TIMEOUT: {
+            const bool none = p.user_timeout >= Duration::forever();
+            return give(none ? 0 : static_cast<int>(p.user_timeout.count_ms()), value, length);
+        }
+        case TCP_INQ: return give(socket.give_queued_bytes, value, length);
+        case TCP_INFO: {
+            const tcp_info info = info_of(worker.info(socket.id), socket.role == Role::listening);
+            return give(&info, sizeof info, value, length);
+        }
+        case TCP_CONGESTION: {
+            char text[16] = {};
+            for (const NamedAlgorithm& known : algorithms) {
+                if (known.algorithm == p.congestion) known.name.copy(text, sizeof text - 1);
+            }
+            return give(text, sizeof text, value, length);
+        }
+        default: return -ENOPROTOOPT;
+    }
+}
+
+}  // namespace
+
+int Sockets::getsockopt(int descriptor, int level, int name, void* value, socklen_t* length) {
+    int failure = 0;
+    const SocketPtr socket = find(descriptor, failure);
+    if (socket == nullptr) return failure;
+    if (value == nullptr || length == nullptr) return -EFAULT;
+    if (static_cast<int>(*length) < 0) return -EINVAL;
+    if (level == SOL_SOCKET) return get_socket_option(*socket, name, value, length);
+    if (level == IPPROTO_TCP) return get_tcp_option(*socket, name, value, length, worker_);
+    if (level == IPPROTO_IP && name == IP_TTL) {
+        return give(socket->profile.time_to_live, value, length);
+    }
+    if (level == IPPROTO_IP && name == IP_TOS) {
+        return give(socket->profile.diffserv << 2, value, length);
+    }
+    return level == IPPROTO_IP || level == IPPROTO_IPV6 ? -ENOPROTOOPT : -EOPNOTSUPP;
+}
+
+// ---- writing
+
+// The profile as it is to be from now on, also for what has been opened or listened with already.
+int Sockets::apply(Socket& socket, const tcp::Profile& profile) {
+    if (profile == socket.profile) return 0;
+    if (socket.role == Role::connected || socket.role == Role::connecting) {
+        if (!worker_.change_profile(socket.id, profile)) return -ENOBUFS;
+    } else if (socket.role == Role::listening) {
+        if (!worker_.change_profile(socket.local, profile)) return -ENOBUFS;
+    }
+    socket.profile = profile;
+    return 0;
+}
+
+int Sockets::set_socket_option(Socket& socket, int name, const void* value, socklen_t length) {
+    if (name == SO_LINGER) {
+        if (value == nullptr || length < sizeof(struct linger)) return -EINVAL;
+        struct linger l{};
+        std::memcpy(&l, value, sizeof l);
+        socket.lingers = l.l_onoff != 0;
+        socket.linger_time = Duration::seconds(std::max(l.l_linger, 0));
+        return 0;
+    }
+    if (name == SO_RCVTIMEO || name == SO_SNDTIMEO) {
+        const auto time = duration_in(value, length);
+        if (!time) return length < sizeof(timeval) ? -EINVAL : -EDOM;
+        (name == SO_RCVTIMEO ? socket.receive_timeout : socket.send_timeout) = *time;
+        return 0;
+    }
+    const auto number = number_in(value, length);
+    if (!number) return -EINVAL;
+    tcp::Profile profile = socket.profile;
+    switch (name) {
+        case SO_REUSEADDR: socket.reuse_address = *number != 0; return 0;
+        case SO_REUSEPORT: socket.reuse_port = *number != 0; return 0;
+        case SO_RCVLOWAT:
+            socket.receive_low_water = static_cast<uint32_t>(std::max(*number, 1));
+            return 0;
+        case SO_KEEPALIVE: profile.keep_alive = *number != 0; break;
+        case SO_SNDBUF:
+            profile.send_buffer_bytes = static_cast<uint32_t>(std::max(*number, min_send_buffer));
+            break;
+        case SO_RCVBUF:
+            profile.receive_buffer_bytes =
+                static_cast<uint32_t>(std::max(*number, min_receive_buffer));
+            break;
+        // What has no meaning here is taken without effect, so that programs need not care.
+        case SO_PRIORITY:
+        case SO_MARK:
+        case SO_OOBINLINE:
+        case SO_BROADCAST:
+        case SO_DONTROUTE:
+        case SO_TIMESTAMP: return 0;
+        default: return -ENOPROTOOPT;
+    }
+    return apply(socket, profile);
+}
+
+int Sockets::set_tcp_option(Socket& socket, int name, const void* value, socklen_t length) {
+    tcp::Profile profile = socket.profile;
+    if (name == TCP_CONGESTION) {
+        if (value == nullptr || length < 1) return -EINVAL;
+        const std::string_view text{static_cast<const char*>(value), length};
+        const std::string_view wanted = text.substr(0, text.find('\0'));
+        const auto* known = std::find_if(std::begin(algorithms), std::end(algorithms),
+                                         [&](const auto& a) { return a.name == wanted; });
+        if (known == std::end(algorithms)) return -ENOENT;
+        profile.congestion = known->algorithm;
+        return apply(socket, profile);
+    }
+    const auto number = number_in(value, length);
+    if (!number) return -EINVAL;
+    const int n = *number;
+    const auto in_range = [n](int least, int most) { return n >= least && n <= most; };
+    switch (name) {
+        case TCP_NODELAY: profile.nagle = n == 0; break;
+        case TCP_CORK: profile.cork = n != 0; break;
+        case TCP_MAXSEG:
+            if (n != 0 && !in_range(88, 32767)) return -EINVAL;
+            profile.mss_clamp = static_cast<uint16_t>(n);
+            break;
+        case TCP_KEEPIDLE:
+            if (!in_range(1, 32767)) return -EINVAL;
+            profile.keep_alive_idle = Duration::seconds(n);
+            break;
+        case TCP_KEEPINTVL:
+            if (!in_range(1, 32767)) return -EINVAL;
+            profile.keep_alive_interval = Duration::seconds(n);
+            break;
+        case TCP_KEEPCNT:
+            if (!in_range(1, 127)) return -EINVAL;
+            profile.keep_alive_probes = static_cast<uint8_t>(n);
+            break;
+        case TCP_SYNCNT:
+            if (!in_range(1, 127)) return -EINVAL;
+            profile.syn_retries = static_cast<uint8_t>(n);
+            break;
+        case TCP_LINGER2:
+            profile.fin_wait_2_timeout = n < 0 ? Duration{} : Duration::seconds(n == 0 ? 60 : n);
+            break;
+        case TCP_DEFER_ACCEPT: socket.defer_accept = Duration::seconds(std::max(n, 0)); return 0;
+        case TCP_WINDOW_CLAMP:
+            if (n < 0) return -EINVAL;
+            profile.window_clamp =
+                n == 0 ? 0 : static_cast<uint32_t>(std::max(n, min_receive_buffer));
+            break;
+        case TCP_QUICKACK:
+            profile.delayed_ack = n != 0 ? Duration{} : worker_.profile(uint16_t{0}).delayed_ack;
+            break;
+        case TCP_USER_TIMEOUT:
+            if (n < 0) return -EINVAL;
+            profile.user_timeout = n == 0 ? Duration::forever() : Duration::milliseconds(n);
+            break;
+        case TCP_INQ:
+            if (!in_range(0, 1)) return -EINVAL;
+            socket.give_queued_bytes = n != 0;
+            return 0;
+        default: return -ENOPROTOOPT;
+    }
+    return apply(socket, profile);
+}
+
+int Sockets::setsockopt(int descriptor, int level, int name, const void* value, socklen_t length) {
+    int failure = 0;
+    const SocketPtr socket = find(descriptor, failure);
+    if (socket == nullptr) return failure;
+    if (level == SOL_SOCKET) return set_socket_option(*socket, name, value, length);
+    if (level == IPPROTO_TCP) return set_tcp_option(*socket, name, value, length);
+    tcp::Profile profile = socket->profile;
+    const auto number = number_in(value, length);
+    if (level == IPPROTO_IP && (name == IP_TTL || name == IP_TOS)) {
+        if (!number || *number > UINT8_MAX) return -EINVAL;
+        if (name == IP_TTL) {
+            if (*number == 0 || *number < -1) return -EINVAL;
+            profile.time_to_live = *number < 0 ? uint8_t{64} : static_cast<uint8_t>(*number);
+        } else {
+            profile.diffserv = static_cast<uint8_t>((*number & 0xfc) >> 2);
+        }
+        return apply(*socket, profile);
+    }
+    if (level == IPPROTO_IP || level == IPPROTO_IPV6) return 0;
+    return -ENOPROTOOPT;
+}
+
+}  // namespace synfin::socket

@@ -1,0 +1,80 @@
+// One socket, and one set of watched sockets (epoll), as the calls of Sockets see them.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <synfin/stack/application.hpp>
+#include <synfin/tcp/profile.hpp>
+#include <synfin/wire/address.hpp>
+
+namespace synfin::socket {
+
+/// Where in its life a socket is: what Linux spreads over the state of the socket and of TCP.
+enum class Role : uint8_t {
+    fresh,       ///< no connection: never opened, or the attempt failed
+    listening,   ///< bound to a port of the worker
+    connecting,  ///< the SYN is out
+    connected,   ///< `id` names a connection
+    ended,       ///< the connection is over; the socket still tells how
+};
+
+struct Socket {
+    int domain = AF_INET;
+    Role role = Role::fresh;
+    bool non_blocking = false;
+    bool bound = false;
+    bool connect_reported = false;  ///< a connect() has said that the connection stands
+    wire::SocketAddress local;
+    wire::SocketAddress remote;
+    stack::ConnectionId id;
+    int error = 0;  ///< SO_ERROR: told once, by whichever call comes first
+
+    // ---- what either side has ended
+    bool receive_ended = false;  ///< the peer's FIN, or shutdown: nothing comes after the data
+    bool send_ended = false;     ///< shutdown, or the connection is over
+    std::vector<uint8_t> rest;   ///< bytes of an ended connection that were not read
+    size_t rest_read = 0;
+
+    // ---- options
+    tcp::Profile profile;  ///< what the socket's user wants; governs its connection
+    bool reuse_address = false;
+    bool reuse_port = false;
+    bool lingers = false;
+    Duration linger_time;
+    uint32_t receive_low_water = 1;
+    Duration receive_timeout = Duration::forever();
+    Duration send_timeout = Duration::forever();
+    Duration defer_accept;           ///< a connection is accepted when data has come
+    bool give_queued_bytes = false;  ///< recvmsg tells how much is left (TCP_INQ)
+
+    // ---- listening
+    std::deque<std::shared_ptr<Socket>> accept_queue;
+    std::vector<std::shared_ptr<Socket>> deferred;  ///< established, but without data yet
+    uint32_t backlog = 0;
+
+    /// Grows whenever something happens that edge-triggered watchers want to hear of.
+    uint64_t happenings = 0;
+
+    size_t unread_rest() const { return rest.size() - rest_read; }
+};
+
+/// What an epoll descriptor watches.
+struct WatchSet {
+    struct Watch {
+        std::weak_ptr<Socket> socket;
+        epoll_event wanted{};
+        uint64_t seen = 0;      ///< happenings that were reported (EPOLLET)
+        bool reported = false;  ///< EPOLLONESHOT: silent until modified
+    };
+    std::map<int, Watch> watches;  ///< by descriptor
+};
+
+}  // namespace synfin::socket

@@ -1,0 +1,243 @@
+// The read and the write families.
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/uio.h>
+
+#include <synfin/socket/addresses.hpp>
+#include <synfin/socket/sockets.hpp>
+
+namespace synfin::socket {
+
+namespace {
+
+size_t total(std::span<const iovec> pieces) {
+    size_t bytes = 0;
+    for (const iovec& piece : pieces) bytes += piece.iov_len;
+    return bytes;
+}
+
+// What is left of the pieces behind the first `skip` bytes, one stretch at a time.
+std::span<uint8_t> stretch_at(std::span<const iovec> pieces, size_t skip) {
+    for (const iovec& piece : pieces) {
+        if (skip < piece.iov_len) {
+            return {static_cast<uint8_t*>(piece.iov_base) + skip, piece.iov_len - skip};
+        }
+        skip -= piece.iov_len;
+    }
+    return {};
+}
+
+iovec piece_of(const void* buffer, size_t count) { return {const_cast<void*>(buffer), count}; }
+
+bool is_valid(const iovec* pieces, int count) {
+    if (count < 0 || count > IOV_MAX || (count > 0 && pieces == nullptr)) return false;
+    return total({pieces, static_cast<size_t>(count)}) <=
+           static_cast<size_t>(std::numeric_limits<ssize_t>::max());
+}
+
+}  // namespace
+
+// ---- receiving
+
+size_t Sockets::unread(const Socket& socket) const {
+    return socket.unread_rest() + worker_.unread_bytes(socket.id);
+}
+
+/// Copies what is there behind the first `skip` bytes of the pieces; with `consume`, for good.
+size_t Sockets::take(Socket& socket, std::span<const iovec> pieces, size_t skip, bool consume) {
+    if (socket.role == Role::connected && !consume) {
+        std::vector<uint8_t> all(std::min<size_t>(unread(socket), total(pieces)));
+        all.resize(worker_.peek(socket.id, all));
+        for (size_t done = 0; done < all.size();) {
+            const auto stretch = stretch_at(pieces, done);
+            const size_t count = std::min(stretch.size(), all.size() - done);
+            std::memcpy(stretch.data(), &all[done], count);
+            done += count;
+        }
+        return all.size();
+    }
+    size_t taken = 0;
+    size_t rest_read = socket.rest_read;
+    while (true) {
+        const std::span<uint8_t> into = stretch_at(pieces, skip + taken);
+        const std::span<const uint8_t> from =
+            rest_read < socket.rest.size()
+                ? std::span<const uint8_t>{socket.rest}.subspan(rest_read)
+                : worker_.unread(socket.id);
+        const size_t count = std::min(into.size(), from.size());
+        if (count == 0) break;
+        std::memcpy(into.data(), from.data(), count);
+        taken += count;
+        if (rest_read < socket.rest.size()) {
+            rest_read += count;
+        } else {
+            worker_.consume(socket.id, count);
+        }
+    }
+    if (consume) socket.rest_read = rest_read;
+    return taken;
+}
+
+ssize_t Sockets::receive(int descriptor, std::span<const iovec> pieces, int flags,
+                         msghdr* message) {
+    int failure = 0;
+    const SocketPtr socket = find(descriptor, failure);
+    if (socket == nullptr) return failure;
+    if (socket->role == Role::listening) return -ENOTCONN;
+    if ((flags & MSG_OOB) != 0) return -EINVAL;
+    if ((flags & MSG_ERRQUEUE) != 0) return -EAGAIN;
+    const size_t wanted = total(pieces);
+    const bool whole = (flags & MSG_WAITALL) != 0;
+    const size_t low_water =
+        std::max<size_t>(whole ? wanted : std::min<size_t>(socket->receive_low_water, wanted), 1);
+    const bool consume = (flags & MSG_PEEK) == 0;
+    const bool waits = !socket->non_blocking && (flags & MSG_DONTWAIT) == 0;
+    const std::optional<Instant> deadline = deadline_after(socket->receive_timeout);
+
+    size_t received = 0;
+    ssize_t result = 0;
+    while (true) {
+        if (!consume) received = 0;
+        if (unread(*socket) > 0 && (wanted == 0 || received < wanted)) {
+            received += take(*socket, pieces, received, consume);
+            if (wanted == 0) break;
+        }
+        if (received >= low_water || received == wanted) {
+            if (received > 0) break;
+        }
+        if (socket->role == Role::ended || socket->role == Role::fresh) {
+            if (received > 0) break;
+            if (socket->error != 0) {
+                result = -std::exchange(socket->error, 0);
+            } else if (!socket->receive_ended) {
+                result = -ENOTCONN;
+            }
+            break;
+        }
+        if (socket->receive_ended) break;
+        if (!waits) {
+            if (received == 0) result = -EAGAIN;
+            break;
+        }
+        if (deadline && worker_.now() >= *deadline) {
+            if (received == 0) result = -EAGAIN;
+            break;
+        }
+        if (!host_.wait(deadline)) {
+            if (received == 0) result = -EINTR;
+            break;
+        }
+    }
+    static_cast<void>(message);
+    return result < 0 ? result : static_cast<ssize_t>(received);
+}
+
+ssize_t Sockets::read(int descriptor, void* buffer, size_t count) {
+    return recv(descriptor, buffer, count, 0);
+}
+ssize_t Sockets::readv(int descriptor, const iovec* pieces, int count) {
+    if (!is_valid(pieces, count)) return -EINVAL;
+    return receive(descriptor, {pieces, static_cast<size_t>(count)}, 0, nullptr);
+}
+ssize_t Sockets::recv(int descriptor, void* buffer, size_t count, int flags) {
+    const iovec piece = piece_of(buffer, count);
+    return receive(descriptor, {&piece, 1}, flags, nullptr);
+}
+// A stream names no sender.
+ssize_t Sockets::recvfrom(int descriptor, void* buffer, size_t count, int flags, sockaddr*,
+                          socklen_t* length) {
+    const ssize_t result = recv(descriptor, buffer, count, flags);
+    if (result >= 0 && length != nullptr) *length = 0;
+    return result;
+}
+ssize_t Sockets::recvmsg(int descriptor, msghdr* message, int flags) {
+    if (message == nullptr || message->msg_iovlen > IOV_MAX) return -EINVAL;
+    const ssize_t result =
+        receive(descriptor, {message->msg_iov, message->msg_iovlen}, flags, message);
+    if (result < 0) return result;
+    message->msg_namelen = 0;
+    message->msg_flags = 0;
+    int failure = 0;
+    const SocketPtr socket = find(descriptor, failure);
+    size_t control = 0;
+    if (socket != nullptr && socket->give_queued_bytes &&
+        message->msg_controllen >= CMSG_SPACE(sizeof(int))) {
+        cmsghdr* header = CMSG_FIRSTHDR(message);
+        header->cmsg_level = IPPROTO_TCP;
+        header->cmsg_type = TCP_CM_INQ;
+        header->cmsg_len = CMSG_LEN(sizeof(int));
+        const int queued = static_cast<int>(unread(*socket)) + (socket->receive_ended ? 1 : 0);
+        std::memcpy(CMSG_DATA(header), &queued, sizeof queued);
+        control = CMSG_SPACE(sizeof(int));
+    }
+    message->msg_controllen = control;
+    return result;
+}
+
+// ---- sending
+
+ssize_t Sockets::transmit(int descriptor, std::span<const iovec> pieces, int flags) {
+    int failure = 0;
+    const SocketPtr socket = find(descriptor, failure);
+    if (socket == nullptr) return failure;
+    return transmit(socket, pieces, flags);
+}
+
+ssize_t Sockets::transmit(const SocketPtr& socket, std::span<const iovec> pieces, int flags) {
+    const bool waits = !socket->non_blocking && (flags & MSG_DONTWAIT) == 0;
+    const std::optional<Instant> deadline = deadline_after(socket->send_timeout);
+    const size_t wanted = total(pieces);
+    size_t sent = 0;
+    while (true) {
+        if (socket->error != 0 && socket->role != Role::connected) {
+            if (sent > 0) break;
+            return -std::exchange(socket->error, 0);
+        }
+        if (socket->send_ended ||
+            (socket->role != Role::connected && socket->role != Role::connecting)) {
+            if (sent > 0) break;
+            return -EPIPE;
+        }
+        if (socket->role == Role::connected) {
+            while (sent < wanted) {
+                const std::span<uint8_t> stretch = stretch_at(pieces, sent);
+                const size_t taken = worker_.send(socket->id, stretch);
+                sent += taken;
+                if (taken < stretch.size()) break;
+            }
+            if (sent == wanted) break;
+        }
+        const bool late = deadline && worker_.now() >= *deadline;
+        if (!waits || late) return sent > 0 ? static_cast<ssize_t>(sent) : -EAGAIN;
+        if (!host_.wait(deadline)) return sent > 0 ? static_cast<ssize_t>(sent) : -EINTR;
+    }
+    return static_cast<ssize_t>(sent);
+}
+
+ssize_t Sockets::write(int descriptor, const void* buffer, size_t count) {
+    return send(descriptor, buffer, count, 0);
+}
+ssize_t Sockets::writev(int descriptor, const iovec* pieces, int count) {
+    if (!is_valid(pieces, count)) return -EINVAL;
+    return transmit(descriptor, {pieces, static_cast<size_t>(count)}, 0);
+}
+ssize_t Sockets::send(int descriptor, const void* buffer, size_t count, int flags) {
+    const iovec piece = piece_of(buffer, count);
+    return transmit(descriptor, {&piece, 1}, flags);
+}
+// A stream that stands ignores the address (Linux says EISCONN for datagrams only).
+ssize_t Sockets::sendto(int descriptor, const void* buffer, size_t count, int flags,
+                        const sockaddr*, socklen_t) {
+    return send(descriptor, buffer, count, flags);
+}
+ssize_t Sockets::sendmsg(int descriptor, const msghdr* message, int flags) {
+    if (message == nullptr || message->msg_iovlen > IOV_MAX) return -EMSGSIZE;
+    return transmit(descriptor, {message->msg_iov, message->msg_iovlen}, flags);
+}
+
+}  // namespace synfin::socket
