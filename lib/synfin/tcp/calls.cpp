@@ -109,10 +109,12 @@ void change_profile(Connection& c, uint16_t profile, Environment& env, Instant n
     const Profile& p = env.profile_of(c);
     mark(Mark::no_nagle, !p.nagle);
     mark(Mark::keep_alive, p.keep_alive);
-    if (p.keep_alive) {
+    if (c.state == State::fin_wait_2 && c.has(Mark::detached)) return arm_fin_wait_2(c, env, now);
+    c.long_deadline_us = never_us;
+    if (c.has(Mark::retransmit_armed)) {
+        arm_user_timeout(c, env, now);
+    } else {
         arm_keep_alive(c, env, now);
-    } else if (!(c.state == State::fin_wait_2 && c.has(Mark::detached))) {
-        c.long_deadline_us = never_us;
     }
 }
 
