@@ -24,7 +24,7 @@ inline stack::WorkerConfig host_config(uint8_t number) {
     profile.keep_alive = true;
     profile.keep_alive_idle = 30_s;
     profile.keep_alive_interval = 5_s;
-    profile.keep_alive_probes = 4;
+    profile.keep_alive_probes = 10;  // so many are not lost in a row by chance
     profile.receive_buffer_bytes = 64 * 1024;
     profile.send_buffer_bytes = 64 * 1024;
     return config;

@@ -50,7 +50,9 @@ void Worker::Impl::deliver_established(uint32_t index) {
 // RFC 9293 section 3.8.3 (b): what is not answered may go to a wrong place, so IP is to look again.
 void Worker::Impl::deliver_report(uint32_t index, tcp::Report report) {
     const Connection& c = connections[index];
-    if (report == tcp::Report::retrying) neighbors.doubt(c.neighbor, now);
+    if (report == tcp::Report::retrying && neighbors.doubt(c.neighbor, now)) {
+        ask_for_neighbor({NeighborCache::Action::Kind::ask, c.neighbor});
+    }
     if (c.has(Mark::close_noted)) return;
     if (c.has(Mark::passive_open) && !c.has(Mark::established_told)) return;
     owners[owner_of[index]].application->on_report(self, id_of(index), report);

@@ -112,12 +112,14 @@ class NeighborCache {
         }
     }
 
-    /// Somebody behind this neighbor does not answer: asks whether it is still there, at most once
-    /// in a request interval (RFC 1122 section 2.3.2.1, MUST-20).
-    void doubt(NeighborIndex index, Instant now) {
-        const Neighbor& n = entries_[index];
-        if (n.state != NeighborState::reachable || now - n.confirmed < request_interval) return;
-        start_asking(index, NeighborState::probing, now);
+    /// Somebody behind this neighbor does not answer (RFC 1122 section 2.3.2.1, MUST-20). True if
+    /// it is to be asked for now, at most once in a request interval. What is known stays in use
+    /// meanwhile, and an answer corrects it: silence may be the fault of what lies behind.
+    bool doubt(NeighborIndex index, Instant now) {
+        Neighbor& n = entries_[index];
+        if (n.state != NeighborState::reachable || now < n.due) return false;
+        n.due = now + request_interval;
+        return true;
     }
 
     /// A packet says that `address` is at `mac`. Returns the entry that was confirmed or changed,
