@@ -6,6 +6,7 @@
 #include <synfin/wire/ipv6.hpp>
 #include <synfin/wire/packet.hpp>
 #include <synfin/wire/tcp.hpp>
+#include <synfin/wire/usual_frame.hpp>
 
 namespace synfin::wire {
 
@@ -135,6 +136,13 @@ PacketKind parse_arp(std::span<const uint8_t> bytes, Packet& packet) {
 }  // namespace
 
 PacketKind parse_frame(std::span<const uint8_t> frame, VerifiedChecksums verified, Packet& packet) {
+    if (parse_usual_frame(frame, verified, packet)) [[likely]]
+        return PacketKind::tcp;
+    return parse_frame_slowly(frame, verified, packet);
+}
+
+PacketKind parse_frame_slowly(std::span<const uint8_t> frame, VerifiedChecksums verified,
+                              Packet& packet) {
     const auto ethernet = EthernetView::checked(frame);
     if (!ethernet) [[unlikely]]
         return refuse(packet, ethernet.error());

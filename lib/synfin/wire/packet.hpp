@@ -69,5 +69,8 @@ struct VerifiedChecksums {
 /// group address, TCP from an address to itself, and fragments. Left to the caller, who knows the
 /// addresses of the interface: whether the destination is ours, and directed broadcasts.
 PacketKind parse_frame(std::span<const uint8_t> frame, VerifiedChecksums verified, Packet& packet);
+/// The same without the fast path of usual_frame.hpp.
+PacketKind parse_frame_slowly(std::span<const uint8_t> frame, VerifiedChecksums verified,
+                              Packet& packet);
 
 }  // namespace synfin::wire
