@@ -26,6 +26,12 @@ void LoadOptions::attach(OptionTable& table) {
     table.count("concurrency",
                 "connections open at once; with --rate, the bound beyond which starts are missed",
                 concurrency, 1, uint64_t{1} << 28);
+    table.flag("hold",
+               "open --concurrency connections and hold them; at the end each asks its request and "
+               "is closed",
+               hold);
+    table.count("held", "connections that are held in the same way while others come and go", held,
+                1, uint64_t{1} << 27);
     table.duration("duration", "how long connections are opened", duration, 1_ms,
                    Duration::hours(24 * 365));
     table.count("connections", "how many are opened, then it ends", connections, 1,
@@ -60,16 +66,25 @@ void LoadOptions::check(const OptionTable& table, uint64_t workers, uint64_t max
                                          option, value, workers)};
         }
     }
-    const uint64_t needed = concurrency * hosts * bytes_per_connection;
+    if (hold && held > 0) {
+        throw UsageError{"--hold holds all connections of --concurrency; --held is for others"};
+    }
+    if (hold && rate > 0) {
+        throw UsageError{"--hold opens nothing but what it holds; leave --rate out"};
+    }
+    if (held_connections() > 0 && first == "server") {
+        throw UsageError{"held connections are closed by the client; leave --first server out"};
+    }
+    const uint64_t needed = (concurrency + held) * hosts * bytes_per_connection;
     if (needed > memory_bytes) {
         throw RunError{fmt::format(
             "--concurrency is {}, which takes about {} MB of memory, but {} MB are available",
             concurrency, needed >> 20, memory_bytes >> 20)};
     }
-    if (concurrency > max_connections * workers) {
+    if (concurrency + held > max_connections * workers) {
         throw UsageError{fmt::format(
             "--concurrency is {}, but --max-connections allows {} on each of {} workers",
-            concurrency, max_connections, workers)};
+            concurrency + held, max_connections, workers)};
     }
 }
 
@@ -93,8 +108,10 @@ load::ClientConfig LoadOptions::client_config(unsigned worker, unsigned workers,
     config.close = close == "rst" ? load::CloseBy::rst : load::CloseBy::fin;
     config.first = first == "server" ? load::First::server : load::First::client;
     config.rate = rate / workers;
-    config.concurrency =
-        static_cast<uint32_t>(concurrency == 0 ? max_connections : share(concurrency));
+    config.held = static_cast<uint32_t>(share(held_connections()));
+    config.concurrency = static_cast<uint32_t>(hold               ? 0
+                                               : concurrency == 0 ? max_connections
+                                                                  : share(concurrency));
     config.duration = duration;
     config.connections = share(connections);
     config.grace = grace;

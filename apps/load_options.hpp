@@ -19,6 +19,8 @@ struct LoadOptions {
     std::string first = "client";
     double rate = 0;
     uint64_t concurrency = 0;  ///< 0: not given
+    bool hold = false;
+    uint64_t held = 0;
     Duration duration;
     uint64_t connections = 0;
     Duration grace = Duration::seconds(5);
@@ -36,6 +38,8 @@ struct LoadOptions {
                                      uint32_t max_connections) const;
     /// `connect`, `request` or `requests=N`, as the report names it.
     std::string mode_name() const;
+    /// How many connections are held until the end.
+    uint64_t held_connections() const { return hold ? concurrency : held; }
     bool asks() const { return mode == "request" || requests > 0; }
 };
 

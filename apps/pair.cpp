@@ -171,6 +171,11 @@ int run_pair(PairOptions& options) {
         !options.table.given("duration")) {
         options.load.duration = Duration{};
     }
+    // Held connections take their places besides the usual ones.
+    if (options.load.held_connections() > 0 && !options.table.given("max-connections")) {
+        options.tcp.max_connections +=
+            options.load.held_connections() / options.machine.workers + 1;
+    }
     // The default is for the closed loop; in the open one it would only make starts be missed.
     if (options.table.given("rate") && !options.table.given("concurrency")) {
         options.load.concurrency = 0;

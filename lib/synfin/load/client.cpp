@@ -13,6 +13,8 @@ namespace {
 constexpr unsigned since_bits = 40;
 constexpr unsigned requests_bits = 20;
 constexpr uint64_t since_mask = (uint64_t{1} << since_bits) - 1;
+/// How many held connections are being opened, or released, at once.
+constexpr uint32_t held_changes_at_once = 512;
 
 bool is_success(uint16_t status_code) { return status_code >= 200 && status_code < 300; }
 
@@ -35,7 +37,7 @@ Client::Client(ClientConfig config, AddressPlan plan)
       live_{config_.max_connections},
       partial_{config_.max_connections} {
     SYNFIN_ASSERT(config_.requests <= ClientConfig::max_requests);
-    SYNFIN_ASSERT(config_.rate > 0 || config_.concurrency > 0);
+    SYNFIN_ASSERT(config_.rate > 0 || config_.concurrency > 0 || config_.held > 0);
     if (config_.close == CloseBy::rst) to_be_reset_.reserve(config_.max_connections);
     // A request that says `close` makes the server end the connection first.
     request_ = http::make_request(config_.host, config_.target, true);
@@ -49,10 +51,13 @@ void Client::on_poll(stack::Worker& worker, Instant now) {
     reset_established(worker);
     switch (stage_.load()) {
         case Stage::idle:
-            begin_ = now;
-            if (config_.rate > 0) pacer_.emplace(config_.rate, config_.max_debt, now);
-            stage_ = Stage::opening;
-            [[fallthrough]];
+            if (config_.held > 0) {
+                stage_ = Stage::holding;
+                return open_held(worker, now);
+            }
+            begin(now);
+            return open_due(worker, now);
+        case Stage::holding: return open_held(worker, now);
         case Stage::opening:
             if (stop_requested_ || stop_at_once_requested_ ||
                 (config_.duration > Duration{} && now - begin_ >= config_.duration)) {
@@ -67,25 +72,62 @@ void Client::on_poll(stack::Worker& worker, Instant now) {
     }
 }
 
+void Client::begin(Instant now) {
+    begin_ = now;
+    if (config_.rate > 0) pacer_.emplace(config_.rate, config_.max_debt, now);
+    stage_ = Stage::opening;
+}
+
+void Client::open_held(stack::Worker& worker, Instant now) {
+    if (stop_requested_ || stop_at_once_requested_ || statistics_.held == config_.held) {
+        return begin(now);
+    }
+    for (uint32_t n = 0; n < config_.opens_per_poll; ++n) {
+        if (held_opened_ == config_.held || coming_and_going() >= held_changes_at_once) return;
+        if (!open_one(worker, now, Phase::to_be_held)) return;
+        ++held_opened_;
+        ++statistics_.were_held;
+    }
+}
+
+// As many at a time as come and go elsewhere: what they ask for must find memory.
+void Client::release_held(stack::Worker& worker, Instant now) {
+    while (statistics_.held > 0 && released_up_to_ < live_.end() &&
+           coming_and_going() < held_changes_at_once) {
+        const uint32_t index = released_up_to_++;
+        live_.visit(index, index + 1, [&](stack::ConnectionId id) {
+            if (Memory::unpack(worker.user_data(id)).phase != Phase::held) return;
+            --statistics_.held;
+            config_.requests > 0 ? ask(worker, id, 1) : leave(worker, id);
+        });
+        drain_deadline_ = now + config_.grace;
+    }
+}
+
 void Client::open_due(stack::Worker& worker, Instant now) {
     if (pacer_) statistics_.missed += pacer_->forgive(now);
     for (uint32_t n = 0; n < config_.opens_per_poll; ++n) {
-        if (config_.connections != 0 && statistics_.opened == config_.connections) return stop();
+        if (config_.connections != 0 &&
+            statistics_.opened - statistics_.were_held == config_.connections) {
+            return stop();
+        }
         if (!pacer_) {
-            if (live_.count() >= config_.concurrency || !open_one(worker, now)) return;
+            if (coming_and_going() >= config_.concurrency) return;
+            if (!open_one(worker, now, Phase::opening)) return;
             continue;
         }
         const std::optional<Instant> intended = pacer_->take_due(now);
         if (!intended) return;
-        if (live_.count() >= config_.concurrency || !open_one(worker, *intended)) {
+        if (coming_and_going() >= config_.concurrency ||
+            !open_one(worker, *intended, Phase::opening)) {
             ++statistics_.missed;
         }
     }
 }
 
-bool Client::open_one(stack::Worker& worker, Instant intended) {
+bool Client::open_one(stack::Worker& worker, Instant intended, Phase phase) {
     const AddressPlan::Pair pair = plan_.next();
-    const Memory memory{Phase::opening, config_.requests, static_cast<uint64_t>(intended.ns())};
+    const Memory memory{phase, config_.requests, static_cast<uint64_t>(intended.ns())};
     const auto id = worker.connect(pair.target, *this,
                                    {.source = pair.source,
                                     .source_port = 0,
@@ -112,6 +154,12 @@ bool Client::open_one(stack::Worker& worker, Instant intended) {
 
 void Client::on_established(stack::Worker& worker, stack::ConnectionId id) {
     const Memory memory = Memory::unpack(worker.user_data(id));
+    if (memory.phase == Phase::to_be_held) {
+        ++statistics_.established;
+        if (stage_.load() == Stage::draining) return leave(worker, id);
+        ++statistics_.held;
+        return put(worker, id, Phase::held, 0);
+    }
     if (memory.phase != Phase::opening) return condemn(worker, id);
     ++statistics_.established;
     statistics_.handshake.record(static_cast<uint64_t>(since(memory, worker.now()).count_ns()));
@@ -235,6 +283,8 @@ void Client::on_peer_closed(stack::Worker& worker, stack::ConnectionId id) {
         case Phase::condemned:
         case Phase::abandoned: return;
         case Phase::opening:
+        case Phase::to_be_held:
+        case Phase::held:
         case Phase::to_be_reset:
         case Phase::asking: return condemn(worker, id);
     }
@@ -252,7 +302,9 @@ void Client::leave(stack::Worker& worker, stack::ConnectionId id) {
 }
 
 void Client::condemn(stack::Worker& worker, stack::ConnectionId id) {
-    if (Memory::unpack(worker.user_data(id)).phase == Phase::condemned) return;
+    const Phase phase = Memory::unpack(worker.user_data(id)).phase;
+    if (phase == Phase::condemned) return;
+    if (phase == Phase::held) --statistics_.held;
     ++statistics_.violations;
     put(worker, id, Phase::condemned, 0);
     worker.abort(id);
@@ -262,6 +314,7 @@ void Client::on_closed(stack::Worker& worker, stack::ConnectionId id, tcp::Close
     const Memory memory = Memory::unpack(worker.user_data(id));
     live_.remove(id);
     statistics_.concurrent = live_.count();
+    if (memory.phase == Phase::held) --statistics_.held;
     if (memory.phase == Phase::abandoned) {
         ++statistics_.abandoned;
         return;
@@ -304,6 +357,7 @@ bool Client::reset_is_due(Phase phase) const {
 // ---- the end
 
 void Client::drain(stack::Worker& worker, Instant now) {
+    if (!abandoned_ && !stop_at_once_requested_) release_held(worker, now);
     if (live_.count() > 0 && !abandoned_ && (now >= drain_deadline_ || stop_at_once_requested_)) {
         abandon_all(worker);
     }
@@ -312,6 +366,7 @@ void Client::drain(stack::Worker& worker, Instant now) {
 
 void Client::abandon_all(stack::Worker& worker) {
     abandoned_ = true;
+    statistics_.held = 0;
     live_.visit(0, live_.end(), [&](stack::ConnectionId id) {
         put(worker, id, Phase::abandoned, 0);
         worker.abort(id);

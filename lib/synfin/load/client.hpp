@@ -14,6 +14,9 @@
 // and handshake latency counts from the intended start. A generator that measures from the actual
 // start omits just the waits that its own delay has caused (coordinated omission). Closed loop
 // (`concurrency`): as soon as one connection ends, another begins.
+//
+// Held connections (`held`) come before all that: they are opened, stay idle while the others come
+// and go, and at the end each asks one request (if any are asked at all) and is closed in order.
 #pragma once
 
 #include <cstdint>
@@ -46,6 +49,10 @@ struct ClientConfig {
     double rate = 0;
     /// Closed loop: how many are open at once. Open loop: starts beyond this are missed.
     uint32_t concurrency = 1;
+    /// Connections that are opened first and held until the end. They are no part of `concurrency`
+    /// and `connections`, and the time counts from the moment when all of them are established.
+    /// With held ones, `rate` and `concurrency` may both be 0: then there are no others.
+    uint32_t held = 0;
     /// No new connections after this; the next of the two limits ends the run. 0: no such limit.
     Duration duration;
     uint64_t connections = 0;
@@ -93,7 +100,7 @@ class Client final : public stack::Application {
     const ClientStatistics& statistics() const { return statistics_; }
 
   private:
-    enum class Stage : uint8_t { idle, opening, draining, finished };
+    enum class Stage : uint8_t { idle, holding, opening, draining, finished };
     enum class Phase : uint8_t {
         opening,
         asking,        ///< the request is sent, nothing has come back
@@ -103,6 +110,8 @@ class Client final : public stack::Application {
         leaving,       ///< we have closed
         condemned,     ///< out of order, and aborted
         abandoned,     ///< aborted at the end of the grace period
+        to_be_held,    ///< opening, and then
+        held,          ///< idle until the end
     };
     /// The 64 bits that the stack keeps for us.
     struct Memory {
@@ -117,8 +126,15 @@ class Client final : public stack::Application {
         uint64_t body_bytes = 0;
     };
 
+    void begin(Instant now);
+    void open_held(stack::Worker& worker, Instant now);
+    void release_held(stack::Worker& worker, Instant now);
     void open_due(stack::Worker& worker, Instant now);
-    bool open_one(stack::Worker& worker, Instant intended);
+    bool open_one(stack::Worker& worker, Instant intended, Phase phase);
+    /// Open, and neither held nor on the way to it.
+    uint32_t coming_and_going() const {
+        return live_.count() - static_cast<uint32_t>(statistics_.held);
+    }
     void ask(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left);
     void take_response(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left,
                        bool keep_alive);
@@ -151,6 +167,8 @@ class Client final : public stack::Application {
     Instant begin_;
     Instant drain_deadline_;
     bool abandoned_ = false;
+    uint32_t held_opened_ = 0;
+    uint32_t released_up_to_ = 0;  ///< while draining: held ones below this index were released
     Relaxed<Stage> stage_{Stage::idle};
     Relaxed<bool> stop_requested_;
     Relaxed<bool> stop_at_once_requested_;

@@ -58,7 +58,9 @@ json connections(const Result& result) {
             {"no_port", c.no_port.load()},
             {"no_room", c.no_room.load()},
             {"unreachable", c.unreachable.load()},
-            {"per_second", per_second(c.closed, result.run.seconds)}};
+            {"held", c.were_held.load()},
+            {"per_second", per_second(c.closed - std::min(c.closed.load(), c.were_held.load()),
+                                      result.run.seconds)}};
 }
 
 /// The connections that a side's work is divided by.
@@ -148,6 +150,9 @@ std::string client_text(const ClientStatistics& c) {
                                                {c.timed_out, "timed out"},
                                                {c.abandoned, "abandoned"},
                                                {c.violations, "events out of order"}}));
+    if (c.were_held > 0) {
+        text += fmt::format("  {} of them were held until the end\n", grouped(c.were_held));
+    }
     if (c.requests > 0) {
         text += fmt::format("  {} requests, {} responses complete and right\n", grouped(c.requests),
                             grouped(c.responses));
@@ -231,6 +236,8 @@ void add(ClientStatistics& sum, const ClientStatistics& part) {
     sum.timed_out += part.timed_out;
     sum.abandoned += part.abandoned;
     sum.concurrent += part.concurrent;
+    sum.held += part.held;
+    sum.were_held += part.were_held;
     sum.violations += part.violations;
     sum.missed += part.missed;
     sum.no_port += part.no_port;

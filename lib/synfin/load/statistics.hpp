@@ -22,6 +22,8 @@ struct ClientStatistics {
     Count timed_out;
     Count abandoned;  ///< still open when the grace period was over
     Count concurrent;
+    Count held;       ///< now: established, and idle until the end
+    Count were_held;  ///< of `opened`
 
     Count violations;   ///< events out of order, wrong or incomplete responses
     Count missed;       ///< open loop: intended starts that were given up under overload

@@ -48,6 +48,24 @@ TEST(LoadOptions, WhatFitsTogetherIsTaken) {
     }
 }
 
+TEST(LoadOptions, HoldingContradictsWhatOpensOrEndsConnectionsOtherwise) {
+    EXPECT_NE(Checked{}.read("--hold --concurrency 5 --held 5").refusal(), "");
+    EXPECT_NE(Checked{}.read("--hold --concurrency 5 --rate 100").refusal(), "");
+    EXPECT_NE(Checked{}.read("--held 5 --concurrency 5 --first server").refusal(), "");
+    EXPECT_NE(Checked{}.read("--held 996 --concurrency 5").refusal(), "");
+}
+
+TEST(LoadOptions, HeldConnectionsAreAllOfTheConcurrencyOrBesideIt) {
+    Checked all;
+    all.read("--hold --concurrency 50").check();
+    EXPECT_EQ(all.load.client_config(0, 2, 1000).held, 25u);
+    EXPECT_EQ(all.load.client_config(0, 2, 1000).concurrency, 0u);
+    Checked beside;
+    beside.read("--held 50 --concurrency 10").check();
+    EXPECT_EQ(beside.load.client_config(0, 2, 1000).held, 25u);
+    EXPECT_EQ(beside.load.client_config(0, 2, 1000).concurrency, 5u);
+}
+
 TEST(LoadOptions, OptionsOfARequestAreRefusedWhereNothingIsRequested) {
     for (const char* arguments : {"--host a", "--path /a"}) {
         const std::string sentence = Checked{}.read(arguments).refusal();
