@@ -34,6 +34,17 @@ Region& Region::operator=(Region&& other) noexcept {
     return *this;
 }
 
+void Region::touch() const {
+    if (size_ == 0) return;
+#ifdef MADV_POPULATE_WRITE
+    if (::madvise(data_, size_, MADV_POPULATE_WRITE) == 0) return;
+#endif
+    // An older kernel: each page is written to with what stands there.
+    constexpr size_t page = 4096;
+    auto* const bytes = static_cast<volatile unsigned char*>(data_);
+    for (size_t at = 0; at < size_; at += page) bytes[at] = bytes[at];
+}
+
 Region::~Region() {
     if (data_ != nullptr) ::munmap(data_, size_);
 }

@@ -16,6 +16,9 @@ class Region {
     Region& operator=(Region&& other) noexcept;
     ~Region();
 
+    /// Has the system find all pages now, so that nobody has to wait for one later.
+    void touch() const;
+
     void* data() const { return data_; }
     size_t size() const { return size_; }
 

@@ -146,6 +146,8 @@ class ConnectionTable {
     uint32_t size() const { return size_; }
     uint32_t bucket_count() const { return bucket_count_; }
     size_t memory_bytes() const { return memory_.size(); }
+    /// Takes all memory now; else each page is taken when it is first needed.
+    void touch() const { memory_.touch(); }
 
     /// What stood in a bucket at one moment.
     struct BucketView {

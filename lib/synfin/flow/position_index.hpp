@@ -88,6 +88,7 @@ class PositionIndex {
     }
 
     size_t memory_bytes() const { return memory_.size(); }
+    void touch() const { memory_.touch(); }
 
   private:
     struct alignas(64) Bucket {

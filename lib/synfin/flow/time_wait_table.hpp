@@ -163,6 +163,8 @@ class TimeWaitTable {
     uint32_t size() const { return size_; }
     uint32_t capacity() const { return capacity_; }
     size_t memory_bytes() const { return memory_.size() + index_.memory_bytes(); }
+    /// Takes the index's memory now. Records need it one after the other, so theirs can wait.
+    void touch_index() const { index_.touch(); }
 
     /// Calls `visit(record, expiry)` for each record.
     template <typename Visit>

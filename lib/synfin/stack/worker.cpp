@@ -137,6 +137,11 @@ Worker::Impl::Impl(Worker& worker, const WorkerConfig& worker_config)
 Worker::Worker(const WorkerConfig& config) : impl_{std::make_unique<Impl>(*this, config)} {}
 Worker::~Worker() = default;
 
+void Worker::touch_tables() {
+    impl_->table.touch();
+    if (impl_->config.time_wait > Duration{}) impl_->time_waits.touch_index();
+}
+
 const char* name(Error error) {
     switch (error) {
         case Error::address_not_available: return "no local address or port is available";

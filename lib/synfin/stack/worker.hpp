@@ -134,6 +134,10 @@ class Worker {
     /// when the configuration contradicts itself.
     explicit Worker(const WorkerConfig& config);
     ~Worker();
+    /// Takes the memory of all tables that are searched at random: a page that is found only when a
+    /// packet needs it keeps the whole worker waiting, and in the first moments of a load each
+    /// packet needs another one. Optional; to be called before the worker's thread starts.
+    void touch_tables();
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
 
