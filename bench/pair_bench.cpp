@@ -27,7 +27,7 @@ constexpr uint16_t server_port = 80;
 constexpr wire::MacAddress client_mac{{0x02, 0, 0, 0, 0, 1}};
 constexpr wire::MacAddress server_mac{{0x02, 0, 0, 0, 0, 2}};
 const wire::IpAddress server_address = wire::IpAddress::v4(0xc613'0001);
-const wire::IpPrefix client_block{wire::IpAddress::v4(0xc612'0000), 22};
+const wire::IpPrefix client_block{wire::IpAddress::v4(0xc612'0000), 28};
 // What a pass takes on a core that is busy, roughly; and a 2MSL that ends while the run goes on.
 constexpr Duration pass_time = Duration::microseconds(5);
 constexpr Duration time_wait = Duration::milliseconds(10);

@@ -43,7 +43,11 @@ NeighborIndex NeighborCache::find(uint8_t port, const wire::IpAddress& address) 
 
 NeighborCache::Found NeighborCache::find_or_add(uint8_t port, const wire::IpAddress& address) {
     Found found;
-    found.index = find(port, address);
+    if (last_found_ < entries_.size()) {  // connections to one address often follow each other
+        const Neighbor& last = entries_[last_found_];
+        if (last.address == address && last.port == port) found.index = last_found_;
+    }
+    if (found.index == no_neighbor) found.index = last_found_ = find(port, address);
     if (found.index == no_neighbor) found.index = add(port, address, found);
     if (found.index != no_neighbor) entries_[found.index].used = true;
     return found;

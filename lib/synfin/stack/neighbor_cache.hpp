@@ -155,6 +155,7 @@ class NeighborCache {
     NeighborIndex asking_head_ = no_neighbor;  ///< in the order of `due`
     NeighborIndex asking_tail_ = no_neighbor;
     uint32_t hand_ = 0;
+    NeighborIndex last_found_ = no_neighbor;
 };
 
 }  // namespace synfin::stack

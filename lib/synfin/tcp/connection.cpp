@@ -12,61 +12,46 @@ constexpr bool counts_as_established(State s) {
     return s == State::established || s == State::close_wait;
 }
 
-// RFC 4022 defines its counters by transitions, so this is where they are counted. Most transitions
-// count for nothing, and a table says so at once.
-struct Counted {
-    int8_t curr_estab = 0;
-    bool estab_reset = false;
-    bool active_open = false;
-    bool passive_open = false;
-    bool attempt_failed = false;
-    bool time_wait = false;
-    friend constexpr bool operator==(const Counted&, const Counted&) = default;
-};
+constexpr bool is_handshake(State s) { return s == State::syn_sent || s == State::syn_received; }
 
-constexpr Counted counted(State from, State to) {
-    const bool was_established = counts_as_established(from);
-    const bool is_established = counts_as_established(to);
-    const bool was_handshake = from == State::syn_sent || from == State::syn_received;
-    return {.curr_estab = static_cast<int8_t>(int{is_established} - int{was_established}),
-            .estab_reset = was_established && to == State::closed,
-            .active_open = from == State::closed && to == State::syn_sent,
-            .passive_open = from == State::listen && to == State::syn_received,
-            .attempt_failed = was_handshake && (to == State::closed || to == State::listen),
-            .time_wait = to == State::time_wait};
+// RFC 4022 defines its counters by transitions, so this is where they are counted.
+void count_transition(State from, State to, Counters& counters) {
+    if (counts_as_established(to) && !counts_as_established(from)) ++counters.curr_estab;
+    if (counts_as_established(from) && !counts_as_established(to)) --counters.curr_estab;
+    if (counts_as_established(from) && to == State::closed) ++counters.estab_resets;
+    if (from == State::closed && to == State::syn_sent) ++counters.active_opens;
+    if (from == State::listen && to == State::syn_received) ++counters.passive_opens;
+    if (is_handshake(from) && (to == State::closed || to == State::listen)) {
+        ++counters.attempt_fails;
+    }
+    if (to == State::time_wait) ++counters.time_waits;
 }
 
-/// For each state, which transitions out of it count for anything.
+constexpr unsigned bit(State s) { return 1u << static_cast<unsigned>(s); }
+
+/// For each state, where a transition that counts for anything leads to: half of them do not.
 constexpr auto counting_transitions = [] {
-    std::array<uint16_t, state_count> table{};
-    for (unsigned from = 0; from < state_count; ++from) {
-        for (unsigned to = 0; to < state_count; ++to) {
-            const bool counts =
-                counted(static_cast<State>(from), static_cast<State>(to)) != Counted{};
-            if (counts) table[from] |= static_cast<uint16_t>(1u << to);
-        }
+    std::array<unsigned, state_count> table{};
+    for (unsigned i = 0; i < state_count; ++i) {
+        const auto from = static_cast<State>(i);
+        const unsigned established = bit(State::established) | bit(State::close_wait);
+        table[i] = counts_as_established(from) ? ~established : established;
+        if (from == State::closed) table[i] |= bit(State::syn_sent);
+        if (from == State::listen) table[i] |= bit(State::syn_received);
+        if (is_handshake(from)) table[i] |= bit(State::closed) | bit(State::listen);
+        table[i] |= bit(State::time_wait);
     }
     return table;
 }();
-
-void count_transition(State from, State to, Counters& counters) {
-    const unsigned of_from = counting_transitions[static_cast<unsigned>(from)];
-    if ((of_from >> static_cast<unsigned>(to) & 1) == 0) return;
-    const Counted what = counted(from, to);
-    counters.curr_estab += static_cast<uint64_t>(int64_t{what.curr_estab});
-    counters.estab_resets += what.estab_reset;
-    counters.active_opens += what.active_open;
-    counters.passive_opens += what.passive_open;
-    counters.attempt_fails += what.attempt_failed;
-    counters.time_waits += what.time_wait;
-}
 
 }  // namespace
 
 void set_state(Connection& connection, State to, Counters& counters) {
     const State from = connection.state;
     SYNFIN_ASSERT(is_legal_transition(from, to));
-    count_transition(from, to, counters);
+    if ((counting_transitions[static_cast<unsigned>(from)] & bit(to)) != 0) {
+        count_transition(from, to, counters);
+    }
     connection.state = to;
 }
 
