@@ -1,6 +1,7 @@
 // `synfin pair`: the load generator against the server, each on cores of its own, over an
 // in-process link. No device, no privileges: the whole of synfin, and what this machine makes of
 // it.
+#include <algorithm>
 #include <memory>
 #include <thread>
 
@@ -23,6 +24,8 @@ namespace {
 
 using dpdk::RingLink;
 
+constexpr uint64_t sources_of_pair = 1022;
+
 struct PairOptions {
     MachineOptions machine;
     TcpOptions tcp;
@@ -31,6 +34,7 @@ struct PairOptions {
     OptionTable table;
     uint64_t body_bytes = 64;
     uint64_t ring_entries = 1024;
+    uint64_t sources = sources_of_pair;
     double seconds = 0;
     bool profile = false;
 
@@ -49,6 +53,8 @@ struct PairOptions {
         table.bytes("body", "bytes of each response's body", body_bytes, 0, uint64_t{1} << 30);
         table.count("ring-entries", "frames that the link holds per direction, a power of two",
                     ring_entries, 64, 65536);
+        table.count("sources", "source addresses of each client, up to 1022", sources, 1,
+                    sources_of_pair);
         table.flag("profile", "print how many cycles each stage of the workers takes per packet",
                    profile);
     }
@@ -139,8 +145,11 @@ std::unique_ptr<Place> make_client(const PairOptions& options, const RingLink& l
     load::ClientConfig config =
         options.load.client_config(pair, pairs, static_cast<uint32_t>(options.tcp.max_connections));
     if (options.load.asks()) config.expected_body = content.body();
-    auto plan =
-        load::AddressPlan::make({client_block(pair)}, {{server_address(pair), server_port}}, {});
+    std::vector<wire::IpPrefix> sources;
+    for (uint32_t n = 1; n <= options.sources; ++n) {
+        sources.push_back({wire::IpAddress::v4(client_block(pair).address.v4() + n), 32});
+    }
+    auto plan = load::AddressPlan::make(sources, {{server_address(pair), server_port}}, {});
     run.add_client(place->worker, place->busy, config, std::move(plan.value()));
     return place;
 }
@@ -170,6 +179,11 @@ int run_pair(PairOptions& options) {
     if (options.table.given("connections") && !options.table.given("seconds") &&
         !options.table.given("duration")) {
         options.load.duration = Duration{};
+    }
+    // A table that is hardly larger than what is in it stays in the cache.
+    if (!options.table.given("max-connections") && !options.table.given("rate")) {
+        options.tcp.max_connections =
+            std::max(uint64_t{1} << 14, 4 * options.load.concurrency / options.machine.workers);
     }
     // Held connections take their places besides the usual ones.
     if (options.load.held_connections() > 0 && !options.table.given("max-connections")) {

@@ -63,18 +63,19 @@ class PortAllocator {
 
     /// Takes the next free port at or after a start that `random` (32 uniform bits) chooses,
     /// wrapping around. O(1), but for a scope's first: then `allowed(port)` is asked once for each
-    /// port of the range, and those it refuses are never handed out in this scope.
+    /// port of the range, and those it refuses are never handed out in this scope. `next_random` is
+    /// what the caller will bring the next time: should it ask for the same scope, the line that
+    /// the search begins with is in the cache by then.
     template <typename Allowed>
     tl::expected<uint16_t, PortError> take(const PortScope& scope, uint32_t random,
-                                           Allowed&& allowed) {
+                                           Allowed&& allowed, uint32_t next_random = 0) {
         Pool* pool = find_or_make(scope, allowed);
         if (pool == nullptr) return tl::unexpected{PortError::too_many_scopes};
-        const uint32_t range = uint32_t{last_} - first_ + 1;
-        const uint32_t start = first_ + static_cast<uint32_t>((uint64_t{random} * range) >> 32);
-        uint32_t port = pool->next_free(start);
+        uint32_t port = pool->next_free(start_for(random));
         if (port == no_port) port = pool->next_free(0);
         if (port == no_port) return tl::unexpected{PortError::all_taken};
         take_from(*pool, port);
+        __builtin_prefetch(&pool->free[start_for(next_random) / 64], 1);
         return static_cast<uint16_t>(port);
     }
 
@@ -176,6 +177,12 @@ class PortAllocator {
             return word * 64 + lowest(free[word]);
         }
     };
+
+    /// The port at which a search with this random number begins.
+    uint32_t start_for(uint32_t random) const {
+        const uint32_t range = uint32_t{last_} - first_ + 1;
+        return first_ + static_cast<uint32_t>((uint64_t{random} * range) >> 32);
+    }
 
     uint32_t hash_of(const PortScope& scope) const {
         return tuple_hash({scope.local_address, scope.remote_address, 0, scope.remote_port}, key_);

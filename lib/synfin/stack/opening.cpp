@@ -1,4 +1,6 @@
 // How connections come into being: the application's connect(), and a SYN that finds a listener.
+#include <utility>
+
 #include <synfin/stack/worker_impl.hpp>
 
 namespace synfin::stack {
@@ -6,8 +8,9 @@ namespace synfin::stack {
 using tcp::Connection;
 using tcp::Mark;
 
-uint32_t Worker::Impl::add_connection(const flow::FourTuple& tuple, uint32_t hash,
-                                      OwnerNumber owner, uint16_t profile, NeighborIndex neighbor) {
+uint32_t Worker::Impl::make_connection(const flow::FourTuple& tuple, uint32_t hash,
+                                       OwnerNumber owner, uint16_t profile,
+                                       NeighborIndex neighbor) {
     const uint32_t index = connections.take();
     if (index == no_index) return no_index;
     Connection& c = connections[index];
@@ -22,16 +25,33 @@ uint32_t Worker::Impl::add_connection(const flow::FourTuple& tuple, uint32_t has
     c.profile = profile;
     profiles.hold(profile);
     c.neighbor = neighbor;
-    // From here on readers may find it, so it has its name by now.
-    if (!table.insert(hash, index)) {
-        profiles.release(profile);
-        connections.give_back(index);
-        return no_index;
-    }
-    c.set(Mark::in_table);
     owner_of[index] = owner;
     ++owners[owner].connections;
     return index;
+}
+
+// From here on readers may find it, so it has its name by now.
+bool Worker::Impl::enter_table(uint32_t index) {
+    Connection& c = connections[index];
+    if (!table.insert(c.hash, index)) return false;
+    c.set(Mark::in_table);
+    return true;
+}
+
+void Worker::Impl::unmake_connection(uint32_t index) {
+    profiles.release(connections[index].profile);
+    --owners[owner_of[index]].connections;
+    owner_of[index] = no_owner;
+    ++connections[index].generation;
+    connections.give_back(index);
+}
+
+uint32_t Worker::Impl::add_connection(const flow::FourTuple& tuple, uint32_t hash,
+                                      OwnerNumber owner, uint16_t profile, NeighborIndex neighbor) {
+    const uint32_t index = make_connection(tuple, hash, owner, profile, neighbor);
+    if (index == no_index || enter_table(index)) return index;
+    unmake_connection(index);
+    return no_index;
 }
 
 // RFC 9293 section 3.10.7.2. Every way to refuse is silent: the peer tries again, and the worker is
@@ -134,19 +154,24 @@ tl::expected<ConnectionId, Error> Worker::Impl::connect(const wire::SocketAddres
     const NeighborIndex neighbor = path->neighbor;
     const OwnerNumber owner = owners.active(application);
     const uint32_t hash = flow::tuple_hash(tuple, hash_key);
+    table.prefetch(hash);  // needed when the initial sequence number has been computed
     const uint32_t index = neighbor == no_neighbor || owner == no_owner
                                ? no_index
-                               : add_connection(tuple, hash, owner, options.profile, neighbor);
-    if (index == no_index) {
-        if (owns_port) ports.release(scope_of(tuple), tuple.local_port);
-        return tl::unexpected{Error::no_resources};
+                               : make_connection(tuple, hash, owner, options.profile, neighbor);
+    if (index != no_index) {
+        Connection& c = connections[index];
+        c.user_data = options.user_data;
+        tcp::open_active(c, env, now);
+        if (enter_table(index)) {
+            if (owns_port) c.set(Mark::owns_port);
+            settle(index);
+            return id_of(index);
+        }
+        tcp::abort(c, env, now);
+        unmake_connection(index);
     }
-    Connection& c = connections[index];
-    c.user_data = options.user_data;
-    if (owns_port) c.set(Mark::owns_port);
-    tcp::open_active(c, env, now);
-    settle(index);
-    return id_of(index);
+    if (owns_port) ports.release(scope_of(tuple), tuple.local_port);
+    return tl::unexpected{Error::no_resources};
 }
 
 bool Worker::Impl::is_taken(const flow::FourTuple& tuple) const {
@@ -157,11 +182,11 @@ bool Worker::Impl::is_taken(const flow::FourTuple& tuple) const {
 uint32_t Worker::Impl::next_port_random() {
     // A hash is good for two.
     if (ports_asked++ % 2 == 0) {
-        port_random = SipHash24::of_12_bytes(port_key, ports_asked, 0);
+        port_hash = SipHash24::of_12_bytes(port_key, ports_asked, 0);
     } else {
-        port_random >>= 32;
+        port_hash >>= 32;
     }
-    return static_cast<uint32_t>(port_random);
+    return static_cast<uint32_t>(port_hash);
 }
 
 tl::expected<uint16_t, Error> Worker::Impl::take_port(flow::FourTuple tuple) {
@@ -188,10 +213,10 @@ tl::expected<uint16_t, Error> Worker::Impl::take_port(flow::FourTuple tuple) {
     unsigned collisions = 0;
     tl::expected<uint16_t, Error> result = tl::unexpected{Error::address_not_available};
     while (collisions < collisions_max) {
-        const uint32_t random = next_port_random();
+        const uint32_t random = std::exchange(port_random, next_port_random());
         const auto taken = config.port_filter == nullptr
-                               ? ports.take(scope, random, flow::AnyPort{})
-                               : ports.take(scope, random, allowed);
+                               ? ports.take(scope, random, flow::AnyPort{}, port_random)
+                               : ports.take(scope, random, allowed, port_random);
         if (!taken) {
             if (taken.error() == flow::PortError::too_many_scopes) {
                 result = tl::unexpected{Error::no_resources};

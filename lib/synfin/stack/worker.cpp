@@ -123,6 +123,7 @@ Worker::Impl::Impl(Worker& worker, const WorkerConfig& worker_config)
       echo_limit{config.echo_replies_per_second},
       half_open_max{config.max_half_open != 0 ? config.max_half_open
                                               : std::max(config.max_connections / 2, 1u)} {
+    port_random = next_port_random();
     for (uint8_t port = 0; port < interfaces.size(); ++port) {
         const InterfaceConfig& interface = config.interfaces[port];
         for (const auto& n : interface.static_neighbors)

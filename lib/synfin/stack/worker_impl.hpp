@@ -122,6 +122,13 @@ struct Worker::Impl {
                config.port_filter(config.port_filter_context, tuple);
     }
     bool is_taken(const flow::FourTuple& tuple) const;
+    /// A fresh connection that has its name, but is not in the table yet; no_index if there is no
+    /// room.
+    uint32_t make_connection(const flow::FourTuple& tuple, uint32_t hash, OwnerNumber owner,
+                             uint16_t profile, NeighborIndex neighbor);
+    bool enter_table(uint32_t index);
+    /// For one that could not enter the table.
+    void unmake_connection(uint32_t index);
     /// A fresh connection in the table; no_index if there is no room.
     uint32_t add_connection(const flow::FourTuple& tuple, uint32_t hash, OwnerNumber owner,
                             uint16_t profile, NeighborIndex neighbor);
@@ -252,7 +259,8 @@ struct Worker::Impl {
         Path path;
     } last_path;
     uint64_t ports_asked = 0;
-    uint64_t port_random = 0;
+    uint64_t port_hash = 0;
+    uint32_t port_random = 0;  ///< for the next search, so that its line can be asked for
     /// 32 uniform bits that nobody outside can foresee (RFC 6056).
     uint32_t next_port_random();
     /// Set for good: connections of a listener that has gone may live on.

@@ -365,42 +365,56 @@ void process_text(Connection& c, const Segment& s, Environment& env, Instant now
     take_held_fin(c, env, result.events);
 }
 
-InputResult input(Connection& c, const Segment& segment, Environment& env, Instant now) {
-    if (c.state == State::closed || c.has(Mark::send_reset)) return {};
-    if (c.state == State::syn_sent) return input_syn_sent(c, segment, env, now);
-    if (c.state == State::time_wait) return input_time_wait(c, segment);
+namespace {
 
-    InputResult result;
-    if (segment.flags.rst()) {
-        check_rst(c, segment, env, now, result.events);
-        return result;
-    }
-    // Simultaneous open: the peer's SYN,ACK repeats the SYN that was taken; the rest is an ACK.
-    Segment s = segment;
-    const bool crossing_syn_ack = c.state == State::syn_received && !c.has(Mark::passive_open) &&
-                                  s.flags.syn() && s.flags.ack() && s.seq + 1 == c.rcv_nxt;
-    if (crossing_syn_ack) {
-        s.seq = c.rcv_nxt;
-        s.flags = s.flags & ~wire::flag::syn;
-    }
+// The checks of section 3.10.7.4, one after the other. Whether the ACK field let the segment
+// through.
+bool run_checks(Connection& c, const Segment& s, Environment& env, Instant now,
+                InputResult& result) {
     if (s.flags.syn() && is_synchronized(c.state)) {  // irrespective of its sequence number
         check_syn(c, env, now, result.events);
-        return result;
+        return false;
     }
-    if (check_timestamps(c, s, env, now) == Check::drop) return result;
-    if (check_sequence(c, s, env, now) == Check::drop) return result;
+    if (check_timestamps(c, s, env, now) == Check::drop) return false;
+    if (check_sequence(c, s, env, now) == Check::drop) return false;
     update_ts_recent(c, s, now);
     if (s.flags.syn()) {
         check_syn(c, env, now, result.events);
-        return result;
+        return false;
     }
-    if (check_ack(c, s, env, now, result) == Check::drop) return result;
-    if (crossing_syn_ack) c.set(Mark::ack_now);
+    if (check_ack(c, s, env, now, result) == Check::drop) return false;
     arm_keep_alive(c, env, now);
-    if (advance_after_fin_ack(c, env, now, result.events)) return result;
+    if (advance_after_fin_ack(c, env, now, result.events)) return true;
     if (s.flags.urg()) [[unlikely]]
         check_urg(c, s, env, result);
     process_text(c, s, env, now, result);
+    return true;
+}
+
+// Simultaneous open: the peer's SYN,ACK repeats the SYN that was taken; the rest is an ACK.
+bool is_crossing_syn_ack(const Connection& c, const Segment& s) {
+    return c.state == State::syn_received && !c.has(Mark::passive_open) && s.flags.syn() &&
+           s.flags.ack() && s.seq + 1 == c.rcv_nxt;
+}
+
+}  // namespace
+
+InputResult input(Connection& c, const Segment& s, Environment& env, Instant now) {
+    if (c.state == State::closed || c.has(Mark::send_reset)) return {};
+    if (c.state == State::syn_sent) return input_syn_sent(c, s, env, now);
+    if (c.state == State::time_wait) return input_time_wait(c, s);
+
+    InputResult result;
+    if (s.flags.rst()) {
+        check_rst(c, s, env, now, result.events);
+    } else if (is_crossing_syn_ack(c, s)) [[unlikely]] {
+        Segment acknowledgment = s;
+        acknowledgment.seq = c.rcv_nxt;
+        acknowledgment.flags = s.flags & ~wire::flag::syn;
+        if (run_checks(c, acknowledgment, env, now, result)) c.set(Mark::ack_now);
+    } else {
+        run_checks(c, s, env, now, result);
+    }
     return result;
 }
 

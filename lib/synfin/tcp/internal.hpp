@@ -47,8 +47,12 @@ uint16_t receive_mss(const Profile& profile, bool v6, uint16_t mtu);
 void offer_options(Connection& c, const Environment& env);
 /// Takes over what a SYN or SYN,ACK offers; what it does not offer is unmarked.
 void negotiate(Connection& c, const Segment& syn, Environment& env, Instant now);
-wire::TcpOptions syn_options(const Connection& c, const Environment& env, Instant now);
-wire::TcpOptions plain_options(const Connection& c, const Environment& env, Instant now);
+/// Both write into cleared options: a copy of what has just been written piece by piece would have
+/// to wait for all of it.
+void write_syn_options(const Connection& c, const Environment& env, Instant now,
+                       wire::TcpOptions& o);
+void write_plain_options(const Connection& c, const Environment& env, Instant now,
+                         wire::TcpOptions& o);
 
 // ---- receive_window.cpp
 

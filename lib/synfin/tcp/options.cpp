@@ -68,8 +68,8 @@ void offer_options(Connection& c, const Environment& env) {
     if (p.keep_alive) c.set(Mark::keep_alive);
 }
 
-wire::TcpOptions syn_options(const Connection& c, const Environment& env, Instant now) {
-    wire::TcpOptions o;
+void write_syn_options(const Connection& c, const Environment& env, Instant now,
+                       wire::TcpOptions& o) {
     o.has_mss = true;
     o.mss = receive_mss(c, env);
     o.sack_permitted = c.has(Mark::sack_permitted);
@@ -82,11 +82,10 @@ wire::TcpOptions syn_options(const Connection& c, const Environment& env, Instan
         o.has_window_scale = true;
         o.window_scale = c.rcv_scale;
     }
-    return o;
 }
 
-wire::TcpOptions plain_options(const Connection& c, const Environment& env, Instant now) {
-    wire::TcpOptions o;
+void write_plain_options(const Connection& c, const Environment& env, Instant now,
+                         wire::TcpOptions& o) {
     if (c.has(Mark::timestamps)) {
         o.has_timestamps = true;
         o.ts_value = timestamp_clock(c, now);
@@ -99,7 +98,6 @@ wire::TcpOptions plain_options(const Connection& c, const Environment& env, Inst
             o.sack_count = sack_blocks(*t, env, room, o.sack);
         }
     }
-    return o;
 }
 
 uint32_t option_bytes(const Connection& c, const Environment& env) {

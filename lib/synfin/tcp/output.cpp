@@ -26,7 +26,7 @@ void write_acknowledgment(Connection& c, OutSegment& out, Environment& env, Inst
     out.ack = c.rcv_nxt;
     out.flags |= flag::ack;
     out.window = announce_window(c, env);
-    out.options = plain_options(c, env, now);
+    write_plain_options(c, env, now, out.options);
     c.last_ack_sent = c.rcv_nxt;
     c.clear(Mark::ack_now);
     c.clear(Mark::delayed_ack);
@@ -86,7 +86,7 @@ bool emit_syn(Connection& c, OutSegment& out, Environment& env, Instant now) {
     c.clear(Mark::send_syn);
     out.seq = c.snd_una;
     out.flags = flag::syn;
-    out.options = syn_options(c, env, now);
+    write_syn_options(c, env, now, out.options);
     const auto window =
         static_cast<uint16_t>(std::min<uint32_t>(receive_buffer_space(c, env), 0xffff));
     out.window = window;

@@ -180,5 +180,16 @@ TEST(SystemRandom, DoesNotRepeatItself) {
     EXPECT_NE(system_random_key(), system_random_key());
 }
 
+TEST(Region, TouchingChangesNothingOfWhatStandsInIt) {
+    constexpr size_t bytes = size_t{3} << 20;
+    const Region region{bytes};
+    auto* const data = static_cast<unsigned char*>(region.data());
+    data[bytes / 2] = 7;
+    region.touch();
+    EXPECT_EQ(data[bytes / 2], 7);
+    EXPECT_EQ(data[0] + data[bytes - 1], 0);
+    Region{}.touch();
+}
+
 }  // namespace
 }  // namespace synfin
