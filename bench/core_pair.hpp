@@ -1,0 +1,104 @@
+// A connection in the protocol alone: two of them exchange segments without frames, tables or a
+// device. What core_bench times and core_instructions counts.
+#pragma once
+
+#include <cstdlib>
+#include <span>
+
+#include <synfin/tcp/core.hpp>
+
+namespace synfin::bench {
+
+using namespace synfin::tcp;
+
+struct Side {
+    Side() : env{{&profile, 1}, transfers, buffers, counters, {1, 2}, 1500} {}
+    Profile profile;
+    TransferPool transfers{64, 64};
+    BufferPool buffers{64, 64};
+    Counters counters;
+    Environment env;
+    Connection c;
+};
+
+inline Segment as_received(const OutSegment& o) {
+    Segment s;
+    s.seq = o.seq;
+    s.ack = o.ack;
+    s.window = o.window;
+    s.flags = o.flags;
+    s.options = o.options;
+    if (o.piece_count > 0) s.payload = o.pieces[0];
+    return s;
+}
+
+class CorePair {
+  public:
+    /// One connection from SYN to the last ACK; with a request and a response if `text` is not
+    /// empty.
+    void run(std::span<const uint8_t> text) {
+        now_ = now_ + Duration::microseconds(10);
+        open();
+        flow();  // SYN; SYN,ACK
+        tcp::send_static(client_.c, text, client_.env, now_);
+        flow();  // ACK with the request
+        if (!text.empty()) tcp::send_static(server_.c, text, server_.env, now_);
+        if (!text.empty()) tcp::close(server_.c, server_.env, now_);
+        flow_back();
+        tcp::close(client_.c, client_.env, now_);
+        flow();
+        if (text.empty()) tcp::close(server_.c, server_.env, now_);
+        flow_back();
+        flow();
+        if (client_.c.state != State::time_wait && client_.c.state != State::closed) std::abort();
+        release(client_.c, client_.env);
+        release(server_.c, server_.env);
+    }
+
+  private:
+    void open() {
+        ++port_;
+        client_.c = Connection{};
+        client_.c.local_address = server_remote_;
+        client_.c.remote_address = client_remote_;
+        client_.c.local_port = port_;
+        client_.c.remote_port = 80;
+        open_active(client_.c, client_.env, now_);
+        server_.c = Connection{};
+        server_.c.local_address = client_remote_;
+        server_.c.remote_address = server_remote_;
+        server_.c.local_port = 80;
+        server_.c.remote_port = port_;
+    }
+
+    void flow() {
+        while (next_segment(client_.c, out_, client_.env, now_)) {
+            const Segment s = as_received(out_);
+            if (server_.c.state == State::closed && s.flags.syn()) {
+                open_passive(server_.c, s, std::nullopt, server_.env, now_);
+            } else {
+                input(server_.c, s, server_.env, now_);
+            }
+        }
+        if (server_.c.state == State::syn_received) flow_back();
+    }
+
+    void flow_back() {
+        while (next_segment(server_.c, out_, server_.env, now_)) {
+            input(client_.c, as_received(out_), client_.env, now_);
+        }
+    }
+
+    static constexpr flow::AddressId client_remote_ = 0xc6120001;
+    static constexpr flow::AddressId server_remote_ = 0xc6130001;
+    Side client_;
+    Side server_;
+    OutSegment out_;
+    Instant now_ = Instant::from_us(1'000'000);
+    uint16_t port_ = 1024;
+};
+
+/// What a request and its response carry.
+inline constexpr uint8_t text[64] = {};
+
+}  // namespace synfin::bench
