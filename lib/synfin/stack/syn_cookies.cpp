@@ -26,7 +26,7 @@ void Worker::Impl::send_cookie(OwnerNumber listener, const Arrived& a, const tcp
     const wire::SocketAddress local{a.packet.destination, a.packet.destination_port};
     const wire::SocketAddress remote{a.packet.source, a.packet.source_port};
     const tcp::CookieReply reply =
-        tcp::answer_with_cookie(local, remote, syn, config.profiles[owner.profile],
+        tcp::answer_with_cookie(local, remote, syn, profiles[owner.profile],
                                 tcp::timestamp_offset(a.tuple, env.secret), env, now);
     push_reply(a.port, SegmentReply{.destination = a.packet.source_mac(),
                                     .local = local,
@@ -44,7 +44,7 @@ bool Worker::Impl::take_cookie(OwnerNumber listener, const Arrived& a,
     if (now >= owner.cookies_end || !may_end_handshake(segment.flags)) return false;
     const auto offered = tcp::read_cookie({a.packet.destination, a.packet.destination_port},
                                           {a.packet.source, a.packet.source_port}, segment,
-                                          config.profiles[owner.profile], env, now);
+                                          profiles[owner.profile], env, now);
     if (!offered) {
         ++tcp_counters.syn_cookies_failed;
         return false;

@@ -211,6 +211,22 @@ TEST_F(SynCookiesTest, OptionsAreAnsweredOnlyAsOffered) {
     EXPECT_FALSE(answer->packet.options.has_timestamps);
 }
 
+TEST_F(SynCookiesTest, ProfileOfTheListenersOwnGovernsItsCookies) {
+    tcp::Profile own;
+    own.mss_clamp = 700;
+    const auto number = host.worker.take_profile(own);
+    ASSERT_TRUE(number.has_value());
+    listen({.profile = *number, .syn_cookies = SynCookies::always});
+    wire::TcpOptions offered;
+    offered.has_mss = true;
+    offered.mss = 1460;
+    const uint32_t iss = syn(4000, offered);
+    EXPECT_EQ(answer->packet.options.mss, 700);
+    ack(iss);
+    ASSERT_EQ(service.ids.size(), 1u);
+    EXPECT_EQ(host.worker.profile(service.ids[0]).mss_clamp, 700);
+}
+
 // ---- when
 
 TEST_F(SynCookiesTest, AutomaticBeginsAtTheListenersLimit) {
