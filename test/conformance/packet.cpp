@@ -33,6 +33,12 @@ std::string option_list(const std::vector<std::string>& options) {
     return text + ">";
 }
 
+std::string blocks_text(const std::vector<RelativeBlock>& blocks) {
+    std::string text = "sack";
+    for (const auto& b : blocks) text += " " + relative(b.left) + ":" + relative(b.right);
+    return text;
+}
+
 }  // namespace
 
 std::string milliseconds_text(int64_t us) {
@@ -52,7 +58,7 @@ std::string to_text(const Sent& s) {
     if (o.sack_permitted) options.push_back("sackOK");
     if (o.has_timestamps)
         options.push_back("TS val " + number(o.ts_value) + " ecr " + number(o.ts_echo));
-    if (o.sack_count != 0) options.push_back("sack " + number(o.sack_count));
+    if (!s.sack_blocks.empty()) options.push_back(blocks_text(s.sack_blocks));
     return text + option_list(options) + ", length " + std::to_string(s.payload.size());
 }
 
@@ -74,6 +80,7 @@ std::string to_text(const Packet& p) {
         options.push_back("TS val " + (p.ts_value ? number(*p.ts_value) : "any") + " ecr " +
                           (p.ts_echo ? number(*p.ts_echo) : "any"));
     if (p.timestamp_presence == Presence::forbidden) options.push_back("no TS");
+    if (p.sack_blocks) options.push_back(blocks_text(*p.sack_blocks));
     return text + option_list(options) + ", length " +
            (p.any_payload ? "any" : number(p.length_bytes));
 }
@@ -107,6 +114,7 @@ std::string difference(const Packet& e, const Sent& s) {
         return "timestamps are missing";
     if (e.timestamp_presence == Presence::forbidden && o.has_timestamps)
         return "there are timestamps";
+    if (e.sack_blocks && *e.sack_blocks != s.sack_blocks) return "the SACK blocks differ";
     if (e.ts_value && *e.ts_value != o.ts_value) return "TSval differs";
     if (e.ts_echo && *e.ts_echo != o.ts_echo) return "TSecr differs";
     return "";

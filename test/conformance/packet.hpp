@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <synfin/tcp/segment.hpp>
@@ -18,6 +19,13 @@ namespace synfin::conformance {
 
 /// Whether an option has to stand in the segment, must not, or is left to the script.
 enum class Presence : uint8_t { unspecified, required, forbidden };
+
+/// [left, right) of a SACK option.
+struct RelativeBlock {
+    uint32_t left = 0;
+    uint32_t right = 0;
+    friend bool operator==(const RelativeBlock&, const RelativeBlock&) = default;
+};
 
 class Packet {
   public:
@@ -43,6 +51,11 @@ class Packet {
         return timestamp_presence = Presence::required, ts_echo = echo, *this;
     }
     Packet& no_timestamps() { return timestamp_presence = Presence::forbidden, *this; }
+    /// SACK blocks, relative to the initial sequence number of the side whose data they name.
+    /// Expected: exactly these, in this order.
+    Packet& sack(std::vector<RelativeBlock> blocks) {
+        return sack_blocks = std::move(blocks), *this;
+    }
     Packet& psh() { return push_presence = Presence::required, *this; }
     Packet& no_psh() { return push_presence = Presence::forbidden, *this; }
     Packet& fin() { return flags |= wire::flag::fin, *this; }
@@ -64,6 +77,7 @@ class Packet {
     std::optional<uint8_t> scale_option;
     std::optional<uint32_t> ts_value, ts_echo;
     std::optional<std::string> content;
+    std::optional<std::vector<RelativeBlock>> sack_blocks;
     uint16_t urgent_pointer = 0;
     uint32_t length_bytes = 0;
     bool any_payload = false;
@@ -104,6 +118,7 @@ struct Sent {
     uint16_t urgent = 0;
     wire::TcpFlags flags;
     wire::TcpOptions options;
+    std::vector<RelativeBlock> sack_blocks;
     std::string payload;
     bool reply_without_connection = false;  ///< its window and options are the stack's to choose
     uint32_t end() const {

@@ -43,6 +43,10 @@ tcp::Segment Script::segment_of(const Packet& p, std::string& storage) {
         o.ts_value = p.ts_value.value_or(milliseconds_of_peer());
         o.ts_echo = p.ts_echo.value_or(p.flags.ack() ? last_ts_value_ : 0);
     }
+    if (p.sack_blocks) {
+        for (const auto& b : *p.sack_blocks)
+            o.sack[o.sack_count++] = {local_isn_ + b.left, local_isn_ + b.right};
+    }
     return s;
 }
 
@@ -214,6 +218,9 @@ void Script::record(const tcp::OutSegment& out, bool wanted) {
     sent.urgent = out.urgent;
     sent.flags = out.flags;
     sent.options = out.options;
+    for (unsigned i = 0; i < out.options.sack_count; ++i)
+        sent.sack_blocks.push_back({out.options.sack[i].left - setup_.peer_isn,
+                                    out.options.sack[i].right - setup_.peer_isn});
     EXPECT_LE(out.piece_count, tcp::OutSegment::max_pieces) << story();
     for (unsigned i = 0; i < out.piece_count; ++i)
         sent.payload.append(reinterpret_cast<const char*>(out.pieces[i].data()),

@@ -85,13 +85,15 @@ const char* name(Report report) {
     return "?";
 }
 
-Transfer* transfer_of(const Connection& c, Environment& env) {
-    return c.transfer == no_index ? nullptr : &env.transfers.transfers[c.transfer];
+namespace {
+
+void give_back_transfer(Connection& c, Environment& env) {
+    env.transfers.transfers[c.transfer].flight.restart(Seq{}, env.transfers.flights);
+    env.transfers.transfers.give_back(c.transfer);
+    c.transfer = no_index;
 }
 
-const Transfer* transfer_of(const Connection& c, const Environment& env) {
-    return c.transfer == no_index ? nullptr : &env.transfers.transfers[c.transfer];
-}
+}  // namespace
 
 Transfer* require_transfer(Connection& c, Environment& env) {
     if (c.transfer == no_index) {
@@ -99,11 +101,20 @@ Transfer* require_transfer(Connection& c, Environment& env) {
         if (index == no_index) return nullptr;
         Transfer& t = env.transfers.transfers[index];
         t = Transfer{};
-        t.recover = c.snd_una.load() - 1;
-        t.retransmit_next = t.retransmit_end = c.snd_una;
+        restart_flight(c, t, env);
         c.transfer.publish(index);
     }
     return &env.transfers.transfers[c.transfer];
+}
+
+// A FIN may be in flight before anything needs a transfer; it left when its timer was started.
+void restart_flight(const Connection& c, Transfer& t, Environment& env) {
+    t.recovery.point = c.snd_una.load() - 1;
+    t.flight.restart(c.snd_una, env.transfers.flights);
+    if (c.snd_una != c.snd_nxt.load() && !c.has(Mark::syn_unacked)) {
+        const auto timeout_us = static_cast<uint32_t>(backed_off_rto(c, env).count_us());
+        t.flight.append(c.snd_nxt, c.retransmit_deadline_us - timeout_us, 0, env.transfers.flights);
+    }
 }
 
 void drop_idle_transfer(Connection& c, Environment& env) {
@@ -111,11 +122,12 @@ void drop_idle_transfer(Connection& c, Environment& env) {
     if (t == nullptr) return;
     end_urgent_data(c, *t);
     if (t->urgent_in || !t->unsent_or_unacked.empty() || !t->unread.empty() ||
-        t->held != no_index || t->held_fin) {
+        t->held != no_index || t->held_fin || t->owes_dsack()) {
         return;
     }
-    env.transfers.transfers.give_back(c.transfer);
-    c.transfer = no_index;
+    // A recovery whose rest is the FIN goes on without its bookkeeping.
+    if (t->recovery.phase == Recovery::Phase::fast) c.cwnd = c.ssthresh;
+    give_back_transfer(c, env);
 }
 
 void release(Connection& c, Environment& env) {
@@ -124,25 +136,7 @@ void release(Connection& c, Environment& env) {
     t->unsent_or_unacked.clear(env.buffers);
     t->unread.clear(env.buffers);
     release_held(*t, env);
-    env.transfers.transfers.give_back(c.transfer);
-    c.transfer = no_index;
-}
-
-uint32_t queued_bytes(const Connection& c, const Environment& env) {
-    const Transfer* t = transfer_of(c, env);
-    return t == nullptr ? 0 : t->unsent_or_unacked.bytes.load();
-}
-
-Seq data_begin(const Connection& c) {
-    return c.snd_una.load() + (c.has(Mark::syn_unacked) ? 1 : 0);
-}
-
-Seq data_end(const Connection& c, const Environment& env) {
-    return data_begin(c) + queued_bytes(c, env);
-}
-
-bool fin_acknowledged(const Connection& c) {
-    return c.has(Mark::fin_sent) && c.snd_una.load() == c.snd_nxt.load();
+    give_back_transfer(c, env);
 }
 
 void check_invariants(const Connection& c, const Environment& env) {
@@ -164,8 +158,8 @@ void check_invariants(const Connection& c, const Environment& env) {
 
     const Transfer* t = transfer_of(c, env);
     if (t == nullptr) return;
-    SYNFIN_ASSERT(t->retransmit_next.at_or_before(t->retransmit_end));
-    SYNFIN_ASSERT(t->retransmit_end.at_or_before(nxt));
+    if (!c.has(Mark::syn_unacked)) t->flight.check(una, nxt, env.transfers.flights);
+    SYNFIN_ASSERT(t->recovery.duplicate_bytes + t->flight.lost_bytes() <= nxt.distance_from(una));
     check_held(*t, c.rcv_nxt, env);
 }
 

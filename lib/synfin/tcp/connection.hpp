@@ -80,10 +80,9 @@ struct alignas(64) Connection {
     uint8_t rcv_scale : 4 = 0;  ///< Rcv.Wind.Shift
     Relaxed<uint8_t> backoff;   ///< consecutive expiries of the retransmission, persist or
                                 ///< keep-alive timer: only one of them runs
-    uint8_t duplicate_acks : 3 = 0;
     /// How often the RTO stands doubled. Unlike `backoff`, an ACK does not end it, only a sample
     /// does (Karn).
-    uint8_t rto_shift : 5 = 0;
+    uint8_t rto_shift = 0;
     uint32_t flags = 0;  ///< of Mark
     Relaxed<Seq> rcv_nxt;
     Seq rcv_edge;       ///< right edge of the window that was announced

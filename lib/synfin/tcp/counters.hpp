@@ -23,7 +23,16 @@ using Count = Relaxed<uint64_t>;
     X(in_errs, "InErrs", "segments received with an error, bad checksums included (RFC 4022)")   \
     X(out_rsts, "OutRsts", "segments sent with RST (RFC 4022)")                                  \
     X(timeouts, "TCPTimeouts", "expiries of the retransmission timer")                           \
-    X(fast_retransmits, "TCPFastRetrans", "segments sent again after three duplicate ACKs")      \
+    X(fast_retransmits, "TCPFastRetrans", "fast recoveries begun: a loss was seen by ACKs")      \
+    X(lost_retransmits, "TCPLostRetransmit", "retransmissions that RACK found lost again")       \
+    X(tail_probes, "TCPLossProbes", "tail loss probes (RFC 8985)")                               \
+    X(tail_probe_repairs, "TCPLossProbeRecovery", "losses that a tail loss probe repaired")      \
+    X(dsacks_sent, "TCPDSACKOldSent", "duplicates that we reported (RFC 2883)")                  \
+    X(dsacks_received, "TCPDSACKRecv", "duplicates that the peer reported (RFC 2883)")           \
+    X(sack_blocks_ignored, "TCPSACKDiscard", "SACK blocks outside of what was in flight")        \
+    X(sack_reneging, "TCPSACKReneging",                                                          \
+      "timeouts with a SACKed first octet: the peer took it back")                               \
+    X(flight_coarse, "TCPFlightCoarse", "segments or blocks noted coarsely: too many ranges")    \
     X(syn_retransmits, "TCPSynRetrans", "SYN and SYN,ACK sent again")                            \
     X(zero_window_probes, "TCPWinProbe", "probes of a closed window")                            \
     X(keep_alives, "TCPKeepAlive", "keep-alive probes")                                          \

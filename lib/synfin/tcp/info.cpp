@@ -31,8 +31,8 @@ Info info(const Connection& c, const Environment& env) {
     }
     i.unread_bytes = unread_bytes(c, env);
     if (const Transfer* t = transfer_of(c, env)) {
-        i.recovering = t->recovering;
-        i.timed_out = !t->recovering && c.backoff > 0 && !i.probing;
+        i.recovering = t->recovery.phase == Recovery::Phase::fast;
+        i.timed_out = !i.recovering && c.backoff > 0 && !i.probing;
     }
     return i;
 }

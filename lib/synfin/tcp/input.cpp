@@ -50,6 +50,15 @@ Check check_timestamps(Connection& c, const Segment& s, Environment& env, Instan
     return Check::drop;
 }
 
+// RFC 2883: of a segment that begins before rcv_nxt, the text that was taken before.
+void report_duplicate(Connection& c, const Segment& s, Environment& env) {
+    if (!c.has(Mark::sack_permitted) || s.payload.empty() || s.flags.syn()) return;
+    const Seq end = earlier_of(s.seq + static_cast<uint32_t>(s.payload.size()), c.rcv_nxt);
+    if (!s.seq.before(end)) return;
+    if (Transfer* t = require_transfer(c, env)) note_duplicate(*t, s.seq, end);
+    c.set(Mark::ack_now);
+}
+
 // First, the sequence number (table 6). A segment that begins at the left edge of a closed window
 // is let through for its ACK; its text is cut off later.
 bool is_acceptable(const Connection& c, const Segment& s) {
@@ -64,6 +73,7 @@ bool is_acceptable(const Connection& c, const Segment& s) {
 Check check_sequence(Connection& c, const Segment& s, Environment& env, Instant now) {
     if (is_acceptable(c, s)) return Check::pass;
     ++env.counters.drop_out_of_window;
+    if (is_synchronized(c.state)) report_duplicate(c, s, env);
     arm_keep_alive(c, env, now);  // what is sent again proves that the peer is there (MUST-26)
     if (c.state == State::syn_received && s.flags.syn() && !s.flags.ack() &&
         s.seq + 1 == c.rcv_nxt) {
@@ -319,10 +329,7 @@ void complete_handshake(Connection& c, Environment& env, Instant now, Events& ev
     c.clear(Mark::syn_unacked);
     c.clear(Mark::send_syn);
     c.clear(Mark::retry_reported);
-    if (Transfer* t = transfer_of(c, env)) {
-        t->recover = c.snd_una.load() - 1;
-        t->retransmit_next = t->retransmit_end = c.snd_una;
-    }
+    if (Transfer* t = transfer_of(c, env)) restart_flight(c, *t, env);
     if (c.snd_una == c.snd_nxt.load()) {
         stop_retransmission(c, now);
     } else {
@@ -343,6 +350,7 @@ void process_text(Connection& c, const Segment& s, Environment& env, Instant now
         if (!s.payload.empty()) ++env.counters.drop_after_fin;
         return;
     }
+    report_duplicate(c, s, env);
     Seq seq = s.seq;
     const Seq fin_seq = s.seq + static_cast<uint32_t>(s.payload.size());
     const std::span<const uint8_t> text = trim_text(c, s, seq);

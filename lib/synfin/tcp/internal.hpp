@@ -7,17 +7,34 @@ namespace synfin::tcp {
 
 // ---- connection.cpp: the queues behind a connection
 
-Transfer* transfer_of(const Connection& c, Environment& env);
-const Transfer* transfer_of(const Connection& c, const Environment& env);
+inline Transfer* transfer_of(const Connection& c, Environment& env) {
+    return c.transfer == no_index ? nullptr : &env.transfers.transfers[c.transfer];
+}
+inline const Transfer* transfer_of(const Connection& c, const Environment& env) {
+    return c.transfer == no_index ? nullptr : &env.transfers.transfers[c.transfer];
+}
 /// The connection's transfer, taken now if it has none; nullptr when the pool is empty.
 Transfer* require_transfer(Connection& c, Environment& env);
+/// Accounts for what is in flight anew, when nothing but a FIN can be.
+void restart_flight(const Connection& c, Transfer& t, Environment& env);
 /// Gives the transfer back if nothing is in it.
 void drop_idle_transfer(Connection& c, Environment& env);
 
-uint32_t queued_bytes(const Connection& c, const Environment& env);
-Seq data_begin(const Connection& c);  ///< the sequence number of the first queued byte
-Seq data_end(const Connection& c, const Environment& env);  ///< of the FIN, if there will be one
-bool fin_acknowledged(const Connection& c);
+inline uint32_t queued_bytes(const Connection& c, const Environment& env) {
+    const Transfer* t = transfer_of(c, env);
+    return t == nullptr ? 0 : t->unsent_or_unacked.bytes.load();
+}
+/// The sequence number of the first queued byte.
+inline Seq data_begin(const Connection& c) {
+    return c.snd_una.load() + (c.has(Mark::syn_unacked) ? 1 : 0);
+}
+/// The sequence number of the FIN, if there will be one.
+inline Seq data_end(const Connection& c, const Environment& env) {
+    return data_begin(c) + queued_bytes(c, env);
+}
+inline bool fin_acknowledged(const Connection& c) {
+    return c.has(Mark::fin_sent) && c.snd_una.load() == c.snd_nxt.load();
+}
 
 // ---- urgent.cpp
 
@@ -39,6 +56,8 @@ uint8_t window_shift_for(uint32_t buffer_bytes);
 
 /// How many bytes of options a segment with data or a plain ACK carries now.
 uint32_t option_bytes(const Connection& c, const Environment& env);
+/// How much data a segment carries now.
+uint32_t payload_max(const Connection& c, const Environment& env);
 uint32_t timestamp_clock(const Connection& c, Instant now);
 /// Our MSS option: the largest segment that we can take (SHLD-6, MUST-67).
 uint16_t receive_mss(const Connection& c, const Environment& env);
@@ -67,6 +86,8 @@ uint16_t announce_window(Connection& c, const Environment& env);
 bool hold(Transfer& t, Seq begin, std::span<const uint8_t> payload, Environment& env);
 /// Moves what has become contiguous to `unread`; returns the new rcv_nxt.
 Seq take_contiguous(Transfer& t, Seq rcv_nxt, Environment& env);
+/// [begin, end) has come once more; the first such until the next ACK is reported.
+void note_duplicate(Transfer& t, Seq begin, Seq end);
 void release_held(Transfer& t, Environment& env);
 void check_held(const Transfer& t, Seq rcv_nxt, const Environment& env);
 uint8_t sack_blocks(const Transfer& t, const Environment& env, unsigned max, wire::SackBlock* out);
@@ -75,7 +96,8 @@ uint8_t sack_blocks(const Transfer& t, const Environment& env, unsigned max, wir
 
 /// RTO before back-off (RFC 6298 section 2).
 Duration base_rto(const Connection& c, const Environment& env);
-/// RTO with back-off (5.5), bounded.
+/// RTO with back-off (5.5), bounded; `base` is base_rto.
+Duration backed_off_rto(const Connection& c, const Environment& env, Duration base);
 Duration backed_off_rto(const Connection& c, const Environment& env);
 /// (5.5): doubles the RTO, until the next sample.
 void back_off_rto(Connection& c);
@@ -102,10 +124,48 @@ void restart_after_idle(Connection& c, const Environment& env);
 
 // ---- acknowledgment.cpp
 
+/// What one ACK says about what we have sent.
+struct AckReport {
+    uint32_t flight_before = 0;  ///< octets between snd_una and snd_nxt
+    uint32_t acked = 0;          ///< by which snd_una has moved
+    bool duplicate = false;      ///< RFC 5681 section 2
+    bool dsack = false;          ///< the peer got [dsack_left, dsack_right) twice
+    Seq dsack_left;
+    Seq dsack_right;
+    Delivery delivery;
+};
+
 /// Section 3.10.7.4, fifth check, of an ACK in SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT.
 void process_ack(Connection& c, const Segment& segment, Environment& env, Instant now,
                  Events& events);
 void update_send_window(Connection& c, const Segment& segment);
+
+// ---- sack_blocks.cpp
+
+void take_sack_blocks(const Connection& c, Transfer& t, const Segment& segment, AckReport& report,
+                      Environment& env);
+
+// ---- rack.cpp
+
+void rack_take_delivery(const Connection& c, Transfer& t, const Segment& segment,
+                        const Delivery& delivery, Instant now);
+void rack_take_dsack(const Connection& c, Rack& rack);
+void rack_end_recovery(Rack& rack);
+/// Step 5: holds for lost what is too late. Returns how long until more would be; 0: nothing would.
+Duration rack_detect_losses(const Connection& c, Transfer& t, Environment& env, Instant now);
+
+// ---- recovery.cpp
+
+/// What we think is under way: neither arrived nor lost ("pipe" of RFC 6675).
+uint32_t bytes_in_flight(const Connection& c, const Transfer& t);
+/// Losses and the congestion window, after the queue and the scoreboard have been brought up to
+/// date. Returns as rack_detect_losses.
+Duration respond_to_ack(Connection& c, Transfer& t, const Segment& segment, const AckReport& ack,
+                        Environment& env, Instant now);
+/// The same when the reordering timer has expired.
+Duration respond_to_lateness(Connection& c, Transfer& t, Environment& env, Instant now);
+/// The retransmission timer has expired: everything in flight is held for lost.
+void begin_timeout_recovery(Connection& c, Transfer& t, Environment& env);
 
 // ---- input_syn_sent.cpp, input.cpp
 
@@ -123,7 +183,12 @@ void complete_handshake(Connection& c, Environment& env, Instant now, Events& ev
 
 // ---- timers.cpp
 
-void arm_retransmission(Connection& c, const Environment& env, Instant now);
+void arm_retransmission(Connection& c, Environment& env, Instant now);
+/// The retransmission timer, or a tail probe before it (RFC 8985 section 7.2).
+void arm_loss_timer(Connection& c, Environment& env, Instant now);
+/// New data has left while the timer runs: the probe of the tail waits for that.
+void put_off_tail_probe(Connection& c, Transfer& t, const Environment& env, Instant now);
+void arm_reordering(Connection& c, Duration wait, Environment& env, Instant now);
 void disarm_retransmission(Connection& c);
 /// The same at the moment when everything has been acknowledged: idleness begins.
 void stop_retransmission(Connection& c, Instant now);

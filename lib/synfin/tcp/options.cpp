@@ -93,7 +93,7 @@ void write_plain_options(const Connection& c, const Environment& env, Instant no
     }
     if (c.has(Mark::sack_permitted)) {
         const Transfer* t = transfer_of(c, env);
-        if (t != nullptr && t->held != no_index) {
+        if (t != nullptr && (t->held != no_index || t->owes_dsack())) {
             const unsigned room = c.has(Mark::timestamps) ? 3 : 4;
             o.sack_count = sack_blocks(*t, env, room, o.sack);
         }
@@ -104,13 +104,16 @@ uint32_t option_bytes(const Connection& c, const Environment& env) {
     uint32_t bytes = c.has(Mark::timestamps) ? timestamp_option_bytes : 0;
     if (c.has(Mark::sack_permitted)) {
         const Transfer* t = transfer_of(c, env);
-        if (t != nullptr && t->held_count > 0) {
-            const uint32_t blocks =
-                std::min<uint32_t>(t->held_count, (max_option_bytes - bytes - 4) / 8);
-            bytes += 4 + 8 * blocks;
-        }
+        const uint32_t told =
+            t == nullptr ? 0 : uint32_t{t->held_count} + (t->owes_dsack() ? 1 : 0);
+        if (told > 0) bytes += 4 + 8 * std::min(told, (max_option_bytes - bytes - 4) / 8);
     }
     return bytes;
+}
+
+uint32_t payload_max(const Connection& c, const Environment& env) {
+    const uint32_t options = option_bytes(c, env);
+    return c.mss > options ? c.mss - options : 1;
 }
 
 }  // namespace synfin::tcp

@@ -19,6 +19,8 @@ constexpr uint32_t output_marks =
     static_cast<uint32_t>(Mark::send_fin_again) | static_cast<uint32_t>(Mark::send_probe) |
     static_cast<uint32_t>(Mark::send_reset);
 
+uint32_t low_us(Instant t) { return static_cast<uint32_t>(t.us()); }
+
 bool is_handshake(State s) { return s == State::syn_sent || s == State::syn_received; }
 
 // ACK, window and timestamps: what every segment of a synchronized connection says (MUST-58).
@@ -30,9 +32,14 @@ void write_acknowledgment(Connection& c, OutSegment& out, Environment& env, Inst
     c.last_ack_sent = c.rcv_nxt;
     c.clear(Mark::ack_now);
     c.clear(Mark::delayed_ack);
-    const Transfer* t = transfer_of(c, env);
+    Transfer* t = transfer_of(c, env);
     if (t != nullptr && t->urgent_out) [[unlikely]]
         write_urgent_pointer(*t, out);
+    if (t != nullptr && t->owes_dsack()) {
+        ++env.counters.dsacks_sent;
+        t->duplicate_begin = t->duplicate_end;
+        drop_idle_transfer(c, env);
+    }
 }
 
 // Points the segment at `length` queued bytes from `offset` behind snd_una's data. Fewer bytes if
@@ -111,6 +118,16 @@ bool emit_syn(Connection& c, OutSegment& out, Environment& env, Instant now) {
     return true;
 }
 
+// [snd_nxt, end) leaves for the first time. What leaves within a 32nd of a round trip is accounted
+// for together: RACK can do without more precision, and no window needs more than some dozen
+// ranges while nothing is lost.
+void account_new(Connection& c, Transfer& t, Seq end, Environment& env, Instant now) {
+    if (!t.flight.append(end, low_us(now), c.srtt_us / 32, env.transfers.flights)) {
+        ++env.counters.flight_coarse;
+    }
+    c.snd_nxt = end;
+}
+
 // A segment of queued bytes from `seq`, with the FIN if it reaches the end of the stream.
 void write_data(Connection& c, Transfer* t, Seq seq, uint32_t length, OutSegment& out,
                 Environment& env) {
@@ -123,47 +140,53 @@ void write_data(Connection& c, Transfer* t, Seq seq, uint32_t length, OutSegment
     if (at_end && length > 0) out.flags |= flag::psh;
 }
 
+// The data of [seq, seq + length) once more, with the FIN if it was sent behind it. Returns the
+// end.
+Seq write_again(Connection& c, Transfer& t, Seq seq, uint32_t length, OutSegment& out,
+                Environment& env, Instant now) {
+    write_data(c, &t, seq, length, out, env);
+    if (out.flags.fin() && !c.has(Mark::fin_sent)) out.flags = out.flags & ~flag::fin;
+    const Seq end = seq + out.payload_length + (out.flags.fin() ? 1 : 0);
+    if (!t.flight.resend(seq, earlier_of(end, c.snd_nxt), low_us(now), env.transfers.flights)) {
+        ++env.counters.flight_coarse;
+    }
+    if (end.after(c.snd_nxt)) account_new(c, t, end, env, now);
+    if (t.recovery.phase == Recovery::Phase::fast) t.recovery.sent += out.payload_length;
+    if (t.timing && t.timed.after(seq)) t.timing = false;  // Karn
+    if (!c.has(Mark::retransmit_armed)) arm_retransmission(c, env, now);
+    ++env.counters.retrans_segs;
+    return end;
+}
+
 bool emit_retransmission(Connection& c, Transfer& t, OutSegment& out, uint32_t payload_max,
                          Environment& env, Instant now) {
-    const Seq seq = t.retransmit_next;
-    // After a timeout slow start governs; in fast recovery the one segment goes at once.
-    const uint32_t in_flight = seq.distance_from(c.snd_una);
-    if (!t.recovering && in_flight > 0 && in_flight + payload_max > c.cwnd) return false;
+    const FlightRange* range = t.flight.first_lost(env.transfers.flights);
+    const Seq seq = range->begin;
     const Seq end = data_end(c, env);
+    Seq limit = earlier_of(end, range->end);
     // A short last segment is filled up with what has never been sent (section 3.8.1): the octet of
     // a zero-window probe must not cost the data behind it a round trip.
-    Seq limit = earlier_of(end, t.retransmit_end);
-    if (limit == c.snd_nxt) {
-        limit = later_of(limit, earlier_of(end, c.snd_una.load() + c.cwnd));
+    const uint32_t pipe = bytes_in_flight(c, t);
+    if (limit == c.snd_nxt && c.cwnd > pipe && t.flight.can_append(env.transfers.flights)) {
+        limit = later_of(limit, earlier_of(end, seq + (c.cwnd - pipe)));
     }
     uint32_t length = std::min(payload_max, limit.distance_from(seq));
+    if (pipe > 0 && pipe + length > c.cwnd) return false;
     // SHLD-16: what lies beyond a shrunk window waits, but the first octet always may go.
     const Seq edge = c.snd_una.load() + std::max(c.snd_wnd, 1u);
     if (seq.at_or_after(edge) && length > 0) return false;
     if (length > 0) length = std::min(length, edge.distance_from(seq));
-    write_data(c, &t, seq, length, out, env);
-    if (out.flags.fin() && !c.has(Mark::fin_sent)) out.flags = out.flags & ~flag::fin;
-    t.retransmit_next = seq + out.payload_length + (out.flags.fin() ? 1 : 0);
-    t.retransmit_end = later_of(t.retransmit_end, t.retransmit_next);
-    c.snd_nxt = later_of(c.snd_nxt, t.retransmit_end);
-    if (t.timing && t.timed.after(seq)) t.timing = false;  // Karn
-    if (!c.has(Mark::retransmit_armed)) arm_retransmission(c, env, now);
-    ++env.counters.retrans_segs;
+    write_again(c, t, seq, length, out, env, now);
     return true;
 }
 
 // How much new data may leave now: by the peer's window, the congestion window, the segment size,
 // and silly-window avoidance with Nagle's rule (section 3.8.6.2.1, MUST-38, SHLD-7).
-uint32_t sendable_length(const Connection& c, const Transfer& t, uint32_t unsent,
-                         uint32_t payload_max, const Environment& env) {
+uint32_t sendable_length(const Connection& c, const Transfer& t, uint32_t congestion_left,
+                         uint32_t unsent, uint32_t payload_max, const Environment& env) {
     const uint32_t flight = c.snd_nxt.load().distance_from(c.snd_una);
-    // Both differences are negative when a window has shrunk (MUST-34, SHLD-15).
+    // Negative when the window has shrunk (MUST-34, SHLD-15).
     const uint32_t window_left = c.snd_wnd > flight ? c.snd_wnd - flight : 0;
-    const uint64_t congestion = uint64_t{c.cwnd} + t.limited_transmit;
-    const uint32_t congestion_left =
-        congestion > flight
-            ? static_cast<uint32_t>(std::min<uint64_t>(congestion - flight, UINT32_MAX))
-            : 0;
     const uint32_t usable = std::min(window_left, congestion_left);
     const uint32_t length = std::min({unsent, usable, payload_max});
     if (length == 0) return 0;
@@ -180,40 +203,91 @@ uint32_t sendable_length(const Connection& c, const Transfer& t, uint32_t unsent
     return 0;
 }
 
-bool emit_new(Connection& c, OutSegment& out, uint32_t payload_max, Environment& env, Instant now) {
+uint32_t congestion_left(const Connection& c, const Transfer& t) {
+    const uint32_t pipe = bytes_in_flight(c, t);
+    return c.cwnd > pipe ? c.cwnd - pipe : 0;
+}
+
+// At least `least` bytes are not refused for the congestion window's sake.
+bool emit_new(Connection& c, OutSegment& out, uint32_t payload_max, uint32_t least,
+              Environment& env, Instant now) {
     if (c.has(Mark::fin_sent)) return false;
     Transfer* t = transfer_of(c, env);
     const Seq seq = c.snd_nxt;
     const uint32_t unsent = data_end(c, env).distance_from(seq);
     const bool bare_fin = unsent == 0 && c.has(Mark::send_closed);
     uint32_t length = 0;
+    if (t != nullptr && !t->flight.can_append(env.transfers.flights)) return false;
     if (unsent > 0) {
         if (!c.has(Mark::retransmit_armed) && idle_time(c, now) > base_rto(c, env)) {
             restart_after_idle(c, env);
         }
-        length = sendable_length(c, *t, unsent, payload_max, env);
+        length = sendable_length(c, *t, std::max(congestion_left(c, *t), least), unsent,
+                                 payload_max, env);
         if (length == 0) return false;
     } else if (!bare_fin) {
         return false;
     }
     write_data(c, t, seq, length, out, env);
-    c.snd_nxt = seq + out.payload_length + (out.flags.fin() ? 1 : 0);
+    const Seq end = seq + out.payload_length + (out.flags.fin() ? 1 : 0);
     if (out.flags.fin()) c.set(Mark::fin_sent);
-    if (t != nullptr) {
-        t->retransmit_end = later_of(t->retransmit_end, t->retransmit_next);
+    if (t == nullptr) {
+        c.snd_nxt = end;
+    } else {
+        account_new(c, *t, end, env, now);
+        if (t->recovery.phase == Recovery::Phase::fast) t->recovery.sent += out.payload_length;
         if (!t->timing) {
             t->timing = true;
-            t->timed = c.snd_nxt;
-            t->timed_at_us = static_cast<uint32_t>(now.us());
+            t->timed = end;
+            t->timed_at_us = low_us(now);
         }
     }
     if (!c.has(Mark::retransmit_armed) || c.has(Mark::persisting)) {  // (5.1)
         c.clear(Mark::persisting);
-        arm_retransmission(c, env, now);
+        arm_loss_timer(c, env, now);
         arm_user_timeout(c, env, now);
+    } else if (t != nullptr) {
+        put_off_tail_probe(c, *t, env, now);
     }
     ++env.counters.out_segs;
     return true;
+}
+
+// RFC 8985 section 7.3: a segment of new data, past the congestion window if need be; else the last
+// one once more.
+bool emit_tail_probe(Connection& c, Transfer& t, OutSegment& out, uint32_t payload_max,
+                     Environment& env, Instant now) {
+    t.tail_probe.due = false;
+    if (t.flight.empty()) return false;
+    const Seq sent = c.snd_nxt;
+    if (emit_new(c, out, payload_max, payload_max, env, now)) {
+        t.tail_probe.repeated = false;
+    } else {
+        const Seq data = sent - (c.has(Mark::fin_sent) ? 1 : 0);
+        const Seq first = c.snd_una;
+        const uint32_t length =
+            data.after(first) ? std::min(data.distance_from(first), payload_max) : 0;
+        if (data.after(first + c.snd_wnd)) return false;  // the window has shrunk over it
+        write_again(c, t, data - length, length, out, env, now);
+        t.tail_probe.repeated = true;
+    }
+    t.tail_probe.under_way = true;
+    t.tail_probe.end = c.snd_nxt;
+    arm_retransmission(c, env, now);
+    ++env.counters.tail_probes;
+    return true;
+}
+
+// What was lost goes before what is new.
+bool emit_text(Connection& c, Transfer* t, OutSegment& out, uint32_t payload_max, Environment& env,
+               Instant now) {
+    if (t != nullptr && t->tail_probe.due && emit_tail_probe(c, *t, out, payload_max, env, now)) {
+        return true;
+    }
+    if (t != nullptr && t->flight.lost_bytes() != 0) {
+        return emit_retransmission(c, *t, out, payload_max, env, now);
+    }
+    return emit_new(c, out, payload_max, 0, env, now);
 }
 
 bool emit_fin_again(Connection& c, OutSegment& out, Environment& env) {
@@ -228,7 +302,8 @@ bool emit_fin_again(Connection& c, OutSegment& out, Environment& env) {
 // Zero window: one octet, new if there is one that was never sent (section 3.8.6.1, MUST-36).
 // Window too small for silly-window avoidance: what fits, by the override timeout. Keep-alive: a
 // segment without data before the window, which the peer must answer (SHLD-12).
-bool emit_probe(Connection& c, OutSegment& out, uint32_t payload_max, Environment& env) {
+bool emit_probe(Connection& c, OutSegment& out, uint32_t payload_max, Environment& env,
+                Instant now) {
     c.clear(Mark::send_probe);
     ++env.counters.out_segs;
     const uint32_t queued = queued_bytes(c, env);
@@ -242,7 +317,7 @@ bool emit_probe(Connection& c, OutSegment& out, uint32_t payload_max, Environmen
     write_data(c, t, c.snd_una, std::min({std::max(c.snd_wnd, 1u), queued, payload_max}), out, env);
     out.flags = out.flags & ~flag::fin;
     const Seq end = c.snd_una.load() + out.payload_length;
-    if (end.after(c.snd_nxt)) c.snd_nxt = end;
+    if (end.after(c.snd_nxt)) account_new(c, *t, end, env, now);
     t->timing = false;
     return true;
 }
@@ -265,7 +340,8 @@ bool wants_output(const Connection& c, const Environment& env) {
     const Transfer* t = transfer_of(c, env);
     if (t == nullptr) return false;
     // What is to be sent again may be the FIN alone, behind an empty queue.
-    return t->retransmit_next != t->retransmit_end || c.snd_nxt.load().before(data_end(c, env));
+    return t->flight.lost_bytes() != 0 || t->tail_probe.due ||
+           c.snd_nxt.load().before(data_end(c, env));
 }
 
 bool next_segment(Connection& c, OutSegment& out, Environment& env, Instant now) {
@@ -279,18 +355,13 @@ bool next_segment(Connection& c, OutSegment& out, Environment& env, Instant now)
     if (c.has(Mark::send_syn)) return emit_syn(c, out, env, now);
     if (is_handshake(c.state) && !c.has(Mark::ack_now)) return false;
 
-    const uint32_t options = option_bytes(c, env);
-    const uint32_t payload_max = c.mss > options ? c.mss - options : 1;
+    const uint32_t payload_max = tcp::payload_max(c, env);
     Transfer* t = transfer_of(c, env);
     bool sent = false;
     if (!is_handshake(c.state)) {
-        if (t != nullptr && t->retransmit_next != t->retransmit_end) {
-            sent = emit_retransmission(c, *t, out, payload_max, env, now);
-        } else {
-            sent = emit_new(c, out, payload_max, env, now);
-        }
+        sent = emit_text(c, t, out, payload_max, env, now);
         if (!sent && c.has(Mark::send_fin_again)) sent = emit_fin_again(c, out, env);
-        if (!sent && c.has(Mark::send_probe)) sent = emit_probe(c, out, payload_max, env);
+        if (!sent && c.has(Mark::send_probe)) sent = emit_probe(c, out, payload_max, env, now);
     }
     if (!sent && c.has(Mark::ack_now)) {
         out.seq = acceptable_seq(c);

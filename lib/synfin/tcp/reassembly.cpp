@@ -26,6 +26,7 @@ void merge_with_next(Transfer& t, uint32_t index, Environment& env) {
     HeldRange& next = env.transfers.ranges[range.next];
     if (range.end() != next.begin) return;
     range.queue.append_queue(next.queue, env.buffers);
+    range.changed = std::max(range.changed, next.changed);
     const uint32_t gone = range.next;
     range.next = next.next;
     env.transfers.ranges.give_back(gone);
@@ -39,7 +40,7 @@ bool insert_piece(Transfer& t, uint32_t previous, Seq begin, std::span<const uin
         HeldRange& range = env.transfers.ranges[previous];
         const uint32_t taken = range.queue.append_copy(piece, env.buffers);
         t.held_bytes += taken;
-        t.last_held = range.begin;
+        range.changed = ++t.held_changes;
         if (taken < piece.size()) return false;
         merge_with_next(t, previous, env);
         return true;
@@ -60,7 +61,7 @@ bool insert_piece(Transfer& t, uint32_t previous, Seq begin, std::span<const uin
     link = index;
     ++t.held_count;
     t.held_bytes += taken;
-    t.last_held = begin;
+    range.changed = ++t.held_changes;
     if (taken < piece.size()) return false;
     merge_with_next(t, index, env);
     return true;
@@ -91,7 +92,9 @@ bool hold(Transfer& t, Seq begin, std::span<const uint8_t> payload, Environment&
             previous = no_index;
             current = t.held;
         } else {
-            t.last_held = env.transfers.ranges[current].begin;
+            HeldRange& range = env.transfers.ranges[current];
+            range.changed = ++t.held_changes;
+            note_duplicate(t, begin, earlier_of(resume, end));
         }
         begin = later_of(begin, resume);
     }
@@ -144,18 +147,29 @@ void check_held(const Transfer& t, Seq rcv_nxt, const Environment& env) {
     SYNFIN_ASSERT(count == t.held_count && bytes == t.held_bytes);
 }
 
-// The block that changed last comes first, the others in order of sequence (RFC 2018 section 4).
+void note_duplicate(Transfer& t, Seq begin, Seq end) {
+    if (t.owes_dsack()) return;
+    t.duplicate_begin = begin;
+    t.duplicate_end = end;
+}
+
+// A duplicate comes first (RFC 2883 section 4). Then what changed last: so each block is told
+// several times, in ACK after ACK, until others have changed after it (RFC 2018 section 4).
 uint8_t sack_blocks(const Transfer& t, const Environment& env, unsigned max, wire::SackBlock* out) {
     uint8_t count = 0;
-    const auto add = [&](const HeldRange& r) { out[count++] = {r.begin.value(), r.end().value()}; };
-    const auto holds_last = [&](const HeldRange& r) {
-        return t.last_held.in_window(r.begin, r.queue.bytes);
-    };
-    for (uint32_t i = t.held; i != no_index && count < max; i = env.transfers.ranges[i].next) {
-        if (holds_last(env.transfers.ranges[i])) add(env.transfers.ranges[i]);
-    }
-    for (uint32_t i = t.held; i != no_index && count < max; i = env.transfers.ranges[i].next) {
-        if (!holds_last(env.transfers.ranges[i])) add(env.transfers.ranges[i]);
+    if (t.owes_dsack()) out[count++] = {t.duplicate_begin.value(), t.duplicate_end.value()};
+    uint32_t before = UINT32_MAX;
+    while (count < max) {
+        const HeldRange* latest = nullptr;
+        for (uint32_t i = t.held; i != no_index; i = env.transfers.ranges[i].next) {
+            const HeldRange& r = env.transfers.ranges[i];
+            if (r.changed < before && (latest == nullptr || r.changed > latest->changed)) {
+                latest = &r;
+            }
+        }
+        if (latest == nullptr) break;
+        out[count++] = {latest->begin.value(), latest->end().value()};
+        before = latest->changed;
     }
     return count;
 }

@@ -41,9 +41,13 @@ Duration base_rto(const Connection& c, const Environment& env) {
     return std::clamp(rto, p.rto_min, p.rto_max);
 }
 
+Duration backed_off_rto(const Connection& c, const Environment& env, Duration base) {
+    if (c.rto_shift == 0) return base;  // bounded already
+    return std::min(base * (int64_t{1} << c.rto_shift), env.profile_of(c).rto_max);
+}
+
 Duration backed_off_rto(const Connection& c, const Environment& env) {
-    const Duration max = env.profile_of(c).rto_max;
-    return std::min(base_rto(c, env) * (int64_t{1} << c.rto_shift), max);
+    return backed_off_rto(c, env, base_rto(c, env));
 }
 
 void back_off_rto(Connection& c) {

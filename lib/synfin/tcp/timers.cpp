@@ -1,7 +1,7 @@
 // The timers of a connection: deadlines, kept in the connection itself. At most one of
-// retransmission, persist and SYN runs (they share a deadline), and at most one of user timeout,
-// keep-alive and FIN_WAIT_2 (the long one): the first runs while something is to be acknowledged,
-// the others while nothing is. The delayed ACK stands beside them.
+// retransmission, tail probe, reordering, persist and SYN runs (they share a deadline), and at most
+// one of user timeout, keep-alive and FIN_WAIT_2 (the long one): the first runs while something is
+// to be acknowledged, the others while nothing is. The delayed ACK stands beside them.
 #include <algorithm>
 
 #include <synfin/base/assert.hpp>
@@ -86,20 +86,54 @@ void on_retransmission_timeout(Connection& c, Environment& env, Instant now, Eve
     ++c.backoff;
     back_off_rto(c);
     c.cwnd = c.mss;
-    c.duplicate_acks = 0;
-    Transfer* t = transfer_of(c, env);
-    if (t == nullptr) {
-        c.set(Mark::send_fin_again);
+    if (Transfer* t = transfer_of(c, env)) {
+        begin_timeout_recovery(c, *t, env);
     } else {
-        t->timing = false;
-        t->recovering = false;
-        t->limited_transmit = 0;
-        t->recover = c.snd_nxt;
-        t->retransmit_next = c.snd_una;
-        t->retransmit_end = c.snd_nxt;
+        c.set(Mark::send_fin_again);
     }
     arm_retransmission(c, env, now);
     report_retry(c, p.report_retries, events);
+}
+
+// RFC 8985 section 7.3: the end of what was sent may be lost, and no ACK would ever tell.
+void on_probe_timeout(Connection& c, Transfer& t, Environment& env, Instant now) {
+    t.tail_probe.due = true;
+    arm_retransmission(c, env, now);
+}
+
+void on_reordering_timeout(Connection& c, Transfer& t, Environment& env, Instant now) {
+    arm_retransmission(c, env, now);
+    const Duration wait = respond_to_lateness(c, t, env, now);
+    if (wait > Duration{}) arm_reordering(c, wait, env, now);
+}
+
+void on_loss_timer(Connection& c, Environment& env, Instant now, Events& events) {
+    Transfer* t = transfer_of(c, env);
+    switch (t == nullptr ? LossTimer::timeout : t->loss_timer) {
+        case LossTimer::timeout: return on_retransmission_timeout(c, env, now, events);
+        case LossTimer::tail_probe: return on_probe_timeout(c, *t, env, now);
+        case LossTimer::reordering: return on_reordering_timeout(c, *t, env, now);
+    }
+}
+
+// When the probe of the tail is due, or nothing if there is to be none: RFC 8985 section 7.2. What
+// would come no earlier than the retransmission timer is left to that.
+std::optional<Duration> probe_timeout(const Connection& c, const Transfer& t, Duration timeout,
+                                      Instant now) {
+    constexpr Duration least = Duration::milliseconds(10);
+    constexpr Duration longest_delayed_ack = Duration::milliseconds(200);
+    if (!c.has(Mark::sack_permitted) || c.srtt_us == 0 || c.rto_shift != 0) return std::nullopt;
+    Duration wait = std::max(Duration::microseconds(2 * int64_t{c.srtt_us}), least);
+    const uint32_t flight = c.snd_nxt.load().distance_from(c.snd_una);
+    if (flight <= c.mss) wait = wait + longest_delayed_ack;
+    if (wait >= timeout) return std::nullopt;
+    if (t.recovery.phase != Recovery::Phase::none || t.flight.sacked_bytes() != 0 ||
+        t.unsent_or_unacked.empty() || t.tail_probe.under_way || c.snd_wnd == 0) {
+        return std::nullopt;
+    }
+    const auto age = static_cast<int32_t>(low_us(now) - t.flight.first_sent_us());
+    if (wait >= timeout - Duration::microseconds(age)) return std::nullopt;
+    return wait;
 }
 
 void on_keep_alive(Connection& c, Environment& env, Instant now, Events& events) {
@@ -128,9 +162,41 @@ void on_long_deadline(Connection& c, Environment& env, Instant now, Events& even
 
 }  // namespace
 
-void arm_retransmission(Connection& c, const Environment& env, Instant now) {
+namespace {
+
+void arm_timeout(Connection& c, Transfer* t, Duration timeout, Instant now) {
     c.set(Mark::retransmit_armed);
-    c.retransmit_deadline_us = low_us(now + backed_off_rto(c, env));
+    c.retransmit_deadline_us = low_us(now + timeout);
+    if (t != nullptr) t->loss_timer = LossTimer::timeout;
+}
+
+}  // namespace
+
+void arm_retransmission(Connection& c, Environment& env, Instant now) {
+    arm_timeout(c, transfer_of(c, env), backed_off_rto(c, env), now);
+}
+
+void arm_loss_timer(Connection& c, Environment& env, Instant now) {
+    Transfer* t = transfer_of(c, env);
+    const Duration timeout = base_rto(c, env);
+    const auto wait = t == nullptr ? std::nullopt : probe_timeout(c, *t, timeout, now);
+    if (!wait) return arm_timeout(c, t, backed_off_rto(c, env, timeout), now);
+    arm_timeout(c, nullptr, *wait, now);
+    t->loss_timer = LossTimer::tail_probe;
+}
+
+void put_off_tail_probe(Connection& c, Transfer& t, const Environment& env, Instant now) {
+    if (!c.has(Mark::sack_permitted) || t.loss_timer == LossTimer::reordering) return;
+    const auto wait = probe_timeout(c, t, base_rto(c, env), now);
+    if (!wait) return;
+    arm_timeout(c, nullptr, *wait, now);
+    t.loss_timer = LossTimer::tail_probe;
+}
+
+void arm_reordering(Connection& c, Duration wait, Environment& env, Instant now) {
+    c.set(Mark::retransmit_armed);
+    c.retransmit_deadline_us = low_us(now + wait);
+    transfer_of(c, env)->loss_timer = LossTimer::reordering;
 }
 
 void disarm_retransmission(Connection& c) {
@@ -200,7 +266,7 @@ Events on_timer(Connection& c, Environment& env, Instant now) {
         if (c.has(Mark::persisting)) {
             on_persist_timeout(c, env, now, events);
         } else {
-            on_retransmission_timeout(c, env, now, events);
+            on_loss_timer(c, env, now, events);
         }
     }
     if (c.state != State::closed && c.long_deadline_us != never_us &&

@@ -8,6 +8,7 @@
 
 #include <synfin/base/index_pool.hpp>
 #include <synfin/base/relaxed.hpp>
+#include <synfin/tcp/flight.hpp>
 #include <synfin/tcp/seq.hpp>
 
 namespace synfin::tcp {
@@ -62,10 +63,57 @@ struct ByteQueue {
 struct HeldRange {
     Seq begin;
     ByteQueue queue;
+    uint32_t changed = 0;  ///< by Transfer::held_changes: when it grew last
     uint32_t next = no_index;
     Seq end() const { return begin + queue.bytes.load(); }
 };
 inline uint32_t& pool_link(HeldRange& r) { return r.next; }
+
+/// What the retransmission deadline is waiting for: one timer, since only one of them runs.
+enum class LossTimer : uint8_t {
+    timeout,     ///< RFC 6298
+    tail_probe,  ///< PTO (RFC 8985 section 7)
+    reordering,  ///< what may be lost or merely late is lost then (RFC 8985 section 6.2)
+};
+
+/// Where a connection stands after a loss.
+struct Recovery {
+    enum class Phase : uint8_t {
+        none,
+        fast,     ///< until `point` is acknowledged; cwnd follows PRR (RFC 6937)
+        timeout,  ///< slow start over what was in flight when the timer expired
+    };
+    Phase phase = Phase::none;
+    uint8_t duplicate_acks = 0;    ///< without SACK only
+    uint32_t duplicate_bytes = 0;  ///< what these say has left the network
+    Seq point;                     ///< snd_nxt when the loss was detected (RecoveryPoint)
+    // RFC 6937, bytes
+    uint32_t flight_at_start = 0;  ///< RecoverFS
+    uint32_t delivered = 0;        ///< prr_delivered
+    uint32_t sent = 0;             ///< prr_out
+};
+
+/// RACK's memory of what arrived (RFC 8985 section 5.2).
+struct Rack {
+    uint32_t sent_us = 0;  ///< RACK.xmit_ts
+    Seq end;               ///< RACK.end_seq
+    uint32_t rtt_us = 0;   ///< 0: nothing has arrived yet
+    uint32_t min_rtt_us = 0;
+    uint32_t min_rtt_at_us = 0;
+    bool reordering_seen = false;
+    bool in_dsack_round = false;
+    uint8_t window_factor = 1;     ///< reo_wnd_mult
+    uint8_t window_persists = 16;  ///< reo_wnd_persist, in recoveries
+    Seq dsack_round;
+};
+
+/// The one probe of a tail that may be under way (RFC 8985 section 7.3).
+struct TailProbe {
+    bool due = false;  ///< to be sent at the next output
+    bool under_way = false;
+    bool repeated = false;  ///< TLP.is_retrans: it carried nothing new
+    Seq end;                ///< TLP.end_seq
+};
 
 struct Transfer {
     ByteQueue unsent_or_unacked;  ///< begins at snd_una (behind the SYN)
@@ -77,12 +125,12 @@ struct Transfer {
     bool timing = false;
     Seq timed;  ///< acknowledged when snd_una reaches this
     uint32_t timed_at_us = 0;
-    // loss recovery (RFC 6582)
-    bool recovering = false;  ///< fast recovery
-    Seq recover;              ///< snd_nxt when the loss was detected
-    Seq retransmit_next;      ///< [retransmit_next, retransmit_end) is to be sent again
-    Seq retransmit_end;
-    uint32_t limited_transmit = 0;  ///< bytes beyond cwnd that duplicate ACKs allow (RFC 3042)
+    Flight flight;
+    Recovery recovery;
+    Rack rack;
+    TailProbe tail_probe;
+    /// What retransmit_deadline stands for while it is armed and the connection is not persisting.
+    LossTimer loss_timer = LossTimer::timeout;
     uint32_t acked_for_growth = 0;  ///< bytes acknowledged since cwnd last grew by one segment
     uint8_t unanswered_probes = 0;  ///< zero-window probes since the peer was last heard
     // reassembly: ranges in order of sequence, never touching each other
@@ -91,7 +139,11 @@ struct Transfer {
     bool held_fin = false;  ///< the peer's FIN lies behind a hole, at held_fin_seq
     Seq held_fin_seq;
     uint32_t held_bytes = 0;
-    Seq last_held;  ///< the range that changed last: first SACK block (RFC 2018)
+    uint32_t held_changes = 0;
+    /// [duplicate_begin, duplicate_end) came a second time: the next ACK says so (RFC 2883).
+    Seq duplicate_begin;
+    Seq duplicate_end;
+    bool owes_dsack() const { return duplicate_begin != duplicate_end; }
     // urgent data (section 3.8.5): the sequence number behind it, if there is some
     bool urgent_in = false;
     bool urgent_out = false;
@@ -103,9 +155,10 @@ inline uint32_t& pool_link(Transfer& t) { return t.link; }
 
 struct TransferPool {
     TransferPool(uint32_t transfer_count, uint32_t range_count)
-        : transfers{transfer_count}, ranges{range_count} {}
+        : transfers{transfer_count}, ranges{range_count}, flights{range_count} {}
     IndexPool<Transfer> transfers;
     IndexPool<HeldRange> ranges;
+    FlightPool flights;
 };
 
 }  // namespace synfin::tcp

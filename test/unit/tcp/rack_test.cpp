@@ -1,0 +1,221 @@
+// RACK-TLP (RFC 8985): time tells a loss from lateness, and a probe tells of a lost tail.
+#include <gtest/gtest.h>
+
+#include "script.hpp"
+
+namespace synfin::conformance {
+namespace {
+
+constexpr Script::Handshake with_sack{
+    .mss = 1000, .sack_permitted = true, .active = true, .round_trip = Duration::milliseconds(100)};
+
+void send_and_wait_a_round_trip(Script& s, uint32_t segments) {
+    s.establish(with_sack);
+    s.call_send_bytes(segments * 1000);
+    ASSERT_EQ(s.take_sent().size(), segments);
+    s.wait(100_ms);
+}
+
+// ---- section 6: reordering and loss
+
+TEST(Rack, Section6_2_ThreeSegmentsArrivedBehindAHoleMakeItLostAtOnce) {
+    Script s;
+    send_and_wait_a_round_trip(s, 5);
+    s.inject(Ack().seq(1).ack(1).sack({{1001, 2001}}));
+    s.inject(Ack().seq(1).ack(1).sack({{1001, 3001}}));
+    s.expect_nothing();
+    s.inject(Ack().seq(1).ack(1).sack({{1001, 4001}}));
+    s.expect(Data().seq(1).length(1000));
+    EXPECT_EQ(s.counters().fast_retransmits.load(), 1u);
+}
+
+TEST(Rack, Section6_2_FewerAreWaitedForAQuarterOfTheRoundTrip) {
+    Script s;
+    send_and_wait_a_round_trip(s, 2);
+    s.inject(Ack().seq(1).ack(1).sack({{1001, 2001}}));
+    s.expect_after(25_ms, Data().seq(1).length(1000));
+    EXPECT_EQ(s.counters().timeouts.load(), 0u);
+    EXPECT_EQ(s.counters().fast_retransmits.load(), 1u);
+}
+
+TEST(Rack, Section6_2_LateArrivalWithinTheWindowIsNoLoss) {
+    Script s;
+    send_and_wait_a_round_trip(s, 2);
+    s.inject(Ack().seq(1).ack(1).sack({{1001, 2001}}));
+    s.wait(20_ms);
+    s.inject(Ack().seq(1).ack(2001));
+    s.expect_nothing_for(10_s);
+    EXPECT_EQ(s.counters().retrans_segs.load(), 0u);
+    EXPECT_EQ(s.connection().ssthresh, UINT32_MAX);
+}
+
+TEST(Rack, Section6_2_OnceReorderingWasSeenManyArrivalsAreNoProof) {
+    Script s;
+    send_and_wait_a_round_trip(s, 10);
+    s.inject(Ack().seq(1).ack(1).sack({{1001, 2001}}));
+    s.inject(Ack().seq(1).ack(2001));  // reordered
+    s.wait(1_ms);
+    s.inject(Ack().seq(1).ack(2001).sack({{3001, 8001}}));
+    s.expect_nothing();
+    s.expect_between(20_ms, 26_ms, Data().seq(2001).length(1000));
+}
+
+TEST(Rack, Section6_2_EachRoundWithDuplicateReportsWidensTheWindow) {
+    Script s;
+    send_and_wait_a_round_trip(s, 10);
+    s.call_send_bytes(40'000);
+    s.inject(Ack().seq(1).ack(1001).sack({{2001, 3001}}));
+    s.ignore_sent();
+    s.expect_after(25_ms, Data().seq(1001).length(1000));
+    s.inject(Ack().seq(1).ack(3001));
+    s.inject(Ack().seq(1).ack(3001).sack({{1001, 2001}}));  // it was late only
+    s.wait(75_ms);
+    s.inject(Ack().seq(1).ack(s.sent_end()));
+    const auto flight = s.take_sent();
+    ASSERT_GE(flight.size(), 2u);
+    s.wait(100_ms);
+    const uint32_t second = flight[flight.size() - 1].seq;
+    const uint32_t first = flight[flight.size() - 2].seq;
+    s.inject(Ack().seq(1).ack(first).sack({{second, second + 1000}}));
+    s.ignore_sent();
+    s.expect_after(50_ms, Data().seq(first).length(1000));
+    EXPECT_EQ(s.counters().dsacks_received.load(), 1u);
+}
+
+TEST(Rack, Section6_2_RetransmissionThatIsLostIsFoundWithoutTheTimer) {
+    Script s;
+    send_and_wait_a_round_trip(s, 10);
+    s.call_send_bytes(10'000);
+    s.inject(Ack().seq(1).ack(1).sack({{1001, 4001}}));
+    s.expect(Data().seq(1).length(1000));
+    s.ignore_sent();
+    for (uint32_t end = 5001; end <= 10'001; end += 1000) {
+        s.wait(1_ms);
+        s.inject(Ack().seq(1).ack(1).sack({{1001, end}}));
+    }
+    bool new_data = false;
+    for (const auto& sent : s.take_sent()) new_data |= sent.seq > 10'000;
+    ASSERT_TRUE(new_data);
+    // A round trip later what was sent after the retransmission has arrived; that has not.
+    s.wait(100_ms);
+    s.inject(Ack().seq(1).ack(1).sack({{1001, 11'001}}));
+    const auto again = s.take_sent();
+    ASSERT_FALSE(again.empty());
+    EXPECT_EQ(again[0].seq, 1u);
+    EXPECT_EQ(s.counters().lost_retransmits.load(), 1u);
+    EXPECT_EQ(s.counters().timeouts.load(), 0u);
+}
+
+// ---- section 7: the tail
+
+TEST(TailLossProbe, Section7_2_LostTailIsProbedAfterTwoRoundTrips) {
+    Script s;
+    s.establish(with_sack);
+    s.call_send_bytes(3000);
+    EXPECT_EQ(s.take_sent().size(), 3u);
+    s.expect_after(200_ms, Data().seq(2001).length(1000));
+    EXPECT_EQ(s.counters().tail_probes.load(), 1u);
+    EXPECT_EQ(s.counters().timeouts.load(), 0u);
+}
+
+TEST(TailLossProbe, Section7_3_NewDataIsTheProbeIfThereIsAny) {
+    Script s;
+    s.establish(with_sack);
+    s.call_send_bytes(15'000);
+    EXPECT_EQ(s.take_sent().size(), 10u);
+    s.expect_after(200_ms, Data().seq(10'001).length(1000));
+    s.expect_nothing();
+    EXPECT_EQ(s.counters().retrans_segs.load(), 0u);
+}
+
+TEST(TailLossProbe, Section7_3_OneProbeThenTheRetransmissionTimer) {
+    Script s;
+    s.establish(with_sack);
+    s.call_send_bytes(3000);
+    s.ignore_sent();
+    s.expect_after(200_ms, Data().seq(2001).length(1000));
+    s.expect_after(300_ms, Data().seq(1).length(1000));
+    EXPECT_EQ(s.counters().timeouts.load(), 1u);
+    EXPECT_EQ(s.counters().tail_probes.load(), 1u);
+}
+
+TEST(TailLossProbe, ReportOfTheProbeRepairsTheRestOfTheTail) {
+    Script s;
+    s.establish(with_sack);
+    s.call_send_bytes(3000);
+    s.ignore_sent();
+    s.expect_after(200_ms, Data().seq(2001).length(1000));
+    s.wait(100_ms);
+    s.inject(Ack().seq(1).ack(1).sack({{2001, 3001}}));
+    s.expect(Data().seq(1).length(1000));
+    s.expect(Data().seq(1001).length(1000));
+    s.inject(Ack().seq(1).ack(3001));
+    s.expect_nothing_for(5_s);
+    EXPECT_EQ(s.counters().timeouts.load(), 0u);
+}
+
+TEST(TailLossProbe, Section7_4_LossThatTheProbeRepairedShrinksTheWindow) {
+    Script s;
+    s.establish(with_sack);
+    s.call_send_bytes(3000);
+    s.ignore_sent();
+    s.expect_after(200_ms, Data().seq(2001).length(1000));
+    s.call_send_bytes(1000);
+    s.expect(Data().seq(3001).length(1000));
+    s.wait(100_ms);
+    s.inject(Ack().seq(1).ack(4001));
+    EXPECT_EQ(s.counters().tail_probe_repairs.load(), 1u);
+    EXPECT_LT(s.connection().ssthresh, 10'000u);
+    s.expect_nothing_for(5_s);
+}
+
+TEST(TailLossProbe, Section7_4_ProbeThatCameTwiceShrinksNothing) {
+    Script s;
+    s.establish(with_sack);
+    s.call_send_bytes(3000);
+    s.ignore_sent();
+    s.expect_after(200_ms, Data().seq(2001).length(1000));
+    s.call_send_bytes(1000);
+    s.expect(Data().seq(3001).length(1000));
+    s.inject(Ack().seq(1).ack(3001));
+    s.inject(Ack().seq(1).ack(3001).sack({{2001, 3001}}));
+    s.inject(Ack().seq(1).ack(4001));
+    EXPECT_EQ(s.counters().tail_probe_repairs.load(), 0u);
+    EXPECT_EQ(s.connection().ssthresh, UINT32_MAX);
+    s.expect_nothing_for(5_s);
+}
+
+TEST(TailLossProbe, Section7_2_SingleSegmentIsLeftToTheRetransmissionTimer) {
+    Script s;
+    s.establish(with_sack);
+    s.call_send_bytes(1000);
+    s.expect(Data().seq(1).length(1000));
+    s.expect_after(300_ms, Data().seq(1).length(1000));
+    EXPECT_EQ(s.counters().tail_probes.load(), 0u);
+    EXPECT_EQ(s.counters().timeouts.load(), 1u);
+}
+
+TEST(TailLossProbe, NeedsSack) {
+    Script s;
+    auto handshake = with_sack;
+    handshake.sack_permitted = false;
+    s.establish(handshake);
+    s.call_send_bytes(3000);
+    s.ignore_sent();
+    s.expect_after(300_ms, Data().seq(1).length(1000));
+    EXPECT_EQ(s.counters().tail_probes.load(), 0u);
+}
+
+TEST(TailLossProbe, FinAtTheEndOfTheTailIsProbedWithItsData) {
+    Script s;
+    s.establish(with_sack);
+    s.call_send_bytes(3000);
+    s.call_close();
+    s.ignore_sent();
+    s.expect_after(200_ms, Data().fin().seq(2001).length(1000));
+    s.inject(Ack().seq(1).ack(3002));
+    s.expect_nothing_for(5_s);
+}
+
+}  // namespace
+}  // namespace synfin::conformance

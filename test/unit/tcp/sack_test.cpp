@@ -1,0 +1,244 @@
+// Selective acknowledgment: the blocks that we send (RFC 2018, RFC 2883), what we make of the
+// peer's, and how much leaves during a recovery (RFC 6675, RFC 6937, RFC 3042).
+#include <gtest/gtest.h>
+
+#include "script.hpp"
+
+namespace synfin::conformance {
+namespace {
+
+constexpr Script::Handshake with_sack{
+    .mss = 1000, .sack_permitted = true, .active = true, .round_trip = Duration::milliseconds(100)};
+using Numbers = std::vector<uint32_t>;
+
+Numbers sequences(const std::vector<Sent>& all) {
+    Numbers numbers;
+    for (const auto& sent : all) numbers.push_back(sent.seq);
+    return numbers;
+}
+
+/// Ten segments of 1000 bytes in flight, one round trip ago; ten more queued.
+void fill_the_initial_window(Script& s, uint32_t bytes = 20'000) {
+    s.establish(with_sack);
+    s.call_send_bytes(bytes);
+    ASSERT_EQ(s.take_sent().size(), std::min<size_t>(bytes / 1000, 10));
+    s.wait(100_ms);
+}
+
+// ---- what we report
+
+TEST(SackReport, Rfc2018_BlockOfTheSegmentThatCausedTheAckIsFirst) {
+    Script s;
+    s.establish({.sack_permitted = true});
+    s.inject(Data().seq(401).ack(1).length(100));
+    s.expect(Ack().ack(1).sack({{401, 501}}));
+    s.inject(Data().seq(201).ack(1).length(100));
+    s.expect(Ack().ack(1).sack({{201, 301}, {401, 501}}));
+    s.inject(Data().seq(501).ack(1).length(100));
+    s.expect(Ack().ack(1).sack({{401, 601}, {201, 301}}));
+}
+
+TEST(SackReport, Rfc2018_OthersFollowByWhenTheyWereReportedLast) {
+    Script s;
+    s.establish({.sack_permitted = true});
+    for (uint32_t at : {201u, 801u, 401u, 601u}) {
+        s.inject(Data().seq(at).ack(1).length(100));
+    }
+    const auto sent = s.take_sent();
+    ASSERT_EQ(sent.size(), 4u);
+    const std::vector<RelativeBlock> blocks{{601, 701}, {401, 501}, {801, 901}, {201, 301}};
+    EXPECT_EQ(sent[3].sack_blocks, blocks);
+}
+
+TEST(SackReport, Rfc2018_ThreeBlocksFitBesideTimestamps) {
+    Script s;
+    s.establish({.timestamps = true, .sack_permitted = true});
+    for (uint32_t at : {201u, 801u, 401u, 601u}) {
+        s.inject(Data().seq(at).ack(1).length(100));
+    }
+    EXPECT_EQ(s.take_sent().back().sack_blocks.size(), 3u);
+}
+
+TEST(SackReport, Rfc2883_DuplicateOfWhatWasDeliveredIsTheFirstBlock) {
+    Script s;
+    s.establish({.sack_permitted = true});
+    s.inject(Data().seq(1).ack(1).length(100));
+    s.inject(Data().seq(1).ack(1).length(100));
+    s.expect(Ack().ack(101).sack({{1, 101}}));
+    s.inject(Data().seq(301).ack(1).length(100));
+    s.expect(Ack().ack(101).sack({{301, 401}}));
+    s.inject(Data().seq(51).ack(1).length(50));
+    s.expect(Ack().ack(101).sack({{51, 101}, {301, 401}}));
+    EXPECT_EQ(s.counters().dsacks_sent.load(), 2u);
+}
+
+TEST(SackReport, Rfc2883_DuplicateOfWhatIsHeldIsFollowedByTheBlockAroundIt) {
+    Script s;
+    s.establish({.sack_permitted = true});
+    s.inject(Data().seq(201).ack(1).length(300));
+    s.expect(Ack().ack(1).sack({{201, 501}}));
+    s.inject(Data().seq(301).ack(1).length(100));
+    s.expect(Ack().ack(1).sack({{301, 401}, {201, 501}}));
+}
+
+TEST(SackReport, Rfc2883_PartlyOldSegmentReportsItsOldPart) {
+    Script s;
+    s.establish({.sack_permitted = true});
+    s.inject(Data().seq(1).ack(1).length(100));
+    s.inject(Data().seq(51).ack(1).length(100));
+    s.expect(Ack().ack(151).sack({{51, 101}}));
+    s.expect_received_bytes(150);
+}
+
+TEST(SackReport, Rfc2883_DuplicateIsReportedOnce) {
+    Script s;
+    s.establish({.sack_permitted = true});
+    s.inject(Data().seq(1).ack(1).length(100));
+    s.inject(Data().seq(1).ack(1).length(100));
+    s.expect(Ack().ack(101).sack({{1, 101}}));
+    s.inject(Data().seq(201).ack(1).length(100));
+    s.expect(Ack().ack(101).sack({{201, 301}}));
+}
+
+TEST(SackReport, WithoutSackNoDuplicateIsReported) {
+    Script s;
+    s.establish();
+    s.inject(Data().seq(1).ack(1).length(100));
+    s.inject(Data().seq(1).ack(1).length(100));
+    s.expect(Ack().ack(101).sack({}));
+    EXPECT_EQ(s.counters().dsacks_sent.load(), 0u);
+}
+
+// ---- what the peer reports
+
+TEST(SackRecovery, Rfc6675_OnlyTheHolesAreSentAgain) {
+    Script s;
+    fill_the_initial_window(s, 10'000);
+    // Segments 1 and 4 are missing.
+    s.inject(Ack().seq(1).ack(1).sack({{1001, 3001}}));
+    s.inject(Ack().seq(1).ack(1).sack({{4001, 8001}, {1001, 3001}}));
+    s.inject(Ack().seq(1).ack(1).sack({{4001, 10'001}, {1001, 3001}}));
+    EXPECT_EQ(sequences(s.take_sent()), (Numbers{1, 3001}));
+    s.wait(100_ms);
+    s.inject(Ack().seq(1).ack(10'001));
+    s.expect_nothing_for(10_s);
+    EXPECT_EQ(s.counters().retrans_segs.load(), 2u);
+    EXPECT_EQ(s.counters().timeouts.load(), 0u);
+}
+
+TEST(SackRecovery, Rfc3042_EachReportedSegmentLetsANewOneOut) {
+    Script s;
+    fill_the_initial_window(s);
+    s.inject(Ack().seq(1).ack(1).sack({{1001, 2001}}));
+    EXPECT_EQ(sequences(s.take_sent()), Numbers{10'001});
+    s.inject(Ack().seq(1).ack(1).sack({{1001, 3001}}));
+    EXPECT_EQ(sequences(s.take_sent()), Numbers{11'001});
+}
+
+TEST(SackRecovery, Rfc6937_WindowShrinksInStepWithWhatArrives) {
+    Script s;
+    fill_the_initial_window(s);
+    s.inject(Ack().seq(1).ack(1).sack({{1001, 4001}}));
+    // Seven are in flight and one is lost: the hole goes at once, and nothing else.
+    EXPECT_EQ(s.connection().ssthresh, 5000u);
+    EXPECT_EQ(sequences(s.take_sent()), Numbers{1});
+    size_t sent = 0;
+    for (uint32_t end = 5001; end <= 10'001; end += 1000) {
+        s.inject(Ack().seq(1).ack(1).sack({{1001, end}}));
+        const size_t now = s.take_sent().size();
+        EXPECT_LE(now, 2u);
+        sent += now;
+    }
+    // Nine arrivals of a flight of ten: half of them in new segments, one being sent already.
+    EXPECT_GE(sent, 3u);
+    EXPECT_LE(sent, 5u);
+    s.wait(100_ms);
+    s.inject(Ack().seq(1).ack(10'001));
+    EXPECT_EQ(s.connection().cwnd, 5000u + (s.connection().cwnd - 5000u));
+    EXPECT_LE(s.connection().cwnd, 6000u);
+    s.ignore_sent();
+}
+
+TEST(SackRecovery, Rfc6675_LossesOfOneFlightHalveTheWindowOnce) {
+    Script s;
+    fill_the_initial_window(s);
+    s.inject(Ack().seq(1).ack(1).sack({{1001, 4001}}));
+    s.inject(Ack().seq(1).ack(1).sack({{5001, 9001}, {1001, 4001}}));
+    s.inject(Ack().seq(1).ack(4001).sack({{5001, 9001}}));
+    EXPECT_EQ(s.connection().ssthresh, 5000u);
+    EXPECT_EQ(s.counters().fast_retransmits.load(), 1u);
+    s.ignore_sent();
+}
+
+TEST(SackRecovery, Rfc2018_TimeoutForgetsWhatWasReported) {
+    Script s;
+    fill_the_initial_window(s, 10'000);
+    s.inject(Ack().seq(1).ack(1).sack({{1001, 10'001}}));
+    s.expect(Data().seq(1).length(1000));
+    s.expect_between(100_ms, 2_s, Data().seq(1).length(1000));
+    // The peer has thrown away what it had reported.
+    s.inject(Ack().seq(1).ack(1001));
+    EXPECT_EQ(s.take_sent().at(0).seq, 1001u);
+}
+
+TEST(SackRecovery, Rfc2018_PeerThatRenegesGetsEverythingAgain) {
+    Script s;
+    fill_the_initial_window(s, 3000);
+    s.inject(Ack().seq(1).ack(1001).sack({{1001, 3001}}));
+    s.expect_nothing();
+    s.expect_between(200_ms, 2_s, Data().seq(1001).length(1000));
+    EXPECT_EQ(s.counters().sack_reneging.load(), 1u);
+    s.inject(Ack().seq(1).ack(2001));
+    s.expect(Data().seq(2001).length(1000));
+    s.inject(Ack().seq(1).ack(3001));
+    s.expect_nothing_for(10_s);
+}
+
+TEST(SackRecovery, ForgedBlocksAreIgnoredAndCounted) {
+    Script s;
+    fill_the_initial_window(s);
+    const std::vector<std::vector<RelativeBlock>> forged{
+        {{20'001, 30'001}},            // never sent
+        {{5001, 30'001}},              // its end was never sent
+        {{3001, 2001}},                // inverted
+        {{2001, 2001}},                // empty
+        {{1 - 5000u, 2001}},           // begins before what is in flight
+        {{0x8000'0001u, 0x9000'0001}}  // far away
+    };
+    for (const auto& blocks : forged) s.inject(Ack().seq(1).ack(1).sack(blocks));
+    EXPECT_EQ(s.counters().sack_blocks_ignored.load(), forged.size());
+    for (const auto& sent : s.take_sent()) EXPECT_GE(sent.seq, 10'001u) << to_text(sent);
+    EXPECT_EQ(s.counters().fast_retransmits.load(), 0u);
+    EXPECT_EQ(s.connection().cwnd, 10'000u);
+}
+
+TEST(SackRecovery, ReportOfEverythingFreesNothing) {
+    Script s;
+    fill_the_initial_window(s, 10'000);
+    s.inject(Ack().seq(1).ack(1).sack({{1, 10'001}}));
+    s.expect_nothing();
+    // The bytes are still there when the peer turns out not to have them.
+    s.expect_between(200_ms, 2_s, Data().seq(1).length(1000));
+    s.inject(Ack().seq(1).ack(10'001));
+    s.expect_nothing_for(5_s);
+}
+
+TEST(SackRecovery, ManyHolesStayWithinTheBoundAndEverythingArrives) {
+    tcp::Profile profile;
+    profile.initial_window_segments = 100;
+    Script s{{.profile = profile, .ranges = 8}};
+    s.establish({.window = 65535, .mss = 100, .sack_permitted = true, .active = true});
+    s.call_send_bytes(10'000);
+    s.ignore_sent();
+    s.wait(10_ms);
+    for (uint32_t at = 101; at < 10'001; at += 200)
+        s.inject(Ack().seq(1).ack(1).sack({{at, at + 100}}));
+    EXPECT_GT(s.counters().flight_coarse.load(), 0u);
+    s.ignore_sent();
+    for (uint32_t acked = 101; acked <= 10'001; acked += 100) s.inject(Ack().seq(1).ack(acked));
+    s.ignore_sent();
+    s.expect_nothing_for(10_s);
+}
+
+}  // namespace
+}  // namespace synfin::conformance
