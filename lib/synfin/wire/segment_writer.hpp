@@ -24,9 +24,11 @@ struct SegmentFrame {
     uint8_t hop_limit = 64;
     uint8_t traffic_class = 0;
     TcpFlags flags;
+    // None beside its neighbor in tcp::OutSegment: two that were written one by one a moment ago
+    // and are copied as one have to wait for both to reach the cache.
     uint16_t window = 0;
-    uint16_t urgent = 0;
     uint32_t seq = 0;
+    uint16_t urgent = 0;
     uint32_t ack = 0;
     const TcpOptions* options = nullptr;               ///< nullptr: none
     std::span<const std::span<const uint8_t>> pieces;  ///< the payload, in order
