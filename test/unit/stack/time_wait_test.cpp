@@ -79,6 +79,21 @@ TEST_F(TimeWait, NewerSynWithoutAListenerLeavesTheRecord) {
     EXPECT_EQ(host.worker.gauges().time_wait, 1u);
 }
 
+// What SO_REUSEADDR is for elsewhere: old tuples keep nobody from listening again.
+TEST_F(TimeWait, ListenerThatStartsAgainTakesNewerSynsOfOldTuples) {
+    service.when_established = {};
+    host.worker.close_listener({{}, 80});
+    ASSERT_TRUE(host.worker.listen({{}, 80}, service));
+    EXPECT_EQ(host.worker.gauges().time_wait, 1u);
+    host.run(segment_frame({.seq = 900, .flags = flag::syn}));
+    EXPECT_EQ(Read{host.take_one()}.packet.flags, flag::ack) << "an old duplicate";
+    host.run(segment_frame({.seq = 2000, .flags = flag::syn}));
+    const Read syn_ack{host.take_one()};
+    EXPECT_EQ(syn_ack.packet.flags, flag::syn | flag::ack);
+    host.run(segment_frame({.seq = 2001, .ack = syn_ack.packet.seq + 1, .flags = flag::ack}));
+    EXPECT_EQ(host.worker.state(service.ids.back()), State::established);
+}
+
 TEST_F(TimeWait, CanBeClearedAtOnce) {
     host.worker.clear_time_wait();
     EXPECT_EQ(host.worker.gauges().time_wait, 0u);
