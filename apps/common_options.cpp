@@ -153,6 +153,8 @@ void TcpOptions::attach(OptionTable& table) {
                    profile.retransmission_timeout, 1_ms, Duration::hours(24));
     table.duration("fin-wait-2-timeout", "how long a peer may leave its FIN out after our close",
                    profile.fin_wait_2_timeout, 1_ms, Duration::hours(24));
+    table.choice("congestion", "congestion control (RFC 9438, RFC 5681)", {"cubic", "newreno"},
+                 congestion_);
     table.flag("no-timestamps", "do not offer timestamps (RFC 7323)", no_timestamps);
     table.flag("no-window-scaling", "do not offer window scaling (RFC 7323)", no_window_scaling);
     table.flag("no-sack", "do not offer selective acknowledgments (RFC 2018)", no_sack);
@@ -177,6 +179,8 @@ void TcpOptions::apply_to(stack::WorkerConfig& config) const {
     p.window_scaling = !no_window_scaling;
     p.sack = !no_sack;
     p.nagle = !no_nagle;
+    p.congestion = congestion_ == "newreno" ? tcp::CongestionAlgorithm::new_reno
+                                            : tcp::CongestionAlgorithm::cubic;
     config.profiles = {p};
 }
 

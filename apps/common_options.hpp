@@ -62,6 +62,7 @@ struct TcpOptions {
     uint64_t receive_buffer_ = profile.receive_buffer_bytes;
     uint64_t send_buffer_ = profile.send_buffer_bytes;
     uint64_t mss_ = 0;
+    std::string congestion_ = "cubic";
 };
 
 /// What a server's listeners do at their limits.

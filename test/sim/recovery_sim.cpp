@@ -58,5 +58,26 @@ TEST_P(EveryLoss, SackAndRackWaitForTheTimerLessOften) {
         << with.timeouts << " with, " << without.timeouts << " without";
 }
 
+TEST_P(EveryLoss, EverythingArrivesUnderEitherCongestionControl) {
+    const LinkFaults faults{.delay = 5_ms,
+                            .jitter = 1_ms,
+                            .loss = GetParam().rate,
+                            .reordering = 0.02,
+                            .reordering_delay = 3_ms};
+    for (const auto algorithm :
+         {tcp::CongestionAlgorithm::cubic, tcp::CongestionAlgorithm::new_reno}) {
+        auto client = host_config(1);
+        auto server = host_config(2);
+        client.profiles[0].congestion = server.profiles[0].congestion = algorithm;
+        WorldOfTwo w{7, faults, client, server};
+        for (int i = 0; i < 4; ++i) {
+            w.open({.client_bytes = 200'000, .server_bytes = 200'000, .closing = Closing::both});
+        }
+        w.scheduled = 4;
+        w.run_to_the_end();
+        EXPECT_EQ(w.oracle.bytes_checked(), 1'600'000u);
+    }
+}
+
 }  // namespace
 }  // namespace synfin::sim

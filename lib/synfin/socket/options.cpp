@@ -56,7 +56,8 @@ struct NamedAlgorithm {
     std::string_view name;
     tcp::CongestionAlgorithm algorithm;
 };
-constexpr NamedAlgorithm algorithms[] = {{"reno", tcp::CongestionAlgorithm::new_reno}};
+constexpr NamedAlgorithm algorithms[] = {{"cubic", tcp::CongestionAlgorithm::cubic},
+                                         {"reno", tcp::CongestionAlgorithm::new_reno}};
 
 // How Linux numbers the states (include/net/tcp_states.h).
 uint8_t number_of(tcp::State state) {

@@ -1,6 +1,5 @@
-// Congestion control: NewReno's reaction to acknowledgments and losses (RFC 5681, RFC 6928). The
-// retransmission machinery itself (what is sent again, and when recovery ends) is
-// acknowledgment.cpp's.
+// Congestion control: what its algorithms share, and NewReno (RFC 5681, RFC 6928). The machinery of
+// retransmission (what is sent again, and when recovery ends) is recovery.cpp's.
 #include <algorithm>
 
 #include <synfin/tcp/internal.hpp>
@@ -13,26 +12,24 @@ uint32_t half_of_flight(const Connection& c, uint32_t flight) {  // RFC 5681 (4)
     return std::max<uint32_t>(flight / 2, 2u * c.mss);
 }
 
-void new_reno_on_ack(Connection& c, Transfer& t, uint32_t acked, uint32_t flight) {
-    // A window that was not used says nothing about the path.
-    if (c.cwnd / 2 > flight) return;
-    constexpr uint32_t largest_window = uint32_t{1} << 30;
-    if (c.cwnd >= largest_window) return;
-    if (c.cwnd < c.ssthresh) {
-        c.cwnd += std::min<uint32_t>(acked, c.mss);  // slow start
-        return;
-    }
+void new_reno_on_ack(Connection& c, Transfer& t, const AckReport& ack, Instant) {
+    if (!window_was_used(c, ack) || c.cwnd >= largest_congestion_window) return;
+    if (c.cwnd < c.ssthresh) return grow_in_slow_start(c, t, ack);
     // Congestion avoidance: one segment per window's worth of acknowledged bytes (RFC 3465).
-    t.acked_for_growth += acked;
+    t.acked_for_growth += ack.acked;
     if (t.acked_for_growth >= c.cwnd) {
         t.acked_for_growth -= c.cwnd;
         c.cwnd += c.mss;
     }
 }
 
-void new_reno_on_loss(Connection& c, uint32_t flight) { c.ssthresh = half_of_flight(c, flight); }
+void new_reno_on_loss(Connection& c, Transfer&, uint32_t flight) {
+    c.ssthresh = half_of_flight(c, flight);
+}
 
-void new_reno_on_timeout(Connection& c, uint32_t flight) { c.ssthresh = half_of_flight(c, flight); }
+void new_reno_on_timeout(Connection& c, Transfer*, uint32_t flight) {
+    c.ssthresh = half_of_flight(c, flight);
+}
 
 uint32_t initial_window(const Connection& c, const Environment& env) {
     const uint32_t mss = c.mss;
@@ -46,9 +43,20 @@ constexpr CongestionControl new_reno{new_reno_on_ack, new_reno_on_loss, new_reno
 
 const CongestionControl& congestion_control(CongestionAlgorithm algorithm) {
     switch (algorithm) {
+        case CongestionAlgorithm::cubic: return cubic;
         case CongestionAlgorithm::new_reno: return new_reno;
     }
-    return new_reno;
+    return cubic;
+}
+
+bool window_was_used(const Connection& c, const AckReport& ack) {
+    return c.cwnd / 2 <= ack.flight_before;
+}
+
+void grow_in_slow_start(Connection& c, const Transfer& t, const AckReport& ack) {
+    const bool after_timeout = t.recovery.phase == Recovery::Phase::timeout;
+    const uint32_t most = (after_timeout ? 1u : 2u) * c.mss;
+    c.cwnd = std::min(c.cwnd + std::min(ack.acked, most), largest_congestion_window);
 }
 
 void start_congestion_control(Connection& c, const Environment& env) {

@@ -105,23 +105,6 @@ void back_off_rto(Connection& c);
 Duration time_tried(const Connection& c, const Environment& env);
 void take_round_trip_sample(Connection& c, uint32_t sample_us);
 
-// ---- congestion.cpp
-
-/// Congestion control of one algorithm, over the fields of Connection and Transfer.
-struct CongestionControl {
-    /// `acked` bytes were newly acknowledged outside of recovery; `flight` was in flight before.
-    void (*on_ack)(Connection& c, Transfer& t, uint32_t acked, uint32_t flight);
-    /// A loss was detected by duplicate ACKs: sets ssthresh.
-    void (*on_loss)(Connection& c, uint32_t flight);
-    /// The retransmission timer expired for the first time for this data.
-    void (*on_timeout)(Connection& c, uint32_t flight);
-};
-const CongestionControl& congestion_control(CongestionAlgorithm algorithm);
-void start_congestion_control(Connection& c, const Environment& env);
-/// Nothing has been sent for longer than the RTO: what cwnd knew of the path is stale (RFC 5681
-/// section 4.1).
-void restart_after_idle(Connection& c, const Environment& env);
-
 // ---- acknowledgment.cpp
 
 /// What one ACK says about what we have sent.
@@ -139,6 +122,30 @@ struct AckReport {
 void process_ack(Connection& c, const Segment& segment, Environment& env, Instant now,
                  Events& events);
 void update_send_window(Connection& c, const Segment& segment);
+
+// ---- congestion.cpp, cubic.cpp
+
+/// Congestion control of one algorithm, over the fields of Connection and Transfer.
+struct CongestionControl {
+    /// New data was acknowledged outside of fast recovery.
+    void (*on_ack)(Connection& c, Transfer& t, const AckReport& ack, Instant now);
+    /// A loss was seen by ACKs: sets ssthresh.
+    void (*on_loss)(Connection& c, Transfer& t, uint32_t flight);
+    /// The retransmission timer expired for the first time for this data, or for a FIN without a
+    /// transfer: sets ssthresh.
+    void (*on_timeout)(Connection& c, Transfer* t, uint32_t flight);
+};
+extern const CongestionControl cubic;
+inline constexpr uint32_t largest_congestion_window = uint32_t{1} << 30;
+/// Whether the window was the limit; else it says nothing about the path (RFC 7661).
+bool window_was_used(const Connection& c, const AckReport& ack);
+/// By the bytes acknowledged, at most two segments for an ACK (RFC 3465), one after a timeout.
+void grow_in_slow_start(Connection& c, const Transfer& t, const AckReport& ack);
+const CongestionControl& congestion_control(CongestionAlgorithm algorithm);
+void start_congestion_control(Connection& c, const Environment& env);
+/// Nothing has been sent for longer than the RTO: what cwnd knew of the path is stale (RFC 5681
+/// section 4.1).
+void restart_after_idle(Connection& c, const Environment& env);
 
 // ---- sack_blocks.cpp
 

@@ -8,7 +8,7 @@
 
 namespace synfin::tcp {
 
-enum class CongestionAlgorithm : uint8_t { new_reno };
+enum class CongestionAlgorithm : uint8_t { cubic, new_reno };
 
 struct Profile {
     // Windows and segments
@@ -21,7 +21,7 @@ struct Profile {
     bool sack = true;            ///< RFC 2018
     bool nagle = true;           ///< MUST-17: can be switched off
     bool cork = false;  ///< segments that are not full wait until the persist timer sends them
-    CongestionAlgorithm congestion = CongestionAlgorithm::new_reno;
+    CongestionAlgorithm congestion = CongestionAlgorithm::cubic;
     uint8_t initial_window_segments = 10;  ///< RFC 6928
     uint8_t time_to_live = 64;             ///< MUST-49
     uint8_t diffserv = 0;                  ///< MUST-48: the upper six bits of the TOS byte

@@ -39,7 +39,8 @@ void reduce_proportionally(Connection& c, Transfer& t, uint32_t delivered, bool 
 
 void enter_fast_recovery(Connection& c, Transfer& t, Environment& env, Instant now) {
     // Without what limited transmit has sent beyond the window (RFC 5681 section 3.2, step 2).
-    congestion_control(env.profile_of(c).congestion).on_loss(c, std::min(flight_size(c), c.cwnd));
+    congestion_control(env.profile_of(c).congestion)
+        .on_loss(c, t, std::min(flight_size(c), c.cwnd));
     Recovery& r = t.recovery;
     r.phase = Phase::fast;
     r.point = c.snd_nxt;
@@ -119,7 +120,7 @@ void judge_tail_probe(Connection& c, Transfer& t, const Segment& s, const AckRep
         ++env.counters.tail_probe_repairs;
         if (t.recovery.phase != Phase::none) return;
         congestion_control(env.profile_of(c).congestion)
-            .on_loss(c, std::min(flight_size(c) + ack.acked, c.cwnd));
+            .on_loss(c, t, std::min(flight_size(c) + ack.acked, c.cwnd));
         c.cwnd = std::min(c.cwnd, c.ssthresh);
     } else if (ack.acked == 0 && s.options.sack_count == 0) {
         probe = TailProbe{};
@@ -138,16 +139,17 @@ Duration respond_to_ack(Connection& c, Transfer& t, const Segment& s, const AckR
                         Environment& env, Instant now) {
     Recovery& r = t.recovery;
     if (r.phase == Phase::none && t.flight.empty() && !t.tail_probe.under_way) [[likely]] {
-        congestion_control(env.profile_of(c).congestion).on_ack(c, t, ack.acked, ack.flight_before);
+        congestion_control(env.profile_of(c).congestion).on_ack(c, t, ack, now);
         r.duplicate_acks = 0;
         r.duplicate_bytes = 0;
         return Duration{};
     }
     uint32_t delivered = ack.delivery.bytes;
     Duration wait;
-    if (r.phase != Phase::none && ack.acked > 0 && c.snd_una.load().at_or_after(r.point)) {
-        leave_recovery(c, t);
-    }
+    const bool ends =
+        r.phase != Phase::none && ack.acked > 0 && c.snd_una.load().at_or_after(r.point);
+    const bool ends_fast = ends && r.phase == Phase::fast;
+    if (ends) leave_recovery(c, t);
     if (c.has(Mark::sack_permitted)) {
         rack_take_delivery(c, t, s, ack.delivery, now);
         wait = rack_detect_losses(c, t, env, now);
@@ -165,8 +167,8 @@ Duration respond_to_ack(Connection& c, Transfer& t, const Segment& s, const AckR
     if (r.phase == Phase::fast) {
         const bool partial = ack.acked > 0 && !c.has(Mark::sack_permitted);
         reduce_proportionally(c, t, delivered, begins || partial);
-    } else if (ack.acked > 0) {
-        congestion_control(env.profile_of(c).congestion).on_ack(c, t, ack.acked, ack.flight_before);
+    } else if (ack.acked > 0 && !ends_fast) {
+        congestion_control(env.profile_of(c).congestion).on_ack(c, t, ack, now);
     }
     return wait;
 }

@@ -82,11 +82,12 @@ void on_retransmission_timeout(Connection& c, Environment& env, Instant now, Eve
     const Profile& p = env.profile_of(c);
     if (time_tried(c, env) >= p.retransmission_timeout) return give_up(c, env, events);
     const uint32_t flight = c.snd_nxt.load().distance_from(c.snd_una);
-    if (c.backoff == 0) congestion_control(p.congestion).on_timeout(c, flight);
+    Transfer* t = transfer_of(c, env);
+    if (c.backoff == 0) congestion_control(p.congestion).on_timeout(c, t, flight);
     ++c.backoff;
     back_off_rto(c);
     c.cwnd = c.mss;
-    if (Transfer* t = transfer_of(c, env)) {
+    if (t != nullptr) {
         begin_timeout_recovery(c, *t, env);
     } else {
         c.set(Mark::send_fin_again);

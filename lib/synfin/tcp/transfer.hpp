@@ -107,6 +107,17 @@ struct Rack {
     Seq dsack_round;
 };
 
+/// CUBIC's memory of the last loss (RFC 9438 section 4.1.2); windows in segments.
+struct Cubic {
+    double w_max = 0;          ///< the window that was too large
+    double k = 0;              ///< seconds until the cubic is back there
+    double w_est = 0;          ///< what NewReno would have
+    double window_before = 0;  ///< cwnd_prior
+    uint32_t epoch_us = 0;     ///< when congestion avoidance began
+    uint32_t last_ack_us = 0;
+    bool in_epoch = false;
+};
+
 /// The one probe of a tail that may be under way (RFC 8985 section 7.3).
 struct TailProbe {
     bool due = false;  ///< to be sent at the next output
@@ -131,7 +142,8 @@ struct Transfer {
     TailProbe tail_probe;
     /// What retransmit_deadline stands for while it is armed and the connection is not persisting.
     LossTimer loss_timer = LossTimer::timeout;
-    uint32_t acked_for_growth = 0;  ///< bytes acknowledged since cwnd last grew by one segment
+    uint32_t acked_for_growth = 0;  ///< NewReno: bytes acknowledged since cwnd last grew
+    Cubic cubic;
     uint8_t unanswered_probes = 0;  ///< zero-window probes since the peer was last heard
     // reassembly: ranges in order of sequence, never touching each other
     uint32_t held = no_index;

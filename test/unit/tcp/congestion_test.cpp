@@ -7,6 +7,12 @@
 namespace synfin::conformance {
 namespace {
 
+Setup new_reno() {
+    Setup setup;
+    setup.profile.congestion = tcp::CongestionAlgorithm::new_reno;
+    return setup;
+}
+
 constexpr Script::Handshake thousand{
     .mss = 1000, .active = true, .round_trip = Duration::milliseconds(100)};
 
@@ -26,7 +32,7 @@ void fill_the_initial_window(Script& s) {
 }
 
 TEST(Congestion, Rfc6928_InitialWindowIsTenSegments) {
-    Script s;
+    Script s{new_reno()};
     s.establish({.mss = 1460, .active = true});
     s.call_send_bytes(60'000);
     EXPECT_EQ(s.take_sent().size(), 10u);
@@ -34,7 +40,7 @@ TEST(Congestion, Rfc6928_InitialWindowIsTenSegments) {
 }
 
 TEST(Congestion, Rfc6928_InitialWindowIsOneSegmentAfterLostSyns) {
-    Script s;
+    Script s{new_reno()};
     s.call_open();
     s.wait(3_s);
     EXPECT_EQ(s.take_sent().size(), 3u);
@@ -46,7 +52,7 @@ TEST(Congestion, Rfc6928_InitialWindowIsOneSegmentAfterLostSyns) {
 }
 
 TEST(Congestion, Must19_SlowStartSendsTwoSegmentsForEachAcknowledged) {
-    Script s;
+    Script s{new_reno()};
     fill_the_initial_window(s);
     s.inject(Ack().seq(1).ack(1001));
     EXPECT_EQ(sequences(s.take_sent()), (Numbers{10'001, 11'001}));
@@ -55,7 +61,7 @@ TEST(Congestion, Must19_SlowStartSendsTwoSegmentsForEachAcknowledged) {
 }
 
 TEST(Congestion, SlowStartGrowsByBytesNotByAcknowledgments) {
-    Script s;
+    Script s{new_reno()};
     fill_the_initial_window(s);
     // ACK division: a thousand acknowledgments of one byte each open no more than one would.
     for (uint32_t i = 1; i <= 1000; ++i) s.inject(Ack().seq(1).ack(1 + i));
@@ -64,7 +70,7 @@ TEST(Congestion, SlowStartGrowsByBytesNotByAcknowledgments) {
 }
 
 TEST(Congestion, TimeoutBeginsAgainWithOneSegment) {
-    Script s;
+    Script s{new_reno()};
     s.establish(thousand);
     s.call_send_bytes(20'000);
     EXPECT_EQ(s.take_sent().size(), 10u);
@@ -76,7 +82,7 @@ TEST(Congestion, TimeoutBeginsAgainWithOneSegment) {
 }
 
 TEST(Congestion, TimeoutHalvesTheThresholdOnce) {
-    Script s;
+    Script s{new_reno()};
     s.establish(thousand);
     s.call_send_bytes(20'000);
     s.wait(300_ms);
@@ -88,7 +94,7 @@ TEST(Congestion, TimeoutHalvesTheThresholdOnce) {
 }
 
 TEST(Congestion, Must19_AvoidanceGrowsByOneSegmentPerRoundTrip) {
-    Script s;
+    Script s{new_reno()};
     s.establish(thousand);
     s.call_send_bytes(100'000);
     s.wait(300_ms);  // cwnd 1000, ssthresh 5000
@@ -110,7 +116,7 @@ TEST(Congestion, Must19_AvoidanceGrowsByOneSegmentPerRoundTrip) {
 }
 
 TEST(FastRetransmit, ComesWithTheThirdDuplicate) {
-    Script s;
+    Script s{new_reno()};
     fill_the_initial_window(s);
     s.inject(Ack().seq(1).ack(1));
     s.inject(Ack().seq(1).ack(1));
@@ -125,7 +131,7 @@ TEST(FastRetransmit, ComesWithTheThirdDuplicate) {
 }
 
 TEST(FastRetransmit, Rfc3042_FirstTwoDuplicatesLetNewSegmentsOut) {
-    Script s;
+    Script s{new_reno()};
     fill_the_initial_window(s);
     s.inject(Ack().seq(1).ack(1));
     EXPECT_EQ(sequences(s.take_sent()), Numbers{10'001});
@@ -134,7 +140,7 @@ TEST(FastRetransmit, Rfc3042_FirstTwoDuplicatesLetNewSegmentsOut) {
 }
 
 TEST(FastRetransmit, HalvesTheWindow) {
-    Script s;
+    Script s{new_reno()};
     fill_the_initial_window(s);
     for (int i = 0; i < 3; ++i) s.inject(Ack().seq(1).ack(1));
     // The flight of 10 segments, without what limited transmit added (RFC 5681 section 3.2).
@@ -146,7 +152,7 @@ TEST(FastRetransmit, HalvesTheWindow) {
 }
 
 TEST(FastRetransmit, AckWithDataOrWithAnotherWindowIsNoDuplicate) {
-    Script s;
+    Script s{new_reno()};
     fill_the_initial_window(s);
     for (uint32_t i = 0; i < 5; ++i) s.inject(Data().seq(1 + i).ack(1).length(1));
     for (uint16_t i = 0; i < 5; ++i)
@@ -156,7 +162,7 @@ TEST(FastRetransmit, AckWithDataOrWithAnotherWindowIsNoDuplicate) {
 }
 
 TEST(FastRetransmit, DuplicatesWithoutAnythingInFlightMeanNothing) {
-    Script s;
+    Script s{new_reno()};
     s.establish(thousand);
     for (int i = 0; i < 10; ++i) s.inject(Ack().seq(1).ack(1));
     s.expect_nothing();
@@ -170,7 +176,7 @@ TEST(FastRetransmit, DuplicatesWithoutAnythingInFlightMeanNothing) {
 }
 
 TEST(NewReno, PartialAckSendsTheNextHoleAtOnce) {
-    Script s;
+    Script s{new_reno()};
     fill_the_initial_window(s);
     for (int i = 0; i < 3; ++i) s.inject(Ack().seq(1).ack(1));
     s.ignore_sent();
@@ -184,7 +190,7 @@ TEST(NewReno, PartialAckSendsTheNextHoleAtOnce) {
 }
 
 TEST(NewReno, FullAckEndsTheRecovery) {
-    Script s;
+    Script s{new_reno()};
     fill_the_initial_window(s);
     for (int i = 0; i < 3; ++i) s.inject(Ack().seq(1).ack(1));
     s.ignore_sent();
@@ -197,7 +203,7 @@ TEST(NewReno, FullAckEndsTheRecovery) {
 }
 
 TEST(NewReno, SecondLossInTheSameWindowDoesNotHalveAgain) {
-    Script s;
+    Script s{new_reno()};
     fill_the_initial_window(s);
     for (int i = 0; i < 3; ++i) s.inject(Ack().seq(1).ack(1));
     const uint32_t threshold = s.connection().ssthresh;
@@ -209,7 +215,7 @@ TEST(NewReno, SecondLossInTheSameWindowDoesNotHalveAgain) {
 }
 
 TEST(NewReno, EverythingArrivesWhenEachSecondSegmentOfAFlightIsLost) {
-    Script s;
+    Script s{new_reno()};
     fill_the_initial_window(s);
     for (int i = 0; i < 5; ++i) s.inject(Ack().seq(1).ack(1));
     // The peer has 2, 4, 6, 8, 10 and what follows; each repeated segment fills one hole.
@@ -224,7 +230,7 @@ TEST(NewReno, EverythingArrivesWhenEachSecondSegmentOfAFlightIsLost) {
 }
 
 TEST(FastRetransmit, SpoofedDuplicatesInflateWithinTheWindowOnly) {
-    Script s;
+    Script s{new_reno()};
     fill_the_initial_window(s);
     for (int i = 0; i < 10'000; ++i) s.inject(Ack().seq(1).ack(1));
     EXPECT_LE(s.sent_end(), 20'001u);
@@ -233,7 +239,7 @@ TEST(FastRetransmit, SpoofedDuplicatesInflateWithinTheWindowOnly) {
 }
 
 TEST(Congestion, IdleConnectionRestartsWithTheInitialWindow) {
-    Script s;
+    Script s{new_reno()};
     s.establish(thousand);
     s.call_send_bytes(50'000);
     while (s.sent_end() < 50'001) {
@@ -248,7 +254,7 @@ TEST(Congestion, IdleConnectionRestartsWithTheInitialWindow) {
 }
 
 TEST(Congestion, RecoveryIsFinishedByTheTimerWhenTheRepetitionIsLostToo) {
-    Script s;
+    Script s{new_reno()};
     fill_the_initial_window(s);
     for (int i = 0; i < 3; ++i) s.inject(Ack().seq(1).ack(1));
     s.ignore_sent();

@@ -7,6 +7,12 @@
 namespace synfin::conformance {
 namespace {
 
+Setup new_reno() {
+    Setup setup;
+    setup.profile.congestion = tcp::CongestionAlgorithm::new_reno;
+    return setup;
+}
+
 constexpr Script::Handshake with_sack{
     .mss = 1000, .sack_permitted = true, .active = true, .round_trip = Duration::milliseconds(100)};
 using Numbers = std::vector<uint32_t>;
@@ -28,7 +34,7 @@ void fill_the_initial_window(Script& s, uint32_t bytes = 20'000) {
 // ---- what we report
 
 TEST(SackReport, Rfc2018_BlockOfTheSegmentThatCausedTheAckIsFirst) {
-    Script s;
+    Script s{new_reno()};
     s.establish({.sack_permitted = true});
     s.inject(Data().seq(401).ack(1).length(100));
     s.expect(Ack().ack(1).sack({{401, 501}}));
@@ -39,7 +45,7 @@ TEST(SackReport, Rfc2018_BlockOfTheSegmentThatCausedTheAckIsFirst) {
 }
 
 TEST(SackReport, Rfc2018_OthersFollowByWhenTheyWereReportedLast) {
-    Script s;
+    Script s{new_reno()};
     s.establish({.sack_permitted = true});
     for (uint32_t at : {201u, 801u, 401u, 601u}) {
         s.inject(Data().seq(at).ack(1).length(100));
@@ -51,7 +57,7 @@ TEST(SackReport, Rfc2018_OthersFollowByWhenTheyWereReportedLast) {
 }
 
 TEST(SackReport, Rfc2018_ThreeBlocksFitBesideTimestamps) {
-    Script s;
+    Script s{new_reno()};
     s.establish({.timestamps = true, .sack_permitted = true});
     for (uint32_t at : {201u, 801u, 401u, 601u}) {
         s.inject(Data().seq(at).ack(1).length(100));
@@ -60,7 +66,7 @@ TEST(SackReport, Rfc2018_ThreeBlocksFitBesideTimestamps) {
 }
 
 TEST(SackReport, Rfc2883_DuplicateOfWhatWasDeliveredIsTheFirstBlock) {
-    Script s;
+    Script s{new_reno()};
     s.establish({.sack_permitted = true});
     s.inject(Data().seq(1).ack(1).length(100));
     s.inject(Data().seq(1).ack(1).length(100));
@@ -73,7 +79,7 @@ TEST(SackReport, Rfc2883_DuplicateOfWhatWasDeliveredIsTheFirstBlock) {
 }
 
 TEST(SackReport, Rfc2883_DuplicateOfWhatIsHeldIsFollowedByTheBlockAroundIt) {
-    Script s;
+    Script s{new_reno()};
     s.establish({.sack_permitted = true});
     s.inject(Data().seq(201).ack(1).length(300));
     s.expect(Ack().ack(1).sack({{201, 501}}));
@@ -82,7 +88,7 @@ TEST(SackReport, Rfc2883_DuplicateOfWhatIsHeldIsFollowedByTheBlockAroundIt) {
 }
 
 TEST(SackReport, Rfc2883_PartlyOldSegmentReportsItsOldPart) {
-    Script s;
+    Script s{new_reno()};
     s.establish({.sack_permitted = true});
     s.inject(Data().seq(1).ack(1).length(100));
     s.inject(Data().seq(51).ack(1).length(100));
@@ -91,7 +97,7 @@ TEST(SackReport, Rfc2883_PartlyOldSegmentReportsItsOldPart) {
 }
 
 TEST(SackReport, Rfc2883_DuplicateIsReportedOnce) {
-    Script s;
+    Script s{new_reno()};
     s.establish({.sack_permitted = true});
     s.inject(Data().seq(1).ack(1).length(100));
     s.inject(Data().seq(1).ack(1).length(100));
@@ -101,7 +107,7 @@ TEST(SackReport, Rfc2883_DuplicateIsReportedOnce) {
 }
 
 TEST(SackReport, WithoutSackNoDuplicateIsReported) {
-    Script s;
+    Script s{new_reno()};
     s.establish();
     s.inject(Data().seq(1).ack(1).length(100));
     s.inject(Data().seq(1).ack(1).length(100));
@@ -112,7 +118,7 @@ TEST(SackReport, WithoutSackNoDuplicateIsReported) {
 // ---- what the peer reports
 
 TEST(SackRecovery, Rfc6675_OnlyTheHolesAreSentAgain) {
-    Script s;
+    Script s{new_reno()};
     fill_the_initial_window(s, 10'000);
     // Segments 1 and 4 are missing.
     s.inject(Ack().seq(1).ack(1).sack({{1001, 3001}}));
@@ -127,7 +133,7 @@ TEST(SackRecovery, Rfc6675_OnlyTheHolesAreSentAgain) {
 }
 
 TEST(SackRecovery, Rfc3042_EachReportedSegmentLetsANewOneOut) {
-    Script s;
+    Script s{new_reno()};
     fill_the_initial_window(s);
     s.inject(Ack().seq(1).ack(1).sack({{1001, 2001}}));
     EXPECT_EQ(sequences(s.take_sent()), Numbers{10'001});
@@ -136,7 +142,7 @@ TEST(SackRecovery, Rfc3042_EachReportedSegmentLetsANewOneOut) {
 }
 
 TEST(SackRecovery, Rfc6937_WindowShrinksInStepWithWhatArrives) {
-    Script s;
+    Script s{new_reno()};
     fill_the_initial_window(s);
     s.inject(Ack().seq(1).ack(1).sack({{1001, 4001}}));
     // Seven are in flight and one is lost: the hole goes at once, and nothing else.
@@ -160,7 +166,7 @@ TEST(SackRecovery, Rfc6937_WindowShrinksInStepWithWhatArrives) {
 }
 
 TEST(SackRecovery, Rfc6675_LossesOfOneFlightHalveTheWindowOnce) {
-    Script s;
+    Script s{new_reno()};
     fill_the_initial_window(s);
     s.inject(Ack().seq(1).ack(1).sack({{1001, 4001}}));
     s.inject(Ack().seq(1).ack(1).sack({{5001, 9001}, {1001, 4001}}));
@@ -171,7 +177,7 @@ TEST(SackRecovery, Rfc6675_LossesOfOneFlightHalveTheWindowOnce) {
 }
 
 TEST(SackRecovery, Rfc2018_TimeoutForgetsWhatWasReported) {
-    Script s;
+    Script s{new_reno()};
     fill_the_initial_window(s, 10'000);
     s.inject(Ack().seq(1).ack(1).sack({{1001, 10'001}}));
     s.expect(Data().seq(1).length(1000));
@@ -182,7 +188,7 @@ TEST(SackRecovery, Rfc2018_TimeoutForgetsWhatWasReported) {
 }
 
 TEST(SackRecovery, Rfc2018_PeerThatRenegesGetsEverythingAgain) {
-    Script s;
+    Script s{new_reno()};
     fill_the_initial_window(s, 3000);
     s.inject(Ack().seq(1).ack(1001).sack({{1001, 3001}}));
     s.expect_nothing();
@@ -195,7 +201,7 @@ TEST(SackRecovery, Rfc2018_PeerThatRenegesGetsEverythingAgain) {
 }
 
 TEST(SackRecovery, ForgedBlocksAreIgnoredAndCounted) {
-    Script s;
+    Script s{new_reno()};
     fill_the_initial_window(s);
     const std::vector<std::vector<RelativeBlock>> forged{
         {{20'001, 30'001}},            // never sent
@@ -213,7 +219,7 @@ TEST(SackRecovery, ForgedBlocksAreIgnoredAndCounted) {
 }
 
 TEST(SackRecovery, ReportOfEverythingFreesNothing) {
-    Script s;
+    Script s{new_reno()};
     fill_the_initial_window(s, 10'000);
     s.inject(Ack().seq(1).ack(1).sack({{1, 10'001}}));
     s.expect_nothing();
