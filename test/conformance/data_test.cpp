@@ -107,16 +107,18 @@ TEST(ShrinkingWindow, Must35_WindowThatShrinksToZeroOverDataInFlightIsProbed) {
     s.expect_open();
 }
 
+// The congestion window has room for more, so that it is the edge alone that decides.
 TEST(ShrinkingWindow, May7_NothingBeyondTheShrunkEdgeIsRepeated) {
     Script s;
-    s.establish({.window = 3000, .mss = 1000});
-    s.call_send_bytes(3000);
+    s.establish({.window = 10'000, .mss = 1000});
+    s.call_send_bytes(10'000);
     s.ignore_sent();
-    s.inject(Ack().ack(1).window(1000));
-    for (int i = 0; i < 3; ++i) {
-        s.expect_between(Duration{}, 30_s, Data().seq(1).length(1000));
-        s.expect_nothing();
-    }
+    s.expect_between(Duration{}, 10_s, Data().seq(1).length(1000));
+    s.inject(Ack().ack(1001).window(1500));
+    s.expect(Data().seq(1001).length(1000));
+    s.expect(Data().seq(2001).length(500));
+    s.inject(Ack().ack(2001).window(500));
+    s.expect_nothing();
 }
 
 TEST(ReceiveWindow, Shld14_RightEdgeStaysWhereItWasWhileNobodyReads) {
@@ -182,6 +184,53 @@ TEST(ShrinkingWindow, AcknowledgmentBeginsInsideTheShrunkWindow) {
     s.inject(Ack().ack(1).window(1500));
     s.inject(Data().seq(5).ack(1).window(1500).length(1));
     s.expect(Ack().seq(1501).ack(1));
+}
+
+// An edge that seems to have gone back by less than one unit of the scale is only rounded.
+TEST(ShrinkingWindow, RoundingOfAScaledWindowIsNoShrinking) {
+    Script s{{.profile = {.nagle = false}}};
+    s.establish({.window = 100, .mss = 1000, .window_scale = 4});
+    s.inject(Ack().ack(1).window(100));
+    s.call_send_bytes(1600);
+    s.ignore_sent();
+    s.inject(Ack().ack(9).window(99));
+    s.inject(Data().seq(5).ack(9).window(99).length(1));
+    s.expect(Ack().seq(1601).ack(1));
+}
+
+TEST(ShrinkingWindow, FinNeedsNoWindow) {
+    Script s;
+    s.establish({.window = 0, .mss = 1000});
+    s.call_shutdown();
+    s.expect(FinAck().seq(1).ack(1));
+    s.inject(Data().seq(5).ack(1).window(0).length(1));
+    s.expect(Ack().seq(2).ack(1));
+}
+
+TEST(ReceiveWindow, ClosedWindowAcceptsNothingButItsEdge) {
+    Script s{{.profile = {.receive_buffer_bytes = 1000}}};
+    s.establish({.mss = 1000});
+    s.stop_reading();
+    s.inject(Data().seq(1).ack(1).length(1000));
+    s.call_send("x");
+    s.expect(Data().seq(1).window(0));
+    for (const uint32_t seq : {1000u, 1002u}) {
+        s.inject(FinAck().seq(seq).ack(2));
+        s.expect(Ack().ack(1001).window(0));
+        EXPECT_EQ(tcp::unacknowledged_bytes(s.connection(), s.environment()), 1u);
+    }
+    s.inject(Ack().seq(1001).ack(2));
+    EXPECT_EQ(tcp::unacknowledged_bytes(s.connection(), s.environment()), 0u);
+    s.expect_state(State::established);
+}
+
+TEST(Window, OfASegmentThatWasOvertakenIsNotTaken) {
+    Script s;
+    s.establish({.window = 9000, .mss = 1000});
+    s.inject(Data().seq(101).ack(1).window(500).length(100));
+    s.inject(Data().seq(1).ack(1).window(9000).length(100));
+    EXPECT_EQ(s.connection().snd_wnd, 500u);
+    s.ignore_sent();
 }
 
 }  // namespace

@@ -178,14 +178,22 @@ TEST(TcpOptionsWriter, WhatIsWrittenIsReadForAllCombinations) {
     });
 }
 
-TEST(TcpOptionsWriter, Must69_NoByteBehindEndBecauseThereIsNoEnd) {
+TEST(TcpOptionsWriter, Must68_Must69_AllButNoOperationHasALengthAndNothingStandsBehindAnEnd) {
     for_each_combination([](const TcpOptions& options) {
         Bytes out(40);
         out.resize(write_tcp_options(out.data(), options).length);
-        for (size_t i = 0; i < out.size();
-             i += out[i] == tcp_option::no_operation ? 1u : out[i + 1]) {
-            ASSERT_NE(out[i], tcp_option::end);
+        size_t at = 0;
+        while (at < out.size()) {
+            ASSERT_NE(out[at], tcp_option::end);
+            if (out[at] == tcp_option::no_operation) {
+                ++at;
+                continue;
+            }
+            ASSERT_LT(at + 1, out.size());
+            ASSERT_GE(out[at + 1], 2);
+            at += out[at + 1];
         }
+        ASSERT_EQ(at, out.size());
     });
 }
 
