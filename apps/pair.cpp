@@ -182,8 +182,9 @@ int run_pair(PairOptions& options) {
     }
     // A table that is hardly larger than what is in it stays in the cache.
     if (!options.table.given("max-connections") && !options.table.given("rate")) {
-        options.tcp.max_connections =
-            std::max(uint64_t{1} << 14, 4 * options.load.concurrency / options.machine.workers);
+        options.tcp.max_connections = std::max(
+            uint64_t{1} << 14,
+            options.load.hold ? 0 : 4 * options.load.concurrency / options.machine.workers);
     }
     // Held connections take their places besides the usual ones.
     if (options.load.held_connections() > 0 && !options.table.given("max-connections")) {
