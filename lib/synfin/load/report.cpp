@@ -21,6 +21,11 @@ double per_second(uint64_t count, double seconds) {
     return seconds > 0 ? static_cast<double>(count) / seconds : 0.0;
 }
 
+/// What of `all` fell into the time that is measured: held connections end, and ask, after it.
+uint64_t without_held(uint64_t all, const ClientStatistics& c) {
+    return all - std::min(all, c.were_held.load());
+}
+
 double microseconds(uint64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1000.0; }
 
 json latency(const Histogram& histogram) {
@@ -59,8 +64,7 @@ json connections(const Result& result) {
             {"no_room", c.no_room.load()},
             {"unreachable", c.unreachable.load()},
             {"held", c.were_held.load()},
-            {"per_second", per_second(c.closed - std::min(c.closed.load(), c.were_held.load()),
-                                      result.run.seconds)}};
+            {"per_second", per_second(without_held(c.closed, c), result.run.seconds)}};
 }
 
 /// The connections that a side's work is divided by.
@@ -298,10 +302,11 @@ json to_json(const Result& result) {
         {"problems", problems(result)},
     };
     if (result.client) {
-        report["requests"] = {{"sent", client.requests.load()},
-                              {"answered", client.responses.load()},
-                              {"body_bytes", client.body_bytes.load()},
-                              {"per_second", per_second(client.responses, result.run.seconds)}};
+        report["requests"] = {
+            {"sent", client.requests.load()},
+            {"answered", client.responses.load()},
+            {"body_bytes", client.body_bytes.load()},
+            {"per_second", per_second(without_held(client.responses, client), result.run.seconds)}};
     }
     if (result.server) {
         const ServerStatistics& s = *result.server;
@@ -317,7 +322,8 @@ json to_json(const Result& result) {
 
 std::string to_text(const Result& result) {
     const RunInfo& run = result.run;
-    const uint64_t rate_of = result.client ? result.client->closed : result.server.value().accepted;
+    const uint64_t rate_of = result.client ? without_held(result.client->closed, *result.client)
+                                           : result.server.value().accepted.load();
     std::string text = fmt::format(
         "\n{} {}: {} over {}, {:.2f} s, {} connections/s\n", run.tool, run.version, run.mode,
         run.link, run.seconds, grouped(static_cast<uint64_t>(per_second(rate_of, run.seconds))));

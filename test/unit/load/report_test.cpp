@@ -218,6 +218,20 @@ TEST(LiveLine, TellsOfTheIntervalAndNotOfTheWholeRun) {
     EXPECT_NE(line.find("p50   2.00 ms"), std::string::npos) << line;
 }
 
+TEST(Report, HeldConnectionsAreNoPartOfTheRates) {
+    ClientConfig config = hundred_connections(1);
+    config.held = 60;
+    const Result result = result_of(config);
+    const json report = to_json(result);
+    EXPECT_EQ(report["connections"]["closed"], 160);
+    EXPECT_EQ(report["connections"]["held"], 60);
+    EXPECT_EQ(report["connections"]["per_second"], 50);
+    EXPECT_EQ(report["requests"]["per_second"], 50);
+    const std::string text = to_text(result);
+    EXPECT_NE(text.find("2.00 s, 50 connections/s"), std::string::npos) << text;
+    EXPECT_NE(text.find("60 of them were held"), std::string::npos) << text;
+}
+
 TEST(PercentileBetween, IsThatOfWhatWasRecordedInBetween) {
     Histogram before;
     for (int i = 0; i < 100; ++i) before.record(10);
