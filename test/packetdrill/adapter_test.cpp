@@ -1,4 +1,8 @@
 // The shared object, driven as packetdrill drives it.
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/tcp.h>
@@ -129,6 +133,130 @@ TEST(Adapter, AConnectThatBlocksTimesOutInVirtualTime) {
     EXPECT_EQ(error, ETIMEDOUT);
     EXPECT_GE(end - last.at, 8_s);
     EXPECT_LT(end - last.at, 8001_ms);
+}
+
+TEST(Adapter, BothSidesOpenAtOnce) {
+    Driver d;
+    const int fd = d.socket(SOCK_STREAM | SOCK_NONBLOCK);
+    d.connect(fd, 8080);
+    d.expect(Packet::syn());
+    d.inject(Packet::syn().mss(1000));
+    d.expect(Packet::syn_ack(0, 1));
+    d.inject(Packet::of_ack(1, 1));
+    EXPECT_EQ(d.poll(fd, POLLOUT), POLLOUT);
+    EXPECT_EQ(d.write(fd, 10), 10);
+    d.expect(Packet::data(1, 1, 10));
+}
+
+TEST(Adapter, BothSidesCloseAtOnce) {
+    Driver d;
+    const int fd = d.establish_server();
+    EXPECT_EQ(d.close(fd), 0);
+    d.expect(Packet::fin(1, 1));
+    d.inject(Packet::fin(1, 1));
+    d.expect(Packet::of_ack(2, 2));
+    d.inject(Packet::of_ack(2, 2));
+    d.expect_silence();
+    // TIME_WAIT answers what comes again.
+    d.inject(Packet::fin(1, 2));
+    d.expect(Packet::of_ack(2, 2));
+}
+
+TEST(Adapter, AResetIsToldByReadAndWrite) {
+    Driver d;
+    const int fd = d.establish_server();
+    d.inject(Packet::rst(1));
+    EXPECT_EQ(d.read(fd, 10), -1);
+    EXPECT_EQ(errno, ECONNRESET);
+    EXPECT_EQ(d.write(fd, 10), -1);
+    EXPECT_EQ(errno, EPIPE);
+}
+
+TEST(Adapter, LingerOfZeroResets) {
+    Driver d;
+    const int fd = d.establish_server();
+    const linger l{.l_onoff = 1, .l_linger = 0};
+    EXPECT_EQ(d.table.setsockopt(d.table.userdata, fd, SOL_SOCKET, SO_LINGER, &l, sizeof l), 0);
+    EXPECT_EQ(d.close(fd), 0);
+    d.expect(Packet::rst_ack(1, 1));
+}
+
+TEST(Adapter, LingerHoldsCloseUntilTheFinIsAcknowledged) {
+    Driver d;
+    const int fd = d.establish_server();
+    const linger l{.l_onoff = 1, .l_linger = 10};
+    d.table.setsockopt(d.table.userdata, fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
+    d.block([&] { d.close(fd); });
+    d.expect(Packet::fin(1, 1));
+    d.wait(100_ms);
+    EXPECT_TRUE(d.blocked());
+    const Duration acknowledged = d.now();
+    d.inject(Packet::of_ack(1, 2));
+    EXPECT_LT(d.join() - acknowledged, 10_us);
+}
+
+TEST(Adapter, ShutdownClosesOneDirection) {
+    Driver d;
+    const int fd = d.establish_server();
+    EXPECT_EQ(d.shutdown(fd, SHUT_WR), 0);
+    d.expect(Packet::fin(1, 1));
+    d.inject(Packet::of_ack(1, 2));
+    d.inject(Packet::data(1, 2, 10));
+    EXPECT_EQ(d.read(fd, 10), 10);
+    EXPECT_EQ(d.write(fd, 10), -1);
+    EXPECT_EQ(errno, EPIPE);
+    d.expect(Packet::of_ack(2, 11));
+}
+
+TEST(Adapter, AClosedWindowIsProbedAtExactTimes) {
+    Driver d;
+    const int fd = d.establish_server(100_ms);
+    d.inject(Packet::of_ack(1, 1).win(0));
+    EXPECT_EQ(d.write(fd, 10), 10);
+    Packet last = d.expect({.flags = ".", .seq = 1, .ack = 1, .length = 1});
+    Duration interval{};
+    for (int probe = 0; probe < 4; ++probe) {
+        const Packet next = d.expect({.flags = ".", .seq = 1, .ack = 1, .length = 1});
+        if (interval != Duration{}) {
+            EXPECT_EQ(next.at - last.at, 2 * interval);
+        }
+        interval = next.at - last.at;
+        last = next;
+        d.inject(Packet::of_ack(1, 1).win(0));
+    }
+    d.inject(Packet::of_ack(1, 1).win(1000));
+    d.expect(Packet::data(1, 1, 10));
+}
+
+TEST(Adapter, AWatchSetTellsOfData) {
+    Driver d;
+    const int fd = d.establish_server();
+    const int set = d.table.epoll_create(d.table.userdata, 1);
+    ASSERT_GE(set, 0);
+    epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.fd = fd}};
+    EXPECT_EQ(d.table.epoll_ctl(d.table.userdata, set, EPOLL_CTL_ADD, fd, &event), 0);
+    EXPECT_EQ(d.table.epoll_wait(d.table.userdata, set, &event, 1, 0), 0);
+    d.inject(Packet::data(1, 1, 10));
+    EXPECT_EQ(d.table.epoll_wait(d.table.userdata, set, &event, 1, 0), 1);
+    EXPECT_EQ(event.events, uint32_t{EPOLLIN});
+    EXPECT_EQ(d.table.epoll_wait(d.table.userdata, set, &event, 1, 0), 0);
+    d.expect(Packet::of_ack(1, 11));
+}
+
+TEST(Adapter, StatesCanBeReadFromAFile) {
+    const std::string path = "packetdrill_states_" + std::to_string(getpid());
+    Driver d{"state_file=" + path};
+    const auto states = [&] {
+        std::ifstream file{path};
+        return std::string{std::istreambuf_iterator<char>{file}, {}};
+    };
+    const int fd = d.establish_server();
+    EXPECT_NE(states().find("LISTEN 0 1 192.168.0.1:8080 *:*"), std::string::npos);
+    EXPECT_NE(states().find("ESTAB 0 0 192.168.0.1:8080 192.0.2.1:"), std::string::npos);
+    d.close(fd);
+    d.expect(Packet::fin(1, 1));
+    EXPECT_NE(states().find("FIN-WAIT-1"), std::string::npos);
+    std::remove(path.c_str());
 }
 
 TEST(Adapter, SilenceEndsAfterItsBound) {

@@ -76,10 +76,8 @@ void apply(Knobs& knobs, std::string_view key, std::string_view value) {
     }
     if (key == "local") {
         const auto address = wire::parse_ip_address(value);
-        if (!address || !address->is_v4()) {
-            return complain(knobs, key, value, "the value must be an IPv4 address");
-        }
-        knobs.local_v4 = *address;
+        if (!address) return complain(knobs, key, value, "the value must be an address");
+        (address->is_v4() ? knobs.local_v4 : knobs.local_v6) = *address;
         return;
     }
     for (const NumericKnob& knob : numeric_knobs) {

@@ -1,5 +1,6 @@
 #include "virtual_host.hpp"
 
+#include <array>
 #include <chrono>
 #include <cstring>
 
@@ -17,8 +18,9 @@ namespace {
 
 constexpr wire::MacAddress our_mac{{0x02, 0, 0, 0, 0, 0x01}};
 constexpr wire::MacAddress network_mac{{0x02, 0, 0, 0, 0, 0x02}};
-// Everything but ourselves lies behind a router, whose address no script uses.
-const wire::IpAddress router = wire::IpAddress::v4(169, 254, 0, 1);
+// Everything but ourselves lies behind a router, whose addresses no script uses.
+const wire::IpAddress router_v4 = wire::IpAddress::v4(169, 254, 0, 1);
+const wire::IpAddress router_v6 = wire::IpAddress::v6(0xfe80'0000'0000'0000, 1);
 
 // A thread that was woken asks for the time as soon as the system lets it run. One that never does
 // must not hold the world for ever.
@@ -29,14 +31,31 @@ constexpr Instant beginning = Instant::from_us(1'000'000);
 
 }  // namespace
 
+namespace {
+
+wire::IpPrefix host_block(const wire::IpAddress& address) {
+    return {address, static_cast<uint8_t>(address.is_v4() ? 32 : 128)};
+}
+
+/// The interface that an address's packets come by.
+uint8_t port_of(const wire::IpAddress& address) { return address.is_v4() ? 0 : 1; }
+
+}  // namespace
+
 stack::WorkerConfig VirtualHost::worker_config(const Knobs& knobs) {
     stack::WorkerConfig config;
-    config.interfaces = {{.mac = our_mac,
-                          .addresses = {{knobs.local_v4, 32}},
-                          .on_link = {},
-                          .gateway = router,
-                          .static_neighbors = {{router, network_mac}},
-                          .device = {.mtu = knobs.mtu}}};
+    // An interface for each family: it has one router.
+    const auto interface = [&](const wire::IpAddress& local, const wire::IpAddress& router) {
+        stack::InterfaceConfig one;
+        one.mac = our_mac;
+        one.addresses = {host_block(local)};
+        one.gateway = router;
+        one.static_neighbors = {{router, network_mac}};
+        one.device.mtu = knobs.mtu;
+        return one;
+    };
+    config.interfaces = {interface(knobs.local_v4, router_v4),
+                         interface(knobs.local_v6, router_v6)};
     // The program may lock all of its memory, and a script has few connections.
     config.max_connections = 1024;
     config.max_time_wait = 1024;
@@ -53,12 +72,14 @@ stack::WorkerConfig VirtualHost::worker_config(const Knobs& knobs) {
 VirtualHost::VirtualHost(const Knobs& knobs)
     : knobs_{knobs},
       now_{beginning},
-      device_{knobs.mtu},
+      devices_{sim::Device{knobs.mtu}, sim::Device{knobs.mtu}},
       worker_{worker_config(knobs)},
-      loop_{worker_, device_},
+      loop_{worker_, std::array{&devices_[0], &devices_[1]}},
       sockets_{worker_, *this, {}} {
-    owned_.insert(knobs.local_v4);
-    device_.plug([this](std::span<const uint8_t> frame) { take_frame(frame); });
+    owned_ = {knobs.local_v4, knobs.local_v6};
+    for (sim::Device& device : devices_) {
+        device.plug([this](std::span<const uint8_t> frame) { take_frame(frame); });
+    }
     pass();
 }
 
@@ -76,17 +97,32 @@ void VirtualHost::enter() { worker_.run_timers(now_); }
 void VirtualHost::pass() {
     do {
         loop_.run_once(now_);
-    } while (device_.has_received() || worker_.has_output());
+    } while (devices_[0].has_received() || devices_[1].has_received() || worker_.has_output());
     wake_sleepers();
     write_states();
 }
 
+namespace {
+
+bool is_neighbor_discovery(std::span<const uint8_t> ipv6_packet) {
+    constexpr uint8_t icmp6 = 58;
+    constexpr uint8_t first_type = 133;
+    constexpr uint8_t last_type = 137;
+    return ipv6_packet.size() > 40 && ipv6_packet[6] == icmp6 && ipv6_packet[40] >= first_type &&
+           ipv6_packet[40] <= last_type;
+}
+
+}  // namespace
+
 void VirtualHost::take_frame(std::span<const uint8_t> frame) {
     const auto view = wire::EthernetView::checked(frame);
-    if (!view || (view->type() != wire::ethertype::ipv4 && view->type() != wire::ethertype::ipv6)) {
-        return;  // ARP has no place on a wire without a link layer
-    }
+    if (!view) return;
+    // What resolves addresses has no place on a wire without a link layer.
     const std::span<const uint8_t> packet = view->payload();
+    const bool carries_ip =
+        view->type() == wire::ethertype::ipv4 ||
+        (view->type() == wire::ethertype::ipv6 && !is_neighbor_discovery(packet));
+    if (!carries_ip) return;
     departures_.push_back({{packet.begin(), packet.end()}, now_});
 }
 
@@ -108,7 +144,7 @@ void VirtualHost::own(const wire::IpAddress& address) {
     const std::lock_guard lock{mutex_};
     if (address.is_unspecified() || owned_.contains(address)) return;
     owned_.insert(address);
-    worker_.add_addresses(0, {address, static_cast<uint8_t>(address.is_v4() ? 32 : 128)});
+    worker_.add_addresses(port_of(address), host_block(address));
 }
 
 void VirtualHost::deliver(std::span<const uint8_t> packet) {
@@ -122,7 +158,7 @@ void VirtualHost::deliver(std::span<const uint8_t> packet) {
     sim::FrameBytes frame(header.length + packet.size());
     std::memcpy(frame.data(), header.bytes.data(), header.length);
     std::memcpy(frame.data() + header.length, packet.data(), packet.size());
-    device_.deliver(frame);
+    devices_[port_of(*destination)].deliver(frame);
 }
 
 std::optional<Departure> VirtualHost::next_departure() {

@@ -7,6 +7,7 @@
 // its call bears the moment of its cause, however late the system lets the thread run.
 #pragma once
 
+#include <array>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -109,7 +110,7 @@ class VirtualHost final : private socket::Host {
     std::set<std::thread::id> woken_;  ///< threads that have not asked for the time since
 
     Instant now_;
-    sim::Device device_;
+    std::array<sim::Device, 2> devices_;  ///< IPv4 and IPv6
     stack::Worker worker_;
     stack::Loop<sim::Device> loop_;
     socket::Sockets sockets_;

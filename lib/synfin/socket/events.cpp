@@ -34,7 +34,10 @@ void Sockets::on_established(Worker& worker, ConnectionId id) {
         return;
     }
     Socket* listener = listener_for(worker.local(id));
-    if (listener == nullptr) return worker.abort(id);
+    const bool full =
+        listener != nullptr &&
+        listener->accept_queue.size() + listener->deferred.size() >= config_.max_backlog;
+    if (listener == nullptr || full) return worker.abort(id);
     auto socket = std::make_shared<Socket>(*listener);
     socket->accept_queue.clear();
     socket->deferred.clear();
@@ -94,15 +97,31 @@ void Sockets::on_writable(Worker&, ConnectionId id) {
 
 namespace {
 
-int errno_of(CloseReason reason, bool after_peers_fin) {
+int errno_of(tcp::Report report) {
+    switch (report) {
+        case tcp::Report::none:
+        case tcp::Report::retrying: return 0;
+        case tcp::Report::network_unreachable: return ENETUNREACH;
+        case tcp::Report::host_unreachable:
+        case tcp::Report::prohibited:
+        case tcp::Report::time_exceeded: return EHOSTUNREACH;
+        case tcp::Report::source_route_failed: return EOPNOTSUPP;
+        case tcp::Report::parameter_problem: return EPROTO;
+        case tcp::Report::protocol_unreachable: return ENOPROTOOPT;
+        case tcp::Report::port_unreachable: return ECONNREFUSED;
+    }
+    return 0;
+}
+
+int errno_of(CloseReason reason, bool after_peers_fin, int soft_error) {
     switch (reason) {
         case CloseReason::none:
         case CloseReason::finished: return 0;
         case CloseReason::refused: return ECONNREFUSED;
         case CloseReason::reset: return after_peers_fin ? EPIPE : ECONNRESET;
-        case CloseReason::timed_out: return ETIMEDOUT;
+        case CloseReason::timed_out: return soft_error != 0 ? soft_error : ETIMEDOUT;
         case CloseReason::aborted: return ECONNABORTED;
-        case CloseReason::unreachable: return EHOSTUNREACH;
+        case CloseReason::unreachable: return soft_error != 0 ? soft_error : EHOSTUNREACH;
         case CloseReason::no_resources: return ENOBUFS;
     }
     return 0;
@@ -110,12 +129,17 @@ int errno_of(CloseReason reason, bool after_peers_fin) {
 
 }  // namespace
 
+void Sockets::on_report(Worker&, ConnectionId id, tcp::Report report) {
+    Socket* socket = socket_of(id);
+    if (socket != nullptr && errno_of(report) != 0) socket->soft_error = errno_of(report);
+}
+
 void Sockets::on_closed(Worker& worker, ConnectionId id, CloseReason reason) {
     Socket* socket = socket_of(id);
     if (socket == nullptr) return;
     const bool attempt = socket->role == Role::connecting;
     const bool only_peer_ended = socket->receive_ended && !socket->send_ended;
-    socket->error = errno_of(reason, only_peer_ended);
+    socket->error = errno_of(reason, only_peer_ended, socket->soft_error);
     socket->role = attempt ? Role::fresh : Role::ended;
     socket->receive_ended = socket->send_ended = true;
     ++socket->happenings;

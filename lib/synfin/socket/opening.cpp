@@ -154,7 +154,7 @@ int Sockets::open(Socket& socket, const wire::SocketAddress& remote) {
     socket.local = worker_.local(*id);
     socket.remote = remote;
     socket.role = Role::connecting;
-    socket.error = 0;
+    socket.error = socket.soft_error = 0;
     socket.receive_ended = socket.send_ended = false;
     socket.connect_reported = false;
     socket.rest.clear();

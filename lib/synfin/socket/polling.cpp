@@ -18,9 +18,11 @@ uint32_t Sockets::readiness(const Socket& socket) const {
     uint32_t ready = socket.error != 0 ? uint32_t{EPOLLERR} : 0;
     if (socket.role == Role::connecting) return ready;
     const bool over = socket.role == Role::fresh || socket.role == Role::ended;
-    if (over || (socket.receive_ended && socket.send_ended)) ready |= EPOLLHUP;
-    if (socket.receive_ended) ready |= readable | EPOLLRDHUP;
+    const bool receive_ended = receives_no_more(socket);
+    if (over || (receive_ended && socket.send_ended)) ready |= EPOLLHUP;
+    if (receive_ended) ready |= readable | EPOLLRDHUP;
     if (unread(socket) >= std::max(socket.receive_low_water, 1u)) ready |= readable;
+    if (worker_.urgent_bytes(socket.id) > 0) ready |= EPOLLPRI;
     if (over || socket.send_ended || worker_.send_space(socket.id) > 0) ready |= writable;
     return ready;
 }

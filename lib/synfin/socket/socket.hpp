@@ -35,7 +35,8 @@ struct Socket {
     wire::SocketAddress local;
     wire::SocketAddress remote;
     stack::ConnectionId id;
-    int error = 0;  ///< SO_ERROR: told once, by whichever call comes first
+    int error = 0;       ///< SO_ERROR: told once, by whichever call comes first
+    int soft_error = 0;  ///< trouble on the way: the reason, should the connection fail
 
     // ---- what either side has ended
     bool receive_ended = false;  ///< the peer's FIN, or shutdown: nothing comes after the data

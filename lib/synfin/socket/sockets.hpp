@@ -33,8 +33,9 @@
 namespace synfin::socket {
 
 struct SocketsConfig {
-    size_t max_descriptors = 65536;  ///< then: EMFILE, and SYNs' connections are reset
-    uint32_t max_backlog = 4096;     ///< listen() with more gets so many
+    size_t max_descriptors = 65536;  ///< then: EMFILE
+    uint32_t max_backlog = 4096;     ///< listen() with more gets so many; connections that
+                                     ///< nobody accepts beyond them are reset
 };
 
 class Sockets : public stack::Application {
@@ -87,6 +88,7 @@ class Sockets : public stack::Application {
     void on_established(stack::Worker&, stack::ConnectionId id) override;
     size_t on_data(stack::Worker&, stack::ConnectionId id, std::span<const uint8_t> data) override;
     void on_peer_closed(stack::Worker&, stack::ConnectionId id) override;
+    void on_report(stack::Worker&, stack::ConnectionId id, tcp::Report report) override;
     void on_writable(stack::Worker&, stack::ConnectionId id) override;
     void on_closed(stack::Worker&, stack::ConnectionId id, tcp::CloseReason reason) override;
 
@@ -117,11 +119,13 @@ class Sockets : public stack::Application {
     tl::expected<uint16_t, int> profile_number(const Socket& socket);
 
     // ---- transfer.cpp
-    ssize_t receive(int descriptor, std::span<const iovec> pieces, int flags, msghdr* message);
+    ssize_t receive(int descriptor, std::span<const iovec> pieces, int flags);
     size_t take(Socket& socket, std::span<const iovec> pieces, size_t skip, bool consume);
     ssize_t transmit(int descriptor, std::span<const iovec> pieces, int flags);
     ssize_t transmit(const SocketPtr& socket, std::span<const iovec> pieces, int flags);
     size_t unread(const Socket& socket) const;
+    /// Nothing comes after the unread bytes: the peer's FIN has arrived, or shutdown was called.
+    bool receives_no_more(const Socket& socket) const;
 
     // ---- options.cpp
     int set_socket_option(Socket& socket, int name, const void* value, socklen_t length);

@@ -34,6 +34,12 @@ std::span<uint8_t> stretch_at(std::span<const iovec> pieces, size_t skip) {
 
 iovec piece_of(const void* buffer, size_t count) { return {const_cast<void*>(buffer), count}; }
 
+bool has_memory(std::span<const iovec> pieces) {
+    return std::none_of(pieces.begin(), pieces.end(), [](const iovec& piece) {
+        return piece.iov_base == nullptr && piece.iov_len > 0;
+    });
+}
+
 bool is_valid(const iovec* pieces, int count) {
     if (count < 0 || count > IOV_MAX || (count > 0 && pieces == nullptr)) return false;
     return total({pieces, static_cast<size_t>(count)}) <=
@@ -46,6 +52,18 @@ bool is_valid(const iovec* pieces, int count) {
 
 size_t Sockets::unread(const Socket& socket) const {
     return socket.unread_rest() + worker_.unread_bytes(socket.id);
+}
+
+// The worker tells of the FIN when all before it has been read; its state knows it at once.
+bool Sockets::receives_no_more(const Socket& socket) const {
+    if (socket.receive_ended) return true;
+    switch (worker_.state(socket.id)) {
+        case tcp::State::close_wait:
+        case tcp::State::closing:
+        case tcp::State::last_ack:
+        case tcp::State::time_wait: return true;
+        default: return false;
+    }
 }
 
 /// Copies what is there behind the first `skip` bytes of the pieces; with `consume`, for good.
@@ -83,12 +101,13 @@ size_t Sockets::take(Socket& socket, std::span<const iovec> pieces, size_t skip,
     return taken;
 }
 
-ssize_t Sockets::receive(int descriptor, std::span<const iovec> pieces, int flags,
-                         msghdr* message) {
+ssize_t Sockets::receive(int descriptor, std::span<const iovec> pieces, int flags) {
     int failure = 0;
     const SocketPtr socket = find(descriptor, failure);
     if (socket == nullptr) return failure;
     if (socket->role == Role::listening) return -ENOTCONN;
+    if (!has_memory(pieces)) return -EFAULT;
+    // Urgent bytes come in their place in the stream, never apart from it (RFC 6093).
     if ((flags & MSG_OOB) != 0) return -EINVAL;
     if ((flags & MSG_ERRQUEUE) != 0) return -EAGAIN;
     const size_t wanted = total(pieces);
@@ -119,7 +138,7 @@ ssize_t Sockets::receive(int descriptor, std::span<const iovec> pieces, int flag
             }
             break;
         }
-        if (socket->receive_ended) break;
+        if (receives_no_more(*socket)) break;
         if (!waits) {
             if (received == 0) result = -EAGAIN;
             break;
@@ -133,7 +152,6 @@ ssize_t Sockets::receive(int descriptor, std::span<const iovec> pieces, int flag
             break;
         }
     }
-    static_cast<void>(message);
     return result < 0 ? result : static_cast<ssize_t>(received);
 }
 
@@ -142,11 +160,11 @@ ssize_t Sockets::read(int descriptor, void* buffer, size_t count) {
 }
 ssize_t Sockets::readv(int descriptor, const iovec* pieces, int count) {
     if (!is_valid(pieces, count)) return -EINVAL;
-    return receive(descriptor, {pieces, static_cast<size_t>(count)}, 0, nullptr);
+    return receive(descriptor, {pieces, static_cast<size_t>(count)}, 0);
 }
 ssize_t Sockets::recv(int descriptor, void* buffer, size_t count, int flags) {
     const iovec piece = piece_of(buffer, count);
-    return receive(descriptor, {&piece, 1}, flags, nullptr);
+    return receive(descriptor, {&piece, 1}, flags);
 }
 // A stream names no sender.
 ssize_t Sockets::recvfrom(int descriptor, void* buffer, size_t count, int flags, sockaddr*,
@@ -157,8 +175,7 @@ ssize_t Sockets::recvfrom(int descriptor, void* buffer, size_t count, int flags,
 }
 ssize_t Sockets::recvmsg(int descriptor, msghdr* message, int flags) {
     if (message == nullptr || message->msg_iovlen > IOV_MAX) return -EINVAL;
-    const ssize_t result =
-        receive(descriptor, {message->msg_iov, message->msg_iovlen}, flags, message);
+    const ssize_t result = receive(descriptor, {message->msg_iov, message->msg_iovlen}, flags);
     if (result < 0) return result;
     message->msg_namelen = 0;
     message->msg_flags = 0;
@@ -171,7 +188,7 @@ ssize_t Sockets::recvmsg(int descriptor, msghdr* message, int flags) {
         header->cmsg_level = IPPROTO_TCP;
         header->cmsg_type = TCP_CM_INQ;
         header->cmsg_len = CMSG_LEN(sizeof(int));
-        const int queued = static_cast<int>(unread(*socket)) + (socket->receive_ended ? 1 : 0);
+        const int queued = static_cast<int>(unread(*socket)) + (receives_no_more(*socket) ? 1 : 0);
         std::memcpy(CMSG_DATA(header), &queued, sizeof queued);
         control = CMSG_SPACE(sizeof(int));
     }
@@ -189,6 +206,8 @@ ssize_t Sockets::transmit(int descriptor, std::span<const iovec> pieces, int fla
 }
 
 ssize_t Sockets::transmit(const SocketPtr& socket, std::span<const iovec> pieces, int flags) {
+    if (!has_memory(pieces)) return -EFAULT;
+    const bool urgent = (flags & MSG_OOB) != 0;
     const bool waits = !socket->non_blocking && (flags & MSG_DONTWAIT) == 0;
     const std::optional<Instant> deadline = deadline_after(socket->send_timeout);
     const size_t wanted = total(pieces);
@@ -206,7 +225,8 @@ ssize_t Sockets::transmit(const SocketPtr& socket, std::span<const iovec> pieces
         if (socket->role == Role::connected) {
             while (sent < wanted) {
                 const std::span<uint8_t> stretch = stretch_at(pieces, sent);
-                const size_t taken = worker_.send(socket->id, stretch);
+                const size_t taken = urgent ? worker_.send_urgent(socket->id, stretch)
+                                            : worker_.send(socket->id, stretch);
                 sent += taken;
                 if (taken < stretch.size()) break;
             }

@@ -207,10 +207,13 @@ uint32_t take_in_order(Connection& c, std::span<const uint8_t> text, Environment
         c.rcv_edge = later_of(c.rcv_edge, c.rcv_nxt);
         result.events.readable = !t->unread.empty();
     }
-    // RFC 5681 section 4.2: at once when a hole is filled or a second full segment has come.
+    // RFC 5681 section 4.2: at once when a hole is filled or a second full segment has come. What a
+    // full segment is to the peer, only the peer knows: its MTU may be smaller than ours. So the
+    // second segment counts, whatever its size.
     const uint32_t options = c.has(Mark::timestamps) ? 12 : 0;
     const uint32_t two_segments = 2 * (c.mss > options ? c.mss - options : 1);
-    if (filled_hole || c.rcv_nxt.load().distance_from(c.last_ack_sent) >= two_segments) {
+    if (filled_hole || c.has(Mark::delayed_ack) ||
+        c.rcv_nxt.load().distance_from(c.last_ack_sent) >= two_segments) {
         c.set(Mark::ack_now);
     } else {
         arm_delayed_ack(c, env, now);

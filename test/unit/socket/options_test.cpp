@@ -1,0 +1,116 @@
+// Socket options, and that they reach the connection.
+#include <linux/tcp.h>
+
+#include "socket_world.hpp"
+
+namespace synfin::socket::test {
+namespace {
+
+using Options = SocketWorld;
+
+TEST_F(Options, WhatIsSetIsReadBack) {
+    const int fd = stream(client);
+    struct Case {
+        int level, name, value;
+    };
+    for (const Case c :
+         {Case{SOL_SOCKET, SO_REUSEADDR, 1}, Case{SOL_SOCKET, SO_KEEPALIVE, 1},
+          Case{IPPROTO_TCP, TCP_NODELAY, 1}, Case{IPPROTO_TCP, TCP_CORK, 1},
+          Case{IPPROTO_TCP, TCP_MAXSEG, 1000}, Case{IPPROTO_TCP, TCP_KEEPIDLE, 30},
+          Case{IPPROTO_TCP, TCP_KEEPINTVL, 5}, Case{IPPROTO_TCP, TCP_KEEPCNT, 3},
+          Case{IPPROTO_TCP, TCP_SYNCNT, 4}, Case{IPPROTO_TCP, TCP_LINGER2, 7},
+          Case{IPPROTO_TCP, TCP_DEFER_ACCEPT, 3}, Case{IPPROTO_TCP, TCP_WINDOW_CLAMP, 5000},
+          Case{IPPROTO_TCP, TCP_QUICKACK, 1}, Case{IPPROTO_TCP, TCP_USER_TIMEOUT, 1234}}) {
+        EXPECT_EQ(set(client, fd, c.level, c.name, c.value), 0) << c.name;
+        EXPECT_EQ(get(client, fd, c.level, c.name), c.value) << c.name;
+    }
+}
+
+TEST_F(Options, BuffersComeBackDoubledAsFromLinux) {
+    const int fd = stream(client);
+    set(client, fd, SOL_SOCKET, SO_SNDBUF, 10'000);
+    set(client, fd, SOL_SOCKET, SO_RCVBUF, 20'000);
+    EXPECT_EQ(get(client, fd, SOL_SOCKET, SO_SNDBUF), 20'000);
+    EXPECT_EQ(get(client, fd, SOL_SOCKET, SO_RCVBUF), 40'000);
+}
+
+TEST_F(Options, ValuesOutOfRangeAreRefused) {
+    const int fd = stream(client);
+    EXPECT_EQ(set(client, fd, IPPROTO_TCP, TCP_KEEPCNT, 0), -EINVAL);
+    EXPECT_EQ(set(client, fd, IPPROTO_TCP, TCP_KEEPIDLE, 40'000), -EINVAL);
+    EXPECT_EQ(set(client, fd, IPPROTO_TCP, TCP_MAXSEG, 10), -EINVAL);
+    EXPECT_EQ(set(client, fd, IPPROTO_TCP, TCP_SYNCNT, 200), -EINVAL);
+    EXPECT_EQ(set(client, fd, IPPROTO_TCP, 9999, 1), -ENOPROTOOPT);
+    const char value = 1;
+    EXPECT_EQ(client.setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &value, 1), -EINVAL);
+}
+
+TEST_F(Options, AnOptionGovernsAConnectionThatStands) {
+    const Pair p = established();
+    EXPECT_EQ(set(client, p.client, IPPROTO_TCP, TCP_CORK, 1), 0);
+    write(client, p.client, "held");
+    settle(Duration::milliseconds(20));
+    EXPECT_EQ(read(server, p.server, 10, MSG_DONTWAIT), "error " + std::to_string(EAGAIN));
+    EXPECT_EQ(set(client, p.client, IPPROTO_TCP, TCP_CORK, 0), 0);
+    settle(Duration::milliseconds(20));
+    EXPECT_EQ(read(server, p.server, 10, MSG_DONTWAIT), "held");
+}
+
+TEST_F(Options, AcceptedSocketsInheritThem) {
+    listener = listening();
+    EXPECT_EQ(set(server, listener, IPPROTO_TCP, TCP_NODELAY, 1), 0);
+    const Pair p = established();
+    EXPECT_EQ(get(server, p.server, IPPROTO_TCP, TCP_NODELAY), 1);
+    EXPECT_FALSE(server_host.worker().profile(server.connection(p.server)).nagle);
+}
+
+TEST_F(Options, ADeferredConnectionIsAcceptedWithItsFirstData) {
+    listener = listening();
+    set(server, listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, 5);
+    server.fcntl(listener, F_SETFL, O_NONBLOCK);
+    const int fd = stream(client);
+    EXPECT_EQ(connect(fd), 0);
+    settle();
+    EXPECT_EQ(server.accept(listener, nullptr, nullptr), -EAGAIN);
+    write(client, fd, "now");
+    settle();
+    EXPECT_GE(server.accept(listener, nullptr, nullptr), 0);
+}
+
+TEST_F(Options, AnErrorIsToldOnce) {
+    const int fd = stream(client, SOCK_NONBLOCK);
+    EXPECT_EQ(connect(fd, 81), -EINPROGRESS);
+    settle();
+    EXPECT_EQ(get(client, fd, SOL_SOCKET, SO_ERROR), ECONNREFUSED);
+    EXPECT_EQ(get(client, fd, SOL_SOCKET, SO_ERROR), 0);
+}
+
+TEST_F(Options, TheCongestionAlgorithmHasAName) {
+    const int fd = stream(client);
+    EXPECT_EQ(client.setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4), 0);
+    char name[16] = {};
+    socklen_t length = sizeof name;
+    EXPECT_EQ(client.getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &length), 0);
+    EXPECT_STREQ(name, "reno");
+    EXPECT_EQ(client.setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "swift", 5), -ENOENT);
+}
+
+TEST_F(Options, TcpInfoTellsTheStateByLinuxsNumbers) {
+    const auto state = [](Sockets& sockets, int fd) {
+        tcp_info info{};
+        socklen_t length = sizeof info;
+        EXPECT_EQ(sockets.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length), 0);
+        return int{info.tcpi_state};
+    };
+    const Pair p = established();
+    EXPECT_EQ(state(server, listener), 10);
+    EXPECT_EQ(state(client, p.client), 1);
+    client.shutdown(p.client, SHUT_WR);
+    settle();
+    EXPECT_EQ(state(client, p.client), 5);
+    EXPECT_EQ(state(server, p.server), 8);
+    EXPECT_EQ(state(client, stream(client)), 7);
+}
+
+}  // namespace
+}  // namespace synfin::socket::test
