@@ -31,13 +31,16 @@ void new_reno_on_timeout(Connection& c, Transfer*, uint32_t flight) {
     c.ssthresh = half_of_flight(c, flight);
 }
 
+void new_reno_on_undo(Transfer&) {}  // its memory is ssthresh, which is restored for all
+
 uint32_t initial_window(const Connection& c, const Environment& env) {
     const uint32_t mss = c.mss;
     const uint32_t segments = env.profile_of(c).initial_window_segments;
     return std::min(segments * mss, std::max(2 * mss, segments * 1460));
 }
 
-constexpr CongestionControl new_reno{new_reno_on_ack, new_reno_on_loss, new_reno_on_timeout};
+constexpr CongestionControl new_reno{new_reno_on_ack, new_reno_on_loss, new_reno_on_timeout,
+                                     new_reno_on_undo};
 
 }  // namespace
 

@@ -27,6 +27,8 @@ using Count = Relaxed<uint64_t>;
     X(lost_retransmits, "TCPLostRetransmit", "retransmissions that RACK found lost again")       \
     X(tail_probes, "TCPLossProbes", "tail loss probes (RFC 8985)")                               \
     X(tail_probe_repairs, "TCPLossProbeRecovery", "losses that a tail loss probe repaired")      \
+    X(spurious_timeouts, "TCPSpuriousRTOs", "timeouts that were undone: nothing was lost")       \
+    X(spurious_recoveries, "TCPFullUndo", "fast recoveries that were undone: nothing was lost")  \
     X(dsacks_sent, "TCPDSACKOldSent", "duplicates that we reported (RFC 2883)")                  \
     X(dsacks_received, "TCPDSACKRecv", "duplicates that the peer reported (RFC 2883)")           \
     X(sack_blocks_ignored, "TCPSACKDiscard", "SACK blocks outside of what was in flight")        \

@@ -33,6 +33,7 @@ uint32_t reduced(const Connection& c, uint32_t flight) {  // section 4.6
 void remember_window_of_loss(const Connection& c, Cubic& cubic) {
     const double window = in_segments(c, c.cwnd);
     const bool converges = window < cubic.w_max;
+    cubic.w_max_before = cubic.w_max;
     cubic.w_max = converges ? window * (1.0 + beta_cubic) / 2.0 : window;
     cubic.window_before = window;
     cubic.in_epoch = false;
@@ -101,8 +102,13 @@ void on_timeout(Connection& c, Transfer* t, uint32_t flight) {
     c.ssthresh = reduced(c, flight);
 }
 
+void on_undo(Transfer& t) {  // section 4.9
+    t.cubic.w_max = t.cubic.w_max_before;
+    t.cubic.in_epoch = false;
+}
+
 }  // namespace
 
-constinit const CongestionControl cubic{on_ack, on_loss, on_timeout};
+constinit const CongestionControl cubic{on_ack, on_loss, on_timeout, on_undo};
 
 }  // namespace synfin::tcp

@@ -190,6 +190,8 @@ void Flight::lose_all(FlightPool& pool) {
     sacked_bytes_ = lost_bytes_ = 0;
     if (empty()) return;
     for (FlightRange* r = &first_; r != nullptr; r = next_of(*r, pool)) {
+        // What had arrived proves nothing when it is reported once more.
+        r->retransmitted |= r->fate == Fate::sacked;
         r->fate = Fate::lost;
         lost_bytes_ += r->bytes();
     }

@@ -134,6 +134,8 @@ struct CongestionControl {
     /// The retransmission timer expired for the first time for this data, or for a FIN without a
     /// transfer: sets ssthresh.
     void (*on_timeout)(Connection& c, Transfer* t, uint32_t flight);
+    /// The last loss was none; cwnd and ssthresh have been restored.
+    void (*on_undo)(Transfer& t);
 };
 extern const CongestionControl cubic;
 inline constexpr uint32_t largest_congestion_window = uint32_t{1} << 30;
@@ -150,6 +152,15 @@ void restart_after_idle(Connection& c, const Environment& env);
 // ---- sack_blocks.cpp
 
 void take_sack_blocks(const Connection& c, Transfer& t, const Segment& segment, AckReport& report,
+                      Environment& env);
+
+// ---- undo.cpp
+
+/// Before cwnd and ssthresh are reduced for a loss.
+void remember_for_undo(const Connection& c, Transfer& t, bool by_timer);
+void note_retransmission(const Connection& c, Transfer& t, uint32_t bytes, Instant now);
+/// Takes the reduction back if this ACK proves that nothing was lost.
+void undo_if_spurious(Connection& c, Transfer& t, const Segment& segment, const AckReport& ack,
                       Environment& env);
 
 // ---- rack.cpp

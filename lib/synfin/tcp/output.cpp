@@ -151,6 +151,7 @@ Seq write_again(Connection& c, Transfer& t, Seq seq, uint32_t length, OutSegment
         ++env.counters.flight_coarse;
     }
     if (end.after(c.snd_nxt)) account_new(c, t, end, env, now);
+    note_retransmission(c, t, out.payload_length, now);
     if (t.recovery.phase == Recovery::Phase::fast) t.recovery.sent += out.payload_length;
     if (t.timing && t.timed.after(seq)) t.timing = false;  // Karn
     if (!c.has(Mark::retransmit_armed)) arm_retransmission(c, env, now);

@@ -38,6 +38,7 @@ void reduce_proportionally(Connection& c, Transfer& t, uint32_t delivered, bool 
 }
 
 void enter_fast_recovery(Connection& c, Transfer& t, Environment& env, Instant now) {
+    remember_for_undo(c, t, false);
     // Without what limited transmit has sent beyond the window (RFC 5681 section 3.2, step 2).
     congestion_control(env.profile_of(c).congestion)
         .on_loss(c, t, std::min(flight_size(c), c.cwnd));
@@ -138,12 +139,14 @@ uint32_t bytes_in_flight(const Connection& c, const Transfer& t) {
 Duration respond_to_ack(Connection& c, Transfer& t, const Segment& s, const AckReport& ack,
                         Environment& env, Instant now) {
     Recovery& r = t.recovery;
-    if (r.phase == Phase::none && t.flight.empty() && !t.tail_probe.under_way) [[likely]] {
+    if (r.phase == Phase::none && t.flight.empty() && !t.tail_probe.under_way && !ack.dsack)
+        [[likely]] {
         congestion_control(env.profile_of(c).congestion).on_ack(c, t, ack, now);
         r.duplicate_acks = 0;
         r.duplicate_bytes = 0;
         return Duration{};
     }
+    undo_if_spurious(c, t, s, ack, env);
     uint32_t delivered = ack.delivery.bytes;
     Duration wait;
     const bool ends =

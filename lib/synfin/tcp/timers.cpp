@@ -83,6 +83,7 @@ void on_retransmission_timeout(Connection& c, Environment& env, Instant now, Eve
     if (time_tried(c, env) >= p.retransmission_timeout) return give_up(c, env, events);
     const uint32_t flight = c.snd_nxt.load().distance_from(c.snd_una);
     Transfer* t = transfer_of(c, env);
+    if (c.backoff == 0 && t != nullptr) remember_for_undo(c, *t, true);
     if (c.backoff == 0) congestion_control(p.congestion).on_timeout(c, t, flight);
     ++c.backoff;
     back_off_rto(c);

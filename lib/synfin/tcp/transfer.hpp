@@ -107,9 +107,21 @@ struct Rack {
     Seq dsack_round;
 };
 
+/// What stood before a recovery that may turn out to have been for nothing (undo.cpp).
+struct Undo {
+    bool possible = false;
+    bool by_timer = false;     ///< a timeout, not a fast recovery
+    bool stamped = false;      ///< `first_stamp` waits for the first ACK of new data
+    uint32_t first_stamp = 0;  ///< TSval of the first retransmission
+    uint32_t cwnd = 0;
+    uint32_t ssthresh = 0;
+    uint32_t sent_again = 0;  ///< bytes, not yet reported as duplicates
+};
+
 /// CUBIC's memory of the last loss (RFC 9438 section 4.1.2); windows in segments.
 struct Cubic {
     double w_max = 0;          ///< the window that was too large
+    double w_max_before = 0;   ///< and the one of the loss before, if the last was none
     double k = 0;              ///< seconds until the cubic is back there
     double w_est = 0;          ///< what NewReno would have
     double window_before = 0;  ///< cwnd_prior
@@ -138,6 +150,7 @@ struct Transfer {
     uint32_t timed_at_us = 0;
     Flight flight;
     Recovery recovery;
+    Undo undo;
     Rack rack;
     TailProbe tail_probe;
     /// What retransmit_deadline stands for while it is armed and the connection is not persisting.

@@ -183,6 +183,8 @@ TEST(Flight, RangesOfOneFlightAreBounded) {
     both.flight.check(both.una, both.nxt, both.pool);
     both.lose_all();
     EXPECT_EQ(both.flight.lost_bytes(), 40'000u);
+    EXPECT_EQ(both.flight.sacked_bytes(), 0u);
+    both.acknowledge(40'000);
     EXPECT_EQ(both.pool.used(), 0u);
 }
 
@@ -210,6 +212,19 @@ TEST(Flight, OriginalBelowWhatArrivedBeforeItIsReordering) {
     both.flight.sack(Seq{1}, Seq{11}, d, both.pool);
     EXPECT_TRUE(d.reordered);
     both.resend_first_lost(10);
+}
+
+TEST(Flight, WhatHadArrivedBeforeATimeoutIsNoNewsAfterIt) {
+    Both both{1, 8};
+    both.send(30, 0);
+    both.sack(20, 30);
+    both.lose_all();
+    Delivery again;
+    both.flight.sack(Seq{21}, Seq{31}, again, both.pool);
+    EXPECT_FALSE(again.undead);
+    Delivery late;
+    both.flight.sack(Seq{11}, Seq{21}, late, both.pool);
+    EXPECT_TRUE(late.undead);
 }
 
 TEST(Flight, RetransmissionBelowWhatArrivedBeforeItIsNoReordering) {

@@ -1,0 +1,80 @@
+// Undoing what was done for a loss that was none: the segment was late, not lost. Three witnesses:
+//
+//   timestamps   the first ACK after the retransmission answers an earlier transmission (Eifel,
+//                RFC 3522)
+//   DSACK        the peer reports everything that was sent again as a duplicate (RFC 2883)
+//   F-RTO        after a timeout, with SACK, something arrives that was not sent again (RFC 5682)
+//
+// The answer is RFC 4015's: the threshold of before, and a window that lets out no burst.
+#include <algorithm>
+
+#include <synfin/tcp/internal.hpp>
+
+namespace synfin::tcp {
+
+namespace {
+
+using Phase = Recovery::Phase;
+
+bool answers_earlier_transmission(const Connection& c, Undo& undo, const Segment& s,
+                                  const AckReport& ack) {
+    if (!undo.stamped || ack.acked == 0 || !c.has(Mark::timestamps)) return false;
+    undo.stamped = false;  // only the first ACK for new data can tell
+    return static_cast<int32_t>(s.options.ts_echo - undo.first_stamp) < 0;
+}
+
+bool everything_came_twice(Undo& undo, const Recovery& recovery, const AckReport& ack) {
+    if (!ack.dsack || undo.sent_again == 0 || ack.dsack_right.after(recovery.point)) return false;
+    undo.sent_again -= std::min(undo.sent_again, ack.dsack_right.distance_from(ack.dsack_left));
+    return undo.sent_again == 0;
+}
+
+bool arrived_without_being_sent_again(const Connection& c, const Transfer& t,
+                                      const AckReport& ack) {
+    return c.has(Mark::sack_permitted) && t.recovery.phase == Phase::timeout &&
+           ack.delivery.undead && c.snd_una.load().before(t.recovery.point);
+}
+
+void restore(Connection& c, Transfer& t, const AckReport& ack, Environment& env) {
+    constexpr uint32_t burst_segments = 10;
+    ++(t.undo.by_timer ? env.counters.spurious_timeouts : env.counters.spurious_recoveries);
+    t.flight.revive(env.transfers.flights);
+    t.recovery.phase = Phase::none;
+    t.recovery.duplicate_acks = 0;
+    t.recovery.duplicate_bytes = 0;
+    const uint32_t flight = c.snd_nxt.load().distance_from(c.snd_una);
+    const uint32_t smooth = flight + std::min(ack.acked, burst_segments * c.mss);
+    c.cwnd = std::max(c.cwnd, std::min(t.undo.cwnd, smooth));
+    c.ssthresh = t.undo.ssthresh;
+    congestion_control(env.profile_of(c).congestion).on_undo(t);
+    t.undo = Undo{};
+}
+
+}  // namespace
+
+void remember_for_undo(const Connection& c, Transfer& t, bool by_timer) {
+    t.undo = Undo{};
+    t.undo.possible = true;
+    t.undo.by_timer = by_timer;
+    t.undo.cwnd = c.cwnd;
+    t.undo.ssthresh = c.ssthresh;
+}
+
+void note_retransmission(const Connection& c, Transfer& t, uint32_t bytes, Instant now) {
+    if (!t.undo.possible) return;
+    if (t.undo.sent_again == 0 && c.has(Mark::timestamps)) {
+        t.undo.stamped = true;
+        t.undo.first_stamp = timestamp_clock(c, now);
+    }
+    t.undo.sent_again += bytes;
+}
+
+void undo_if_spurious(Connection& c, Transfer& t, const Segment& s, const AckReport& ack,
+                      Environment& env) {
+    if (!t.undo.possible) return;
+    const bool late = answers_earlier_transmission(c, t.undo, s, ack);
+    const bool twice = everything_came_twice(t.undo, t.recovery, ack);
+    if (late || twice || arrived_without_being_sent_again(c, t, ack)) restore(c, t, ack, env);
+}
+
+}  // namespace synfin::tcp
