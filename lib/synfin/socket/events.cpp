@@ -1,5 +1,6 @@
 // What the worker tells of its connections, turned into what sockets remember.
 #include <algorithm>
+#include <bit>
 
 #include <synfin/socket/sockets.hpp>
 
@@ -10,7 +11,7 @@ using stack::Worker;
 using tcp::CloseReason;
 
 Socket* Sockets::socket_of(ConnectionId id) const {
-    return reinterpret_cast<Socket*>(static_cast<uintptr_t>(worker_.user_data(id)));
+    return std::bit_cast<Socket*>(worker_.user_data(id));
 }
 
 Socket* Sockets::listener_for(const wire::SocketAddress& local) const {
