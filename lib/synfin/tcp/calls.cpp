@@ -82,7 +82,9 @@ void consume_unread(Connection& c, uint32_t count, Environment& env, Instant) {
     if (!can_receive(c.state)) return;
     // Tell the peer once the window has grown by much, seen from where the peer stands.
     const uint32_t buffer = env.profile_of(c).receive_buffer_bytes;
-    const Seq possible = c.rcv_nxt.load() + receive_buffer_space(c, env);
+    // The header has no room for more than this, however large the buffer is.
+    const uint32_t space = std::min(receive_buffer_space(c, env), 0xffffu << c.rcv_scale);
+    const Seq possible = c.rcv_nxt.load() + space;
     const uint32_t left = c.rcv_edge.distance_from(c.rcv_nxt);
     const uint32_t growth = possible.after(c.rcv_edge) ? possible.distance_from(c.rcv_edge) : 0;
     const uint32_t worth_it = std::min<uint32_t>(buffer / 2, 2u * c.mss);
