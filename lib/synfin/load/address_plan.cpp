@@ -43,10 +43,10 @@ tl::expected<AddressPlan, std::string> AddressPlan::make(
             const uint64_t offset = address.low() - prefix.address.low();
             if (offset < first || offset >= end) continue;
             if (offset > first)
-                plan.blocks_.push_back({add(prefix.address, first), offset - first});
+                plan.blocks_.push_back({add(prefix.address, first), offset - first, 0});
             first = offset + 1;
         }
-        if (end > first) plan.blocks_.push_back({add(prefix.address, first), end - first});
+        if (end > first) plan.blocks_.push_back({add(prefix.address, first), end - first, 0});
     }
     for (const Block& block : plan.blocks_) plan.source_count_ += block.count;
     if (plan.source_count_ == 0) {
@@ -57,7 +57,7 @@ tl::expected<AddressPlan, std::string> AddressPlan::make(
 }
 
 AddressPlan::Pair AddressPlan::next() {
-    const Pair pair{add(blocks_[block_].first, offset_), targets_[target_]};
+    const Pair pair{add(blocks_[block_].first, blocks_[block_].left), targets_[target_]};
     if (++target_ == targets_.size()) {
         target_ = 0;
         if (++round_ == rounds_per_source) leave_source();
@@ -67,9 +67,17 @@ AddressPlan::Pair AddressPlan::next() {
 
 void AddressPlan::leave_source() {
     round_ = 0;
-    if (++offset_ < blocks_[block_].count) return;
-    offset_ = 0;
-    if (++block_ == blocks_.size()) block_ = 0;
+    ++blocks_[block_].left;
+    if (++sources_left_ == source_count_) {
+        sources_left_ = 0;
+        for (Block& block : blocks_) block.left = 0;
+    }
+    // The block of which the smallest share has been used: left / count, compared crosswise.
+    block_ = 0;
+    for (size_t i = 1; i < blocks_.size(); ++i) {
+        const Block& least = blocks_[block_];
+        if (blocks_[i].left * least.count < least.left * blocks_[i].count) block_ = i;
+    }
 }
 
 void AddressPlan::skip(uint64_t pairs) {

@@ -27,12 +27,14 @@ class AddressPlan {
         wire::IpAddress source;
         wire::SocketAddress target;
     };
-    /// O(1).
+    /// O(1), but for a look at every block where the source changes.
     Pair next();
     /// Begins the round at another place: workers that share sources do not move in step.
     void skip(uint64_t pairs);
 
-    /// Goes on with the next source: the present one has no free port towards some target.
+    /// Goes on with the next source: the present one has no free port towards some target. Blocks
+    /// take turns by their size, so that several, on several devices perhaps, are in use all the
+    /// time.
     void leave_source();
 
     uint64_t source_count() const { return source_count_; }
@@ -43,14 +45,15 @@ class AddressPlan {
     struct Block {
         wire::IpAddress first;
         uint64_t count;
+        uint64_t left;  ///< already, in this round of all sources
     };
     AddressPlan() = default;
 
     std::vector<Block> blocks_;
     std::vector<wire::SocketAddress> targets_;
     uint64_t source_count_ = 0;
+    uint64_t sources_left_ = 0;
     size_t block_ = 0;
-    uint64_t offset_ = 0;
     size_t target_ = 0;
     unsigned round_ = 0;
 };

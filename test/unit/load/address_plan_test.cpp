@@ -62,6 +62,19 @@ TEST(AddressPlan, EveryPairComesEquallyOftenBeforeAllBeginAnew) {
     for (const auto& [pair, count] : seen) EXPECT_EQ(count, times);
 }
 
+TEST(AddressPlan, BlocksTakeTurnsByTheirSize) {
+    const wire::IpPrefix large{IpAddress::v4(10, 0, 0, 0), 26};
+    const wire::IpPrefix small{IpAddress::v4(10, 1, 0, 0), 28};
+    auto plan = AddressPlan::make({large, small}, {target}, {});
+    ASSERT_TRUE(plan.has_value());
+    int of_small = 0;
+    for (int source = 0; source < 38; ++source) {
+        of_small += small.contains(plan->next().source);
+        plan->leave_source();
+    }
+    EXPECT_EQ(of_small, 7);  // 14 of all 76 sources; half of them in half of the round
+}
+
 TEST(AddressPlan, SourceIsKeptForSomeRoundsOfTheTargets) {
     auto plan = AddressPlan::make({{IpAddress::v4(10, 0, 0, 0), 24}}, {target}, {});
     ASSERT_TRUE(plan.has_value());
