@@ -54,7 +54,7 @@ Seq make_syn_cookie(const HandshakeName& h, const wire::TcpOptions& agreed, uint
         agreed.has_window_scale ? std::min(agreed.window_scale, max_window_shift) : no_shift;
     const uint8_t size = largest_reached(sizes, agreed.has_mss ? agreed.mss : default_send_mss(v6));
     const uint32_t tick = tick_of(now);
-    const auto low = static_cast<uint8_t>(shift << 4 | size << 2 |
+    const auto low = static_cast<uint8_t>(uint32_t{shift} << 4 | uint32_t{size} << 2 |
                                           (agreed.sack_permitted ? 2u : 0u) | (tick & 1u));
     const uint32_t upper = authentication(h, tick, low, secret);
     return Seq{upper << 8 | (low ^ (upper >> 16))};
