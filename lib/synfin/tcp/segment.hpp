@@ -32,7 +32,8 @@ struct Segment {
 /// A segment to be sent. The payload may lie in several pieces; they stay valid until the segment
 /// has been written, which happens before the next call into the core.
 struct OutSegment {
-    static constexpr unsigned max_pieces = 4;
+    /// A jumbo frame's 9,000 bytes out of buffers of 2 KB, the first and the last in part.
+    static constexpr unsigned max_pieces = 6;
 
     Seq seq;
     Seq ack;
