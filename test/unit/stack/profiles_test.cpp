@@ -78,6 +78,22 @@ TEST_F(Profiles, AChangedOptionIsTheConnectionsOwn) {
     EXPECT_EQ(frame[22], 7);
 }
 
+TEST_F(Profiles, Shld21_DiffservFieldChangesDuringAConnection) {
+    const ConnectionId id = connect();
+    const auto field_of_next_segment = [&] {
+        client.worker.send(id, bytes_of("x"));
+        client.run();
+        const Bytes frame = client.take_one();
+        return frame.size() > 15 ? frame[15] : 0xff;
+    };
+    EXPECT_EQ(field_of_next_segment(), 0);
+    tcp::Profile urgent;
+    urgent.diffserv = 46;
+    urgent.nagle = false;
+    ASSERT_TRUE(client.worker.change_profile(id, urgent).has_value());
+    EXPECT_EQ(field_of_next_segment(), 46 << 2);
+}
+
 TEST_F(Profiles, TheNextConnectionWithTheSameOwnValuesFailsWhenTheLimitIsReached) {
     std::vector<ConnectionId> ids;
     for (int i = 0; i < 3; ++i) ids.push_back(connect());

@@ -39,7 +39,9 @@ void acknowledge_everything(Script& s) {
     s.ignore_sent();
 }
 
-TEST(Cubic, IsTheDefault) { EXPECT_EQ(tcp::Profile{}.congestion, tcp::CongestionAlgorithm::cubic); }
+TEST(Cubic, May18_IsTheDefault) {
+    EXPECT_EQ(tcp::Profile{}.congestion, tcp::CongestionAlgorithm::cubic);
+}
 
 TEST(Cubic, Section4_6_LossLeavesSevenTenthsOfTheWindow) {
     Script s{hundred_segments()};
