@@ -59,6 +59,14 @@ void report_duplicate(Connection& c, const Segment& s, Environment& env) {
     c.set(Mark::ack_now);
 }
 
+// The same for new text, which may contain what has waited behind a hole.
+void report_held_part(Connection& c, Seq begin, std::span<const uint8_t> text, Environment& env) {
+    if (!c.has(Mark::sack_permitted)) return;
+    Transfer* t = transfer_of(c, env);
+    if (t == nullptr || t->held == no_index) return;
+    note_held_part(*t, begin, begin + static_cast<uint32_t>(text.size()), env);
+}
+
 // First, the sequence number (table 6). A segment that begins at the left edge of a closed window
 // is let through for its ACK; its text is cut off later.
 bool is_acceptable(const Connection& c, const Segment& s) {
@@ -362,6 +370,7 @@ void process_text(Connection& c, const Segment& s, Environment& env, Instant now
 
     if (!text.empty()) {
         if (refuse_text_after_close(c, env, result.events)) return;
+        report_held_part(c, seq, text, env);
         if (seq == c.rcv_nxt) {
             complete = take_in_order(c, text, env, now, result) == text.size() && complete;
         } else {

@@ -88,6 +88,8 @@ bool hold(Transfer& t, Seq begin, std::span<const uint8_t> payload, Environment&
 Seq take_contiguous(Transfer& t, Seq rcv_nxt, Environment& env);
 /// [begin, end) has come once more; the first such until the next ACK is reported.
 void note_duplicate(Transfer& t, Seq begin, Seq end);
+/// The same for what of [begin, end) is held.
+void note_held_part(Transfer& t, Seq begin, Seq end, Environment& env);
 void release_held(Transfer& t, Environment& env);
 void check_held(const Transfer& t, Seq rcv_nxt, const Environment& env);
 uint8_t sack_blocks(const Transfer& t, const Environment& env, unsigned max, wire::SackBlock* out);

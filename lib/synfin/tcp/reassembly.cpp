@@ -92,9 +92,7 @@ bool hold(Transfer& t, Seq begin, std::span<const uint8_t> payload, Environment&
             previous = no_index;
             current = t.held;
         } else {
-            HeldRange& range = env.transfers.ranges[current];
-            range.changed = ++t.held_changes;
-            note_duplicate(t, begin, earlier_of(resume, end));
+            env.transfers.ranges[current].changed = ++t.held_changes;
         }
         begin = later_of(begin, resume);
     }
@@ -151,6 +149,16 @@ void note_duplicate(Transfer& t, Seq begin, Seq end) {
     if (t.owes_dsack()) return;
     t.duplicate_begin = begin;
     t.duplicate_end = end;
+}
+
+// RFC 2883 section 4.2: of several parts that are held already, the first is reported.
+void note_held_part(Transfer& t, Seq begin, Seq end, Environment& env) {
+    for (uint32_t i = t.held; i != no_index; i = env.transfers.ranges[i].next) {
+        const HeldRange& range = env.transfers.ranges[i];
+        if (range.begin.at_or_after(end)) return;
+        if (range.end().at_or_before(begin)) continue;
+        return note_duplicate(t, later_of(begin, range.begin), earlier_of(end, range.end()));
+    }
 }
 
 // A duplicate comes first (RFC 2883 section 4). Then what changed last: so each block is told

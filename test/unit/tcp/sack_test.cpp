@@ -96,6 +96,72 @@ TEST(SackReport, Rfc2883_PartlyOldSegmentReportsItsOldPart) {
     s.expect_received_bytes(150);
 }
 
+TEST(SackReport, Rfc2883_HeldPartOfWhatFillsAHoleIsReported) {
+    Script s{new_reno()};
+    s.establish({.sack_permitted = true});
+    s.inject(Data().seq(101).ack(1).length(100));
+    s.inject(Data().seq(301).ack(1).length(100));
+    s.ignore_sent();
+    s.inject(Data().seq(1).ack(1).length(175));
+    s.expect(Ack().ack(201).sack({{101, 176}, {301, 401}}));
+    s.inject(Data().seq(201).ack(1).length(200));
+    s.expect(Ack().ack(401).sack({{301, 401}}));
+    s.expect_received_bytes(400);
+}
+
+TEST(SackReport, Rfc2883_HeldPartOfWhatMakesAHoleSmallerIsReported) {
+    Script s{new_reno()};
+    s.establish({.sack_permitted = true});
+    s.inject(Data().seq(101).ack(1).length(100));
+    s.inject(Data().seq(301).ack(1).length(100));
+    s.ignore_sent();
+    s.inject(Data().seq(51).ack(1).length(75));
+    s.expect(Ack().ack(1).sack({{101, 126}, {51, 201}, {301, 401}}));
+    s.inject(Data().seq(351).ack(1).length(100));
+    s.expect(Ack().ack(1).sack({{351, 401}, {301, 451}, {51, 201}}));
+}
+
+TEST(SackReport, Rfc2883_OfSeveralHeldPartsTheFirstIsReported) {
+    Script s{new_reno()};
+    s.establish({.sack_permitted = true});
+    for (const uint32_t at : {101u, 301u, 501u}) s.inject(Data().seq(at).ack(1).length(100));
+    s.ignore_sent();
+    s.inject(Data().seq(51).ack(1).length(300));
+    s.expect(Ack().ack(1).sack({{101, 201}, {51, 401}, {501, 601}}));
+    s.inject(Data().seq(1).ack(1).length(600));
+    s.expect(Ack().ack(601).sack({{51, 401}}));
+}
+
+TEST(SackReport, Rfc2883_PartsBelowAndBehindTheHoleAreOneReportOfTheFirst) {
+    Script s{new_reno()};
+    s.establish({.sack_permitted = true});
+    s.inject(Data().seq(1).ack(1).length(100));
+    s.inject(Data().seq(201).ack(1).length(100));
+    s.ignore_sent();
+    s.inject(Data().seq(51).ack(1).length(200));
+    s.expect(Ack().ack(301).sack({{51, 101}}));
+}
+
+TEST(SackReport, Rfc2018_OrderOfTheOthersOutlivesTheEndOfAHole) {
+    Script s{new_reno()};
+    s.establish({.sack_permitted = true});
+    for (const uint32_t at : {101u, 701u, 301u, 501u}) {
+        s.inject(Data().seq(at).ack(1).length(100));
+    }
+    s.ignore_sent();
+    s.inject(Data().seq(1).ack(1).length(100));
+    s.expect(Ack().ack(201).sack({{501, 601}, {301, 401}, {701, 801}}));
+}
+
+TEST(SackReport, WithoutSackNothingHeldIsReportedTwice) {
+    Script s{new_reno()};
+    s.establish();
+    s.inject(Data().seq(101).ack(1).length(100));
+    s.inject(Data().seq(101).ack(1).length(100));
+    s.ignore_sent();
+    EXPECT_EQ(s.counters().dsacks_sent.load(), 0u);
+}
+
 TEST(SackReport, Rfc2883_DuplicateIsReportedOnce) {
     Script s{new_reno()};
     s.establish({.sack_permitted = true});
