@@ -171,8 +171,8 @@ void print_profile(const char* side, const stack::StageProfile& profile) {
     fmt::print("  {:<12}{:8.1f}\n", "all", sum);
 }
 
-int run_pair(PairOptions& options) {
-    options.table.apply();
+/// What one option means for the others that were not given.
+void settle_defaults(PairOptions& options) {
     if (options.table.given("seconds")) {
         options.load.duration = Duration::nanoseconds(static_cast<int64_t>(options.seconds * 1e9));
     }
@@ -195,6 +195,11 @@ int run_pair(PairOptions& options) {
     if (options.table.given("rate") && !options.table.given("concurrency")) {
         options.load.concurrency = 0;
     }
+}
+
+int run_pair(PairOptions& options) {
+    options.table.apply();
+    settle_defaults(options);
     options.load.check(options.table, options.machine.workers, options.tcp.max_connections, 2,
                        available_memory_bytes());
     const auto pairs = static_cast<unsigned>(options.machine.workers);

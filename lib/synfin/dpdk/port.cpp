@@ -22,6 +22,10 @@ namespace {
 constexpr unsigned ports_key_bits = 7;
 constexpr size_t shortest_key = 40;
 
+/// What TCP's segments can be spread by.
+constexpr uint64_t useful_hashes = RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_TCP |
+                                   RTE_ETH_RSS_IPV6 | RTE_ETH_RSS_NONFRAG_IPV6_TCP;
+
 std::string device(const DeviceSpec& spec) { return "device '" + spec.text + "' "; }
 
 std::string error_text(int result) { return std::strerror(result < 0 ? -result : result); }
@@ -74,6 +78,18 @@ void between_interrupts(Work work) {
 
 }  // namespace
 
+struct Port::Offloads {
+    uint64_t receive = 0;
+    uint64_t transmit = 0;
+};
+
+Port::Offloads Port::checksum_offloads(const rte_eth_dev_info& info) {
+    return {.receive = info.rx_offload_capa &
+                       (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM),
+            .transmit = info.tx_offload_capa &
+                        (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM)};
+}
+
 Port::Port(const Eal& eal, unsigned index, PacketPool& pool, const PortOptions& options)
     : spec_{eal.options().devices.at(index)} {
     const std::string name = ethdev_name(spec_, index);
@@ -110,48 +126,50 @@ void Port::stop() {
     between_interrupts([this] { rte_eth_dev_stop(id_); });
 }
 
-void Port::configure(const PortOptions& options, PacketPool& pool) {
-    const auto require = [this](int result, const char* what) {
-        if (result == 0) return;
-        rte_eth_dev_close(id_);
-        throw SetupError{device(spec_) + what + " (" + error_text(result) + ")"};
-    };
+void Port::require(int result, const std::string& complaint) {
+    if (result != 0) refuse(complaint + " (" + error_text(result) + ")");
+}
 
+void Port::refuse(const std::string& complaint) {
+    rte_eth_dev_close(id_);
+    throw SetupError{device(spec_) + complaint};
+}
+
+void Port::configure(const PortOptions& options, PacketPool& pool) {
     rte_eth_dev_info info{};
     require(rte_eth_dev_info_get(id_, &info), "does not describe itself");
     driver_ = info.driver_name;
 
-    const unsigned most =
+    queues_ =
         std::min({options.queues, unsigned{info.max_rx_queues}, unsigned{info.max_tx_queues}});
-    if (most < options.queues) {
-        const std::string text = device(spec_) + "has " + std::to_string(most) +
-                                 (most == 1 ? " queue pair" : " queue pairs") + ": use --workers " +
-                                 std::to_string(most) + " or fewer";
-        rte_eth_dev_close(id_);
-        throw SetupError{text};
+    if (queues_ < options.queues) {
+        const std::string count = std::to_string(queues_);
+        refuse("has " + count + (queues_ == 1 ? " queue pair" : " queue pairs") +
+               ": use --workers " + count + " or fewer");
     }
-    queues_ = most;
-    properties_.mtu = options.mtu;
 
+    const Offloads offloads = options.checksum_offload ? checksum_offloads(info) : Offloads{};
+    properties_.mtu = options.mtu;
+    properties_.transmit_ip_checksum = (offloads.transmit & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM) != 0;
+    properties_.transmit_tcp_checksum = (offloads.transmit & RTE_ETH_TX_OFFLOAD_TCP_CKSUM) != 0;
+    configure_device(options, info, offloads);
+    set_up_queues(options, info, offloads, pool);
+    set_mtu(options.mtu);
+    set_address(options);
+}
+
+void Port::configure_device(const PortOptions& options, const rte_eth_dev_info& info,
+                            const Offloads& offloads) {
     rte_eth_conf conf{};
-    if (options.checksum_offload) {
-        conf.rxmode.offloads |=
-            info.rx_offload_capa & (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
-        conf.txmode.offloads |=
-            info.tx_offload_capa & (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM);
-        properties_.transmit_ip_checksum =
-            (conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM) != 0;
-        properties_.transmit_tcp_checksum =
-            (conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_TCP_CKSUM) != 0;
-    }
+    conf.rxmode.offloads = offloads.receive;
+    conf.txmode.offloads = offloads.transmit;
     conf.rxmode.mtu = options.mtu;
 
     std::vector<uint8_t> key;
-    const uint64_t hashes = RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_IPV6 |
-                            RTE_ETH_RSS_NONFRAG_IPV6_TCP;
-    if (queues_ > 1 && (info.flow_type_rss_offloads & hashes) != 0) {
+    const uint64_t hashes = info.flow_type_rss_offloads & useful_hashes;
+    if (queues_ > 1 && hashes != 0) {
         conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-        conf.rx_adv_conf.rss_conf.rss_hf = info.flow_type_rss_offloads & hashes;
+        conf.rx_adv_conf.rss_conf.rss_hf = hashes;
         if (options.ports_only_rss && info.hash_key_size >= shortest_key) {
             key = ports_only_key(ports_key_bits, info.hash_key_size);
             conf.rx_adv_conf.rss_conf.rss_key = key.data();
@@ -167,37 +185,40 @@ void Port::configure(const PortOptions& options, PacketPool& pool) {
         conf.rx_adv_conf.rss_conf.rss_key_len = 0;
         result = rte_eth_dev_configure(id_, count, count, &conf);
     }
-    require(result, ("cannot have " + std::to_string(queues_) + " queue pairs and an MTU of " +
-                     std::to_string(options.mtu))
-                        .c_str());
+    require(result, "cannot have " + std::to_string(queues_) + " queue pairs and an MTU of " +
+                        std::to_string(options.mtu));
+}
 
+void Port::set_up_queues(const PortOptions& options, const rte_eth_dev_info& info,
+                         const Offloads& offloads, PacketPool& pool) {
     auto receive_descriptors =
         static_cast<uint16_t>(within(options.receive_descriptors, info.rx_desc_lim));
     auto transmit_descriptors =
         static_cast<uint16_t>(within(options.transmit_descriptors, info.tx_desc_lim));
     rte_eth_dev_adjust_nb_rx_tx_desc(id_, &receive_descriptors, &transmit_descriptors);
-    rte_eth_txconf transmit_conf = info.default_txconf;
-    transmit_conf.offloads = conf.txmode.offloads;
     rte_eth_rxconf receive_conf = info.default_rxconf;
-    receive_conf.offloads = conf.rxmode.offloads;
+    receive_conf.offloads = offloads.receive;
+    rte_eth_txconf transmit_conf = info.default_txconf;
+    transmit_conf.offloads = offloads.transmit;
     const auto socket = static_cast<unsigned>(std::max(0, rte_eth_dev_socket_id(id_)));
-    for (uint16_t queue = 0; queue < count; ++queue) {
+    for (uint16_t queue = 0; queue < queues_; ++queue) {
         require(rte_eth_rx_queue_setup(id_, queue, receive_descriptors, socket, &receive_conf,
                                        pool.get()),
                 "does not set up a receive queue");
         require(rte_eth_tx_queue_setup(id_, queue, transmit_descriptors, socket, &transmit_conf),
                 "does not set up a transmit queue");
     }
+}
 
-    // Devices that know no MTU pass whatever fits into a buffer.
+// Devices that know no MTU pass whatever fits into a buffer.
+void Port::set_mtu(uint32_t wanted) {
     uint16_t mtu = 0;
-    if (rte_eth_dev_get_mtu(id_, &mtu) == 0 && mtu != options.mtu) {
-        result = rte_eth_dev_set_mtu(id_, static_cast<uint16_t>(options.mtu));
-        if (result != -ENOTSUP) {
-            require(result, ("refuses an MTU of " + std::to_string(options.mtu)).c_str());
-        }
-    }
+    if (rte_eth_dev_get_mtu(id_, &mtu) != 0 || mtu == wanted) return;
+    const int result = rte_eth_dev_set_mtu(id_, static_cast<uint16_t>(wanted));
+    if (result != -ENOTSUP) require(result, "refuses an MTU of " + std::to_string(wanted));
+}
 
+void Port::set_address(const PortOptions& options) {
     bool promiscuous = options.promiscuous;
     if (options.mac) {
         rte_ether_addr address = to_ether(*options.mac);
@@ -209,10 +230,9 @@ void Port::configure(const PortOptions& options, PacketPool& pool) {
         require(rte_eth_macaddr_get(id_, &address), "does not tell its MAC address");
         std::copy(std::begin(address.addr_bytes), std::end(address.addr_bytes), mac_.bytes.begin());
     }
-    if (promiscuous) {
-        result = rte_eth_promiscuous_enable(id_);
-        if (result != -ENOTSUP) require(result, "does not receive frames for another MAC address");
-    }
+    if (!promiscuous) return;
+    const int result = rte_eth_promiscuous_enable(id_);
+    if (result != -ENOTSUP) require(result, "does not receive frames for another MAC address");
 }
 
 void Port::set_up_receive_hash(const PortOptions& options) {

@@ -16,6 +16,8 @@
 #include <synfin/stack/frame.hpp>
 #include <synfin/wire/address.hpp>
 
+struct rte_eth_dev_info;
+
 namespace synfin::dpdk {
 
 struct PortOptions {
@@ -76,7 +78,21 @@ class Port {
     void stop();
 
   private:
+    struct Offloads;
+    static Offloads checksum_offloads(const rte_eth_dev_info& info);
+
     void configure(const PortOptions& options, PacketPool& pool);
+    void configure_device(const PortOptions& options, const rte_eth_dev_info& info,
+                          const Offloads& offloads);
+    void set_up_queues(const PortOptions& options, const rte_eth_dev_info& info,
+                       const Offloads& offloads, PacketPool& pool);
+    void set_mtu(uint32_t wanted);
+    void set_address(const PortOptions& options);
+
+    /// Both close the device, and throw what `complaint` says of it.
+    void require(int result, const std::string& complaint);
+    [[noreturn]] void refuse(const std::string& complaint);
+
     void set_up_receive_hash(const PortOptions& options);
 
     DeviceSpec spec_;
