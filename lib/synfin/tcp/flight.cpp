@@ -103,12 +103,12 @@ bool Flight::can_append(const FlightPool& pool) const {
 bool Flight::append(Seq end, uint32_t now_us, uint32_t together_us, FlightPool& pool) {
     if (empty()) {
         first_.end = end;
-        first_.sent_us = now_us;
+        first_.sent_us = last_began_us_ = now_us;
         return true;
     }
     FlightRange& back = last(pool);
     const bool mergeable = back.fate == Fate::outstanding && !back.retransmitted;
-    if (mergeable && now_us - back.sent_us <= together_us) {
+    if (mergeable && now_us - last_began_us_ <= together_us) {
         back.end = end;
         back.sent_us = now_us;
         return true;
@@ -123,7 +123,7 @@ bool Flight::append(Seq end, uint32_t now_us, uint32_t together_us, FlightPool& 
     pool[index] = FlightRange{};
     pool[index].begin = back.end;
     pool[index].end = end;
-    pool[index].sent_us = now_us;
+    pool[index].sent_us = last_began_us_ = now_us;
     back.next = index;
     last_ = index;
     ++count_;

@@ -81,8 +81,9 @@ class Flight {
 
     /// Whether new data can be accounted for. If not, something has to be acknowledged first.
     bool can_append(const FlightPool& pool) const;
-    /// [end of the flight, `end`) is sent for the first time. It joins what was sent less than
-    /// `together_us` before. Returns false if it joined something older for lack of ranges.
+    /// [end of the flight, `end`) is sent for the first time. It joins the range before it if that
+    /// began less than `together_us` before. Returns false if it joined something older for lack of
+    /// ranges.
     bool append(Seq end, uint32_t now_us, uint32_t together_us, FlightPool& pool);
 
     /// Everything before `ack` has arrived.
@@ -125,8 +126,9 @@ class Flight {
     void note_delivered(const FlightRange& range, Seq end, Delivery& delivery);
 
     FlightRange first_;
-    uint32_t last_ = no_index;  ///< no_index: `first_` is the last
-    uint16_t count_ = 0;        ///< ranges from the pool
+    uint32_t last_ = no_index;    ///< no_index: `first_` is the last
+    uint16_t count_ = 0;          ///< ranges from the pool
+    uint32_t last_began_us_ = 0;  ///< when the last range was begun
     uint32_t sacked_bytes_ = 0;
     uint32_t lost_bytes_ = 0;
     Seq highest_delivered_;

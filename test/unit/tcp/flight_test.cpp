@@ -204,6 +204,20 @@ TEST(Flight, DeliveryNamesWhatWasSentLast) {
     EXPECT_FALSE(d.reordered);
 }
 
+TEST(Flight, SteadyStreamDoesNotMakeTheMomentOfItsBeginLater) {
+    Both both{1, 64};
+    both.now_us = 1000;
+    for (int i = 0; i < 100; ++i) {
+        both.send(10, 100);
+        both.now_us += 30;
+    }
+    Delivery d;
+    both.flight.acknowledge(Seq{11}, d, both.pool);
+    both.una = Seq{11};
+    EXPECT_LE(d.original.sent_us, 1100u);
+    EXPECT_GE(both.pool.used(), 20u);
+}
+
 TEST(Flight, OriginalBelowWhatArrivedBeforeItIsReordering) {
     Both both{1, 8};
     both.send(30, 0);
