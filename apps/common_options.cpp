@@ -41,7 +41,7 @@ std::optional<std::vector<unsigned>> parse_core_list(const std::string& text) {
 void MachineOptions::attach(OptionTable& table) {
     table.count("workers", "worker threads, each with a queue of its own on each device", workers,
                 1, 128);
-    table.value("cores",
+    table.value("cores", "LIST",
                 "the cores that they run on, such as 0,2-5 (default: all that are allowed)",
                 [this](const std::string& text) -> std::optional<std::string> {
                     const auto parsed = parse_core_list(text);
@@ -55,7 +55,7 @@ void MachineOptions::attach(OptionTable& table) {
                 memory_mb, 0, 1 << 20);
     table.text("eal", "further arguments for DPDK's EAL, in one string", eal);
     table.count("mtu", "bytes of an IP packet on the device", mtu, 576, 9000);
-    table.text("json", "FILE to write the result to, as JSON", json_file);
+    table.text("json", "file to write the result to, as JSON", json_file);
 }
 
 dpdk::EalOptions MachineOptions::eal_options(std::vector<dpdk::DeviceSpec> devices,
@@ -84,7 +84,7 @@ std::vector<std::vector<wire::IpPrefix>> LinkOptions::spread(
 
 void LinkOptions::attach(OptionTable& table) {
     table.list(
-        "dev",
+        "dev", "DEVICE",
         "device: tap:NAME, af_packet:IFACE, af_xdp:IFACE, memif:SOCKET[,role=server|client], "
         "vhost:SOCKET, virtio_user:SOCKET, pci:ADDRESS, vdev:NAME,ARGS or pcap:IN,OUT",
         [this](const std::string& text) -> std::optional<std::string> {
@@ -98,7 +98,7 @@ void LinkOptions::attach(OptionTable& table) {
         });
     table.address("gateway", "the router to what is not on the link", gateway);
     table.value(
-        "mac", "our Ethernet address, instead of the device's",
+        "mac", "MAC", "our Ethernet address, instead of the device's",
         [this](const std::string& text) -> std::optional<std::string> {
             mac = wire::parse_mac_address(text);
             if (!mac || mac->is_multicast()) {
@@ -106,7 +106,7 @@ void LinkOptions::attach(OptionTable& table) {
             }
             return std::nullopt;
         });
-    table.list("neighbor", "IP=MAC of a station that is never asked by ARP",
+    table.list("neighbor", "IP=MAC", "IP=MAC of a station that is never asked by ARP",
                [this](const std::string& text) -> std::optional<std::string> {
                    const size_t at = text.find('=');
                    const auto address = wire::parse_ip_address(text.substr(0, at));
@@ -118,7 +118,7 @@ void LinkOptions::attach(OptionTable& table) {
                    neighbors.push_back({*address, *station});
                    return std::nullopt;
                });
-    table.list("on-link", "a block of addresses that is reached without the gateway",
+    table.list("on-link", "PREFIX", "a block of addresses that is reached without the gateway",
                [this](const std::string& text) -> std::optional<std::string> {
                    const auto prefix = wire::parse_ip_prefix(text);
                    if (!prefix) return "must be a block of addresses, such as 198.18.0.0/15";

@@ -32,7 +32,7 @@ struct LoadCommandOptions {
         link.attach(table);
         tcp.attach(table);
         load.attach(table);
-        table.list("source",
+        table.list("source", "PREFIX",
                    "an address or block that connections come from, such as 198.18.1.0/24; with "
                    "several devices the first belongs to the first, and so on in turn",
                    [this](const std::string& text) -> std::optional<std::string> {
@@ -44,7 +44,8 @@ struct LoadCommandOptions {
                        sources.push_back(*block);
                        return std::nullopt;
                    });
-        table.list("target", "address and port that connections go to, such as 198.18.0.1:80",
+        table.list("target", "IP:PORT",
+                   "address and port that connections go to, such as 198.18.0.1:80",
                    [this](const std::string& text) -> std::optional<std::string> {
                        const auto target = wire::parse_socket_address(text);
                        if (!target || target->port == 0) {

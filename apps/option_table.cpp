@@ -38,16 +38,23 @@ std::optional<std::string> as_text(const toml::node& node) {
     return std::nullopt;
 }
 
+template <typename Value, typename Format>
+std::string shown(const Value& preset, Format format) {
+    return preset == Value{} ? std::string{} : format(preset);
+}
+
 }  // namespace
 
 void OptionTable::add(Option option) { options_.push_back(std::move(option)); }
 
-void OptionTable::value(std::string name, std::string help, Setter set) {
-    add({std::move(name), std::move(help), Kind::value, std::move(set), {}, false});
+void OptionTable::value(std::string name, std::string form, std::string help, Setter set,
+                        std::string preset) {
+    add({std::move(name), std::move(help), Kind::value, std::move(set), std::move(form),
+         std::move(preset)});
 }
 
-void OptionTable::list(std::string name, std::string help, Setter set) {
-    add({std::move(name), std::move(help), Kind::list, std::move(set), {}, false});
+void OptionTable::list(std::string name, std::string form, std::string help, Setter set) {
+    add({std::move(name), std::move(help), Kind::list, std::move(set), std::move(form), ""});
 }
 
 void OptionTable::flag(std::string name, std::string help, bool& target) {
@@ -56,77 +63,87 @@ void OptionTable::flag(std::string name, std::string help, bool& target) {
         target = text == "true";
         return std::nullopt;
     };
-    add({std::move(name), std::move(help), Kind::flag, set, {}, false});
+    add({std::move(name), std::move(help), Kind::flag, set, "", ""});
 }
 
 void OptionTable::text(std::string name, std::string help, std::string& target) {
-    value(std::move(name), std::move(help),
-          [&target](const std::string& text) -> std::optional<std::string> {
-              target = text;
-              return std::nullopt;
-          });
+    value(
+        std::move(name), "TEXT", std::move(help),
+        [&target](const std::string& text) -> std::optional<std::string> {
+            target = text;
+            return std::nullopt;
+        },
+        target);
 }
 
 void OptionTable::number(std::string name, std::string help, double& target, double least,
                          double most) {
-    value(std::move(name), std::move(help),
-          [&target, least, most](const std::string& text) -> std::optional<std::string> {
-              const auto parsed = parse_count(text);
-              if (!parsed || *parsed < least || *parsed > most) {
-                  return fmt::format("must be a number from {} to {}, such as 500, 100k or 1.5M",
-                                     format_count(least), format_count(most));
-              }
-              target = *parsed;
-              return std::nullopt;
-          });
+    value(
+        std::move(name), "N", std::move(help),
+        [&target, least, most](const std::string& text) -> std::optional<std::string> {
+            const auto parsed = parse_count(text);
+            if (!parsed || *parsed < least || *parsed > most) {
+                return fmt::format("must be a number from {} to {}, such as 500, 100k or 1.5M",
+                                   format_count(least), format_count(most));
+            }
+            target = *parsed;
+            return std::nullopt;
+        },
+        shown(target, format_count));
 }
 
 void OptionTable::count(std::string name, std::string help, uint64_t& target, uint64_t least,
                         uint64_t most) {
-    value(std::move(name), std::move(help),
-          [&target, least, most](const std::string& text) -> std::optional<std::string> {
-              const auto parsed = parse_count(text);
-              if (!parsed || *parsed != std::floor(*parsed) ||
-                  *parsed < static_cast<double>(least) || *parsed > static_cast<double>(most)) {
-                  return fmt::format(
-                      "must be a whole number from {} to {}, such as 500, 100k or 1M", least, most);
-              }
-              target = static_cast<uint64_t>(*parsed);
-              return std::nullopt;
-          });
+    value(
+        std::move(name), "N", std::move(help),
+        [&target, least, most](const std::string& text) -> std::optional<std::string> {
+            const auto parsed = parse_count(text);
+            if (!parsed || *parsed != std::floor(*parsed) || *parsed < static_cast<double>(least) ||
+                *parsed > static_cast<double>(most)) {
+                return fmt::format("must be a whole number from {} to {}, such as 500, 100k or 1M",
+                                   least, most);
+            }
+            target = static_cast<uint64_t>(*parsed);
+            return std::nullopt;
+        },
+        shown(target, [](uint64_t n) { return std::to_string(n); }));
 }
 
 void OptionTable::bytes(std::string name, std::string help, uint64_t& target, uint64_t least,
                         uint64_t most) {
-    value(std::move(name), std::move(help),
-          [&target, least, most](const std::string& text) -> std::optional<std::string> {
-              const auto parsed = parse_bytes(text);
-              if (!parsed || *parsed < least || *parsed > most) {
-                  return fmt::format("must be a size from {} to {} bytes, such as 64, 1KB or 10MB",
-                                     least, most);
-              }
-              target = *parsed;
-              return std::nullopt;
-          });
+    value(
+        std::move(name), "SIZE", std::move(help),
+        [&target, least, most](const std::string& text) -> std::optional<std::string> {
+            const auto parsed = parse_bytes(text);
+            if (!parsed || *parsed < least || *parsed > most) {
+                return fmt::format("must be a size from {} to {} bytes, such as 64, 1KB or 10MB",
+                                   least, most);
+            }
+            target = *parsed;
+            return std::nullopt;
+        },
+        shown(target, format_bytes));
 }
 
 void OptionTable::duration(std::string name, std::string help, Duration& target, Duration least,
                            Duration most) {
-    value(std::move(name), std::move(help),
-          [&target, least, most](const std::string& text) -> std::optional<std::string> {
-              const auto parsed = parse_duration(text);
-              if (!parsed || *parsed < least || *parsed > most) {
-                  return fmt::format("must be a time from {} to {}, such as 200ms, 30s or 5m",
-                                     format_duration(least), format_duration(most));
-              }
-              target = *parsed;
-              return std::nullopt;
-          });
+    value(
+        std::move(name), "TIME", std::move(help),
+        [&target, least, most](const std::string& text) -> std::optional<std::string> {
+            const auto parsed = parse_duration(text);
+            if (!parsed || *parsed < least || *parsed > most) {
+                return fmt::format("must be a time from {} to {}, such as 200ms, 30s or 5m",
+                                   format_duration(least), format_duration(most));
+            }
+            target = *parsed;
+            return std::nullopt;
+        },
+        shown(target, format_duration));
 }
 
 void OptionTable::address(std::string name, std::string help,
                           std::optional<wire::IpAddress>& target) {
-    value(std::move(name), std::move(help),
+    value(std::move(name), "IP", std::move(help),
           [&target](const std::string& text) -> std::optional<std::string> {
               target = wire::parse_ip_address(text);
               if (!target) return "must be an IP address, such as 198.18.0.1";
@@ -136,18 +153,21 @@ void OptionTable::address(std::string name, std::string help,
 
 void OptionTable::choice(std::string name, std::string help, std::vector<std::string> choices,
                          std::string& target) {
-    help += fmt::format(" ({})", fmt::join(choices, ", "));
-    value(std::move(name), std::move(help),
-          [&target, choices](const std::string& text) -> std::optional<std::string> {
-              if (std::find(choices.begin(), choices.end(), text) == choices.end()) {
-                  return fmt::format("must be one of {}", fmt::join(choices, ", "));
-              }
-              target = text;
-              return std::nullopt;
-          });
+    value(
+        std::move(name), fmt::format("{}", fmt::join(choices, "|")), std::move(help),
+        [&target, choices](const std::string& text) -> std::optional<std::string> {
+            if (std::find(choices.begin(), choices.end(), text) == choices.end()) {
+                return fmt::format("must be one of {}", fmt::join(choices, ", "));
+            }
+            target = text;
+            return std::nullopt;
+        },
+        target);
 }
 
 void OptionTable::attach(CLI::App& app) {
+    constexpr size_t names_width = 40;
+    app.get_formatter()->column_width(names_width);
     for (Option& option : options_) {
         const std::string name = "--" + option.name;
         if (option.kind == Kind::flag) {
@@ -155,7 +175,8 @@ void OptionTable::attach(CLI::App& app) {
                 name, [&option] { option.from_command_line = {"true"}; }, option.help);
         } else {
             auto* added = app.add_option(name, option.from_command_line, option.help);
-            added->type_name("");
+            added->type_name(option.form);
+            if (!option.preset.empty()) added->default_str(option.preset);
             added->expected(1);
             added->allow_extra_args(false);
             added->multi_option_policy(option.kind == Kind::list ? CLI::MultiOptionPolicy::TakeAll

@@ -36,12 +36,15 @@ class OptionTable {
     /// Takes a value as text; returns a sentence's end ("must be ...") when it refuses it.
     using Setter = std::function<std::optional<std::string>(const std::string&)>;
 
-    void value(std::string name, std::string help, Setter set);
+    /// `form` and `preset` are what --help shows: the kind of value, and what holds without one.
+    void value(std::string name, std::string form, std::string help, Setter set,
+               std::string preset = "");
     /// May be given several times; each value is set on its own.
-    void list(std::string name, std::string help, Setter set);
+    void list(std::string name, std::string form, std::string help, Setter set);
     void flag(std::string name, std::string help, bool& target);
 
-    // The usual kinds. Bounds are inclusive and stand in the error message.
+    // The usual kinds. Bounds are inclusive and stand in the error message. What the target holds
+    // is the preset; a zero is not shown, as it stands for what the help says.
     void text(std::string name, std::string help, std::string& target);
     void count(std::string name, std::string help, uint64_t& target, uint64_t least, uint64_t most);
     void number(std::string name, std::string help, double& target, double least, double most);
@@ -67,7 +70,9 @@ class OptionTable {
         std::string help;
         Kind kind;
         Setter set;
-        std::vector<std::string> from_command_line;
+        std::string form;
+        std::string preset;
+        std::vector<std::string> from_command_line = {};
         bool given = false;
     };
     void add(Option option);

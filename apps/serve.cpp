@@ -39,12 +39,12 @@ struct ServeOptions {
         link.attach(table);
         tcp.attach(table);
         listener.attach(table);
-        table.list("address",
+        table.list("address", "PREFIX",
                    "an address or block that the server answers for, such as 198.18.0.1/15; with "
                    "several devices the first belongs to the first, and so on in turn",
                    [this](const std::string& text) { return add_address(text); });
         table.list(
-            "listen", "a port to listen on",
+            "listen", "PORT", "a port to listen on",
             [this](const std::string& text) -> std::optional<std::string> {
                 const auto port = parse_count(text);
                 if (!port || *port < 1 || *port > 65535 || *port != static_cast<uint16_t>(*port)) {

@@ -84,4 +84,15 @@ std::string format_count(double value) {
     return fmt::format("{:.4g}", value);
 }
 
+std::string format_bytes(uint64_t bytes) {
+    if (bytes == 0) return "0B";
+    size_t unit = 0;
+    constexpr std::array names{"B", "KB", "MB", "GB"};
+    while (bytes % 1024 == 0 && unit + 1 < names.size()) {
+        bytes /= 1024;
+        ++unit;
+    }
+    return fmt::format("{}{}", bytes, names[unit]);
+}
+
 }  // namespace synfin::apps

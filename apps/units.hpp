@@ -21,5 +21,7 @@ std::optional<uint64_t> parse_bytes(std::string_view text);
 
 std::string format_duration(Duration d);
 std::string format_count(double value);
+/// Exact: in the largest unit that divides it.
+std::string format_bytes(uint64_t bytes);
 
 }  // namespace synfin::apps

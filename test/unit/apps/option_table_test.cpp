@@ -57,11 +57,12 @@ struct Options {
         table.choice("mode", "", {"connect", "request"}, mode);
         table.text("json", "", json);
         table.flag("telemetry", "", telemetry);
-        table.list("dev", "", [this](const std::string& text) -> std::optional<std::string> {
-            if (text.empty()) return "must name a device";
-            devices.push_back(text);
-            return std::nullopt;
-        });
+        table.list("dev", "DEVICE", "",
+                   [this](const std::string& text) -> std::optional<std::string> {
+                       if (text.empty()) return "must name a device";
+                       devices.push_back(text);
+                       return std::nullopt;
+                   });
     }
 
     void read(std::vector<std::string> arguments) {
@@ -102,6 +103,18 @@ TEST(OptionTable, EveryKindIsReadFromTheCommandLine) {
     EXPECT_EQ(o.json, "out.json");
     EXPECT_TRUE(o.telemetry);
     EXPECT_EQ(o.devices, (std::vector<std::string>{"tap:a", "tap:b"}));
+}
+
+TEST(OptionTable, HelpShowsTheKindOfEachValueAndWhatHoldsWithoutOne) {
+    Options o;
+    CLI::App app;
+    o.table.attach(app);
+    const std::string help = app.help();
+    for (const char* shown : {"--concurrency N=1 ", "--body SIZE=64B ", "--grace TIME=5s ",
+                              "--gateway IP ", "--mode connect|request=connect ", "--json TEXT ",
+                              "--telemetry ", "--dev DEVICE ", "--rate N "}) {
+        EXPECT_NE(help.find(shown), std::string::npos) << shown << "in\n" << help;
+    }
 }
 
 TEST(OptionTable, EveryKindIsReadFromAFile) {

@@ -59,5 +59,14 @@ TEST(Units, FormattedDurationsAreReadBack) {
     }
 }
 
+TEST(Units, FormattedSizesAreReadBack) {
+    for (const uint64_t size : {uint64_t{0}, uint64_t{1}, uint64_t{1500}, uint64_t{1024},
+                                uint64_t{256} << 10, uint64_t{3} << 20, uint64_t{2048} << 30}) {
+        EXPECT_EQ(parse_bytes(format_bytes(size)), size) << format_bytes(size);
+    }
+    EXPECT_EQ(format_bytes(1500), "1500B");
+    EXPECT_EQ(format_bytes(256 << 10), "256KB");
+}
+
 }  // namespace
 }  // namespace synfin::apps
