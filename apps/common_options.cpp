@@ -38,6 +38,13 @@ std::optional<std::vector<unsigned>> parse_core_list(const std::string& text) {
 
 }  // namespace
 
+std::optional<wire::IpPrefix> parse_block(const std::string& text) {
+    if (text.find('/') != std::string::npos) return wire::parse_ip_prefix(text);
+    const auto address = wire::parse_ip_address(text);
+    if (!address) return std::nullopt;
+    return wire::IpPrefix{*address, static_cast<uint8_t>(address->is_v4() ? 32 : 128)};
+}
+
 void MachineOptions::attach(OptionTable& table) {
     table.count("workers", "worker threads, each with a queue of its own on each device", workers,
                 1, 128);
@@ -97,6 +104,7 @@ void LinkOptions::attach(OptionTable& table) {
             return std::nullopt;
         });
     table.address("gateway", "the router to what is not on the link", gateway);
+    table.count("vlan", "the VLAN (802.1Q) that all frames are in", vlan, 1, 4094);
     table.value(
         "mac", "MAC", "our Ethernet address, instead of the device's",
         [this](const std::string& text) -> std::optional<std::string> {
@@ -106,7 +114,8 @@ void LinkOptions::attach(OptionTable& table) {
             }
             return std::nullopt;
         });
-    table.list("neighbor", "IP=MAC", "IP=MAC of a station that is never asked by ARP",
+    table.list("neighbor", "IP=MAC",
+               "IP=MAC of a station that is never asked by ARP or neighbor discovery",
                [this](const std::string& text) -> std::optional<std::string> {
                    const size_t at = text.find('=');
                    const auto address = wire::parse_ip_address(text.substr(0, at));

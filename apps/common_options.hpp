@@ -15,6 +15,9 @@
 
 namespace synfin::apps {
 
+/// `198.18.1.0/24`, or an address alone: a block of one.
+std::optional<wire::IpPrefix> parse_block(const std::string& text);
+
 struct MachineOptions {
     uint64_t workers = 1;
     std::vector<unsigned> cores;
@@ -32,6 +35,7 @@ struct LinkOptions {
     std::vector<dpdk::DeviceSpec> devices;
     std::optional<wire::IpAddress> gateway;
     std::optional<wire::MacAddress> mac;
+    uint64_t vlan = 0;
     std::vector<stack::InterfaceConfig::StaticNeighbor> neighbors;
     std::vector<wire::IpPrefix> on_link;
 

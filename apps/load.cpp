@@ -36,11 +36,10 @@ struct LoadCommandOptions {
                    "an address or block that connections come from, such as 198.18.1.0/24; with "
                    "several devices the first belongs to the first, and so on in turn",
                    [this](const std::string& text) -> std::optional<std::string> {
-                       const bool is_host = text.find('/') == std::string::npos;
-                       const auto block = wire::parse_ip_prefix(is_host ? text + "/32" : text);
+                       const auto block = parse_block(text);
                        if (!block)
-                           return "must be an address or a block of them, such as 198.18.1.0/24";
-                       if (block->address.is_v6()) return "must be IPv4: IPv6 is not spoken yet";
+                           return "must be an address or a block of them, such as 198.18.1.0/24 or "
+                                  "fd00:1::/64";
                        sources.push_back(*block);
                        return std::nullopt;
                    });
@@ -49,9 +48,9 @@ struct LoadCommandOptions {
                    [this](const std::string& text) -> std::optional<std::string> {
                        const auto target = wire::parse_socket_address(text);
                        if (!target || target->port == 0) {
-                           return "must be an address and a port, such as 198.18.0.1:80";
+                           return "must be an address and a port, such as 198.18.0.1:80 or "
+                                  "[fd00::1]:80";
                        }
-                       if (target->address.is_v6()) return "must be IPv4: IPv6 is not spoken yet";
                        targets.push_back(*target);
                        return std::nullopt;
                    });
@@ -92,11 +91,11 @@ void check_reachability(const LoadCommandOptions& o) {
     };
     for (const wire::SocketAddress& target : o.targets) {
         if (o.link.gateway || is_on_link(target.address)) continue;
-        throw UsageError{
-            fmt::format("the target {} is not on the link of the sources and there is no way to "
-                        "it; name a --gateway, or "
-                        "say with --on-link, such as --on-link {}/24, that it is",
-                        to_string(target), to_string(target.address))};
+        throw UsageError{fmt::format(
+            "the target {} is not on the link of the sources and there is no way to "
+            "it; name a --gateway, or "
+            "say with --on-link, such as --on-link {}/{}, that it is",
+            to_string(target), to_string(target.address), target.address.is_v4() ? 24 : 64)};
     }
 }
 

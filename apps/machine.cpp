@@ -90,6 +90,7 @@ void Machine::configure(stack::WorkerConfig& config, unsigned worker,
         stack::InterfaceConfig interface;
         interface.mac = ports_[i]->mac();
         interface.addresses = addresses[i];
+        interface.vlan = static_cast<uint16_t>(link_.vlan);
         interface.on_link = link_.on_link;
         interface.gateway = link_.gateway;
         interface.static_neighbors = link_.neighbors;

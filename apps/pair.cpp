@@ -37,6 +37,7 @@ struct PairOptions {
     uint64_t sources = sources_of_pair;
     double seconds = 0;
     bool profile = false;
+    bool ipv6 = false;
 
     PairOptions() {
         // 2MSL is real by default, so there must be tuples for all that wait: 1,022 source
@@ -50,6 +51,7 @@ struct PairOptions {
         listener.attach(table);
         load.attach(table);
         table.number("seconds", "the same as --duration, in seconds", seconds, 0.001, 1e6);
+        table.flag("ipv6", "speak IPv6 instead of IPv4", ipv6);
         table.bytes("body", "bytes of each response's body", body_bytes, 0, uint64_t{1} << 30);
         table.count("ring-entries", "frames that the link holds per direction, a power of two",
                     ring_entries, 64, 65536);
@@ -62,30 +64,36 @@ struct PairOptions {
 
 constexpr uint16_t server_port = 80;
 
-wire::IpAddress server_address(unsigned pair) {
+wire::IpAddress server_address(const PairOptions& options, unsigned pair) {
+    if (options.ipv6) return wire::IpAddress::v6(0xfd00'0000'0000'0001 + (uint64_t{pair} << 16), 1);
     return wire::IpAddress::v4(0xc613'0001 + (pair << 8));
 }
-// 198.18.0.0/22 for the first pair, the next block for the next.
-wire::IpPrefix client_block(unsigned pair) {
+// 198.18.0.0/22 or fd00::/118 for the first pair, the next block for the next.
+wire::IpPrefix client_block(const PairOptions& options, unsigned pair) {
+    if (options.ipv6)
+        return {wire::IpAddress::v6(0xfd00'0000'0000'0000 + (uint64_t{pair} << 16), 0), 118};
     return {wire::IpAddress::v4(0xc612'0000 + (pair << 10)), 22};
 }
 
 // Both sides answer for addresses of their own and reach the other's without a gateway.
-stack::InterfaceConfig interface_of(const RingLink& link, RingLink::Side side, unsigned pair) {
+stack::InterfaceConfig interface_of(const PairOptions& options, const RingLink& link,
+                                    RingLink::Side side, unsigned pair) {
     stack::InterfaceConfig interface;
     interface.mac = link.mac(side, pair);
     interface.device = link.properties();
-    const wire::IpPrefix server{server_address(pair), 32};
+    const wire::IpPrefix server{server_address(options, pair),
+                                static_cast<uint8_t>(options.ipv6 ? 128 : 32)};
+    const wire::IpPrefix clients = client_block(options, pair);
     const bool is_client = side == RingLink::Side::client;
-    interface.addresses = {is_client ? client_block(pair) : server};
-    interface.on_link = {is_client ? server : client_block(pair)};
+    interface.addresses = {is_client ? clients : server};
+    interface.on_link = {is_client ? server : clients};
     return interface;
 }
 
 stack::WorkerConfig worker_config(const PairOptions& options, const RingLink& link,
                                   RingLink::Side side, unsigned pair) {
     stack::WorkerConfig config;
-    config.interfaces = {interface_of(link, side, pair)};
+    config.interfaces = {interface_of(options, link, side, pair)};
     config.secret = system_random_key();
     options.tcp.apply_to(config);
     options.listener.apply_to(config);
@@ -129,7 +137,7 @@ std::unique_ptr<Place> make_server(const PairOptions& options, const RingLink& l
     load::ServerConfig config;
     config.service = service_for(options.load);
     config.close = options.load.close == "rst" ? load::CloseBy::rst : load::CloseBy::fin;
-    config.listen = {{server_address(pair), server_port}};
+    config.listen = {{server_address(options, pair), server_port}};
     config.listen_options = options.listener.listen_options();
     config.grace = options.load.grace;
     config.max_connections = static_cast<uint32_t>(options.tcp.max_connections);
@@ -146,10 +154,14 @@ std::unique_ptr<Place> make_client(const PairOptions& options, const RingLink& l
         options.load.client_config(pair, pairs, static_cast<uint32_t>(options.tcp.max_connections));
     if (options.load.asks()) config.expected_body = content.body();
     std::vector<wire::IpPrefix> sources;
+    const wire::IpPrefix block = client_block(options, pair);
     for (uint32_t n = 1; n <= options.sources; ++n) {
-        sources.push_back({wire::IpAddress::v4(client_block(pair).address.v4() + n), 32});
+        // IPv4 is held in its mapped form.
+        sources.push_back({wire::IpAddress::v6(block.address.high(), block.address.low() + n),
+                           static_cast<uint8_t>(options.ipv6 ? 128 : 32)});
     }
-    auto plan = load::AddressPlan::make(sources, {{server_address(pair), server_port}}, {});
+    auto plan =
+        load::AddressPlan::make(sources, {{server_address(options, pair), server_port}}, {});
     run.add_client(place->worker, place->busy, config, std::move(plan.value()));
     return place;
 }

@@ -72,19 +72,16 @@ struct ServeOptions {
     std::optional<std::string> add_address(const std::string& text) {
         const size_t slash = text.find('/');
         const auto host = wire::parse_ip_address(text.substr(0, slash));
-        const auto block =
-            wire::parse_ip_prefix(slash == std::string::npos ? text + host_length(host) : text);
+        const auto block = parse_block(text);
         if (!host || !block)
-            return "must be an address with the length of its network, such as 198.18.0.1/15";
-        if (host->is_v6()) return "must be an IPv4 address: IPv6 is not served yet";
-        const bool is_block = *host == block->address && block->length < 32;
-        addresses.push_back(is_block ? *block : wire::IpPrefix{*host, 32});
-        if (!is_block && block->length < 32) link.on_link.push_back(*block);
+            return "must be an address with the length of its network, such as 198.18.0.1/15 or "
+                   "fd00::1/64";
+        const uint8_t host_length = host->is_v4() ? 32 : 128;
+        const bool is_network = block->length < host_length;
+        const bool is_block = is_network && *host == block->address;
+        addresses.push_back(is_block ? *block : wire::IpPrefix{*host, host_length});
+        if (is_network && !is_block) link.on_link.push_back(*block);
         return std::nullopt;
-    }
-
-    static std::string host_length(const std::optional<wire::IpAddress>& host) {
-        return host && host->is_v6() ? "/128" : "/32";
     }
 };
 
@@ -92,8 +89,7 @@ load::ServerConfig server_config(const ServeOptions& options) {
     load::ServerConfig config;
     config.service = service_named(options.mode);
     config.close = options.close == "rst" ? load::CloseBy::rst : load::CloseBy::fin;
-    for (const uint16_t port : options.ports)
-        config.listen.push_back({wire::IpAddress::v4(0), port});
+    for (const uint16_t port : options.ports) config.listen.push_back({{}, port});
     config.listen_options = options.listener.listen_options();
     config.grace = options.grace;
     config.max_connections = static_cast<uint32_t>(options.tcp.max_connections);

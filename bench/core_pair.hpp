@@ -12,7 +12,7 @@ namespace synfin::bench {
 using namespace synfin::tcp;
 
 struct Side {
-    Side() : env{{&profile, 1}, transfers, buffers, counters, {1, 2}, 1500} {}
+    Side() : env{{&profile, 1}, transfers, buffers, counters, {1, 2}, nullptr, 1500} {}
     Profile profile;
     TransferPool transfers{64, 64};
     BufferPool buffers{64, 64};

@@ -32,6 +32,9 @@ PATIENCE = 60  # seconds that a condition may take on a busy machine
 SYNFIN_ADDRESS = "198.18.0.1"
 KERNEL_ADDRESS = "198.18.0.2"
 PREFIX_LENGTH = 15
+SYNFIN_ADDRESS6 = "fd00::1"
+KERNEL_ADDRESS6 = "fd00::2"
+PREFIX_LENGTH6 = 64
 NOBODY = 65534
 
 _CLONE_NEWNET = 0x40000000
@@ -442,6 +445,15 @@ class Lab:
         # Many short connections from one address need many ports.
         kernel.run("sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535",
                    "net.core.somaxconn=4096", "net.ipv4.tcp_max_syn_backlog=8192")
+        return synfin, kernel
+
+    def synfin_and_kernel6(self):
+        """The same over IPv6, linked directly."""
+        synfin, kernel = self.synfin_and_kernel()
+        # Only the kernel's side speaks IPv6: synfin's interface has nobody but synfin.
+        kernel.run("sysctl", "-qw", "net.ipv6.conf.v1.disable_ipv6=0",
+                   "net.ipv6.conf.v1.accept_dad=0")
+        kernel.ip("address", "add", f"{KERNEL_ADDRESS6}/{PREFIX_LENGTH6}", "dev", "v1", "nodad")
         return synfin, kernel
 
     def _start_synfin(self, host, name, arguments):

@@ -21,6 +21,7 @@ http {{
     keepalive_requests 1000000;
     server {{
         listen 80 backlog=4096;
+        listen [::]:80 backlog=4096;
         location / {{ return 200 "{body}"; }}
     }}
     server {{

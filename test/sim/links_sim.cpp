@@ -1,6 +1,8 @@
 // Thousands of connections of drawn plans through links that lose, duplicate, reorder, corrupt and
 // delay: every byte right, every end told once, nothing left.
 #include <ostream>
+#include <string>
+#include <tuple>
 
 #include "world_of_two.hpp"
 
@@ -33,13 +35,25 @@ const Weather weathers[] = {
       .reordering_delay = 10_ms}},
 };
 
-class EveryWeather : public ::testing::TestWithParam<Weather> {};
-INSTANTIATE_TEST_SUITE_P(Links, EveryWeather, ::testing::ValuesIn(weathers),
-                         [](const auto& param) { return std::string{param.param.name}; });
+class EveryWeather : public ::testing::TestWithParam<std::tuple<Family, Weather>> {
+  protected:
+    WorldOfTwo make_world(uint64_t seed) {
+        const auto& [family, weather] = GetParam();
+        return WorldOfTwo{seed, weather.faults, host_config(1, family), host_config(2, family)};
+    }
+};
+INSTANTIATE_TEST_SUITE_P(Links, EveryWeather,
+                         ::testing::Combine(::testing::Values(Family::ipv4, Family::ipv6),
+                                            ::testing::ValuesIn(weathers)),
+                         [](const auto& p) {
+                             return std::string{std::get<0>(p.param) == Family::ipv4 ? "ipv4_"
+                                                                                     : "ipv6_"} +
+                                    std::get<1>(p.param).name;
+                         });
 
 TEST_P(EveryWeather, ConnectionsOfAllKindsLiveTheirWholeLives) {
     for (uint64_t seed = 1; seed <= 3; ++seed) {
-        WorldOfTwo w{seed, GetParam().faults};
+        WorldOfTwo w = make_world(seed);
         w.open_many(200, 100'000, 2_s);
         w.run_to_the_end();
         EXPECT_EQ(w.refused, 0u);
@@ -53,7 +67,7 @@ TEST_P(EveryWeather, ConnectionsOfAllKindsLiveTheirWholeLives) {
 
 TEST_P(EveryWeather, SameSeedIsTheSameRun) {
     const auto run = [&](uint64_t seed) {
-        WorldOfTwo w{seed, GetParam().faults};
+        WorldOfTwo w = make_world(seed);
         w.open_many(30, 20'000, 500_ms);
         w.run_to_the_end();
         return w.world.trace_hash();
@@ -64,7 +78,7 @@ TEST_P(EveryWeather, SameSeedIsTheSameRun) {
 }
 
 TEST_P(EveryWeather, BulkArrivesWhole) {
-    WorldOfTwo w{5, GetParam().faults};
+    WorldOfTwo w = make_world(5);
     w.open({.client_bytes = 1'000'000, .server_bytes = 1'000'000, .closing = Closing::both});
     w.open({.client_bytes = 1'000'000, .closing = Closing::client_half_close});
     w.open({.server_bytes = 1'000'000, .closing = Closing::server_first, .static_memory = true});

@@ -16,10 +16,11 @@ using namespace synfin::literals;
 inline constexpr uint16_t server_port = 80;
 
 /// Keep-alives find peers that have vanished behind a lost RST, so that every world drains.
-inline stack::WorkerConfig host_config(uint8_t number) {
-    auto config = World::simple_host(number);
-    // Longer than a lossy link makes the last FIN wait; virtual time costs nothing.
-    config.time_wait = 120_s;
+inline stack::WorkerConfig host_config(uint8_t number, Family family = Family::ipv4) {
+    auto config = World::simple_host(number, 4096, family);
+    // Longer than a lossy link makes the last FIN wait: its retransmissions are up to two minutes
+    // apart, and one may be lost. Virtual time costs nothing.
+    config.time_wait = 300_s;
     auto& profile = config.profiles[0];
     profile.keep_alive = true;
     profile.keep_alive_idle = 30_s;

@@ -219,6 +219,10 @@ void Port::set_mtu(uint32_t wanted) {
 }
 
 void Port::set_address(const PortOptions& options) {
+    // Neighbor solicitations come to a group for each address of ours, and there may be a whole
+    // subnet of them. A device that cannot be asked delivers all, or cannot be used over IPv6.
+    static_cast<void>(rte_eth_allmulticast_enable(id_));
+
     bool promiscuous = options.promiscuous;
     if (options.mac) {
         rte_ether_addr address = to_ether(*options.mac);
@@ -259,6 +263,7 @@ void Port::set_up_receive_hash(const PortOptions& options) {
         }
         receive_hash_.key_is_ours = key == wanted;
     }
+    receive_hash_.tcp_over_ipv6 = (conf.rss_hf & RTE_ETH_RSS_NONFRAG_IPV6_TCP) != 0;
     // A device that cannot tell its key leaves the buffer as it was.
     if (std::any_of(key.begin(), key.end(), [](uint8_t byte) { return byte != 0; })) {
         receive_hash_.key = key;

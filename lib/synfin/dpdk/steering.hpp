@@ -18,13 +18,14 @@
 #include <string>
 #include <vector>
 
-#include <synfin/flow/four_tuple.hpp>
+#include <synfin/wire/address.hpp>
 
 namespace synfin::dpdk {
 
 /// What is known about a port's receive-side scaling (RSS).
 struct ReceiveHash {
     bool tcp_over_ipv4 = false;  ///< the device hashes addresses and ports of TCP over IPv4
+    bool tcp_over_ipv6 = false;  ///< and over IPv6
     bool key_is_ours = false;
     std::vector<uint8_t> key;        ///< empty: unknown
     std::vector<uint16_t> queue_of;  ///< the redirection table; empty: unknown. Its size: 2^n
@@ -32,10 +33,12 @@ struct ReceiveHash {
 
 /// A 40-byte Toeplitz key (or longer, with zeros) under which the low `bits` bits of the hash of a
 /// TCP/IPv4 packet are the reversed low bits of source port XOR destination port, and nothing else.
+/// Over IPv6 they are the same, XOR something that depends on the addresses alone.
 std::vector<uint8_t> ports_only_key(unsigned bits, size_t length);
 
 /// The Toeplitz hash that a device computes for a received packet of this connection.
-uint32_t receive_hash(std::span<const uint8_t> key, const flow::FourTuple& tuple);
+uint32_t receive_hash(std::span<const uint8_t> key, const wire::SocketAddress& local,
+                      const wire::SocketAddress& remote);
 
 /// The worker that owns a connection where workers hand packets to each other. The ports alone
 /// decide, so that it can be told from a packet of either family without looking anything up.
@@ -60,8 +63,9 @@ class Steering {
     Means means() const { return means_; }
     /// For the user, one line.
     std::string description() const;
-    /// Whether `worker` gets the replies of a connection with this tuple.
-    bool reaches(unsigned worker, const flow::FourTuple& tuple) const;
+    /// Whether `worker` gets the replies of a connection between these two.
+    bool reaches(unsigned worker, const wire::SocketAddress& local,
+                 const wire::SocketAddress& remote) const;
     /// Whether workers must hand each other TCP packets, not only the neighbor protocols'.
     bool hands_off_connections() const { return means_ == Means::handoff; }
 
@@ -70,7 +74,8 @@ class Steering {
         const Steering* steering;
         unsigned worker;
     };
-    static bool port_filter(const void* context, const flow::FourTuple& tuple);
+    static bool port_filter(const void* context, const wire::SocketAddress& local,
+                            const wire::SocketAddress& remote);
 
   private:
     struct HashedPort {
@@ -85,8 +90,8 @@ class Steering {
 /// Block of local ports -> worker, as the rules of `install_flow_rules` have it.
 unsigned flow_rule_worker(uint16_t local_port, unsigned workers);
 
-/// Asks the port to send blocks of local TCP ports to queues. False when it cannot; no rule is left
-/// behind then.
+/// Asks the port to send blocks of local TCP ports to queues, over IPv4 and IPv6. False when it
+/// cannot; no rule is left behind then.
 bool install_flow_rules(uint16_t port_id, unsigned workers);
 
 }  // namespace synfin::dpdk

@@ -2,10 +2,13 @@
 //
 // Only this file knows that an id may stand for something longer. IPv4 addresses are their own ids
 // and pass through without a look at the table. An IPv6 address has the id `place + 1` as long as
-// somebody holds a reference; then the place is free for another.
+// somebody holds a reference; after that it names nobody until reclaim(), and then the place is
+// free for another. So an id that was looked up at the beginning of a burst cannot come to mean
+// another address before its end.
 //
 // The hash is keyed: peers choose their addresses. Limits: `capacity` different addresses in use;
-// then intern() fails and the caller refuses the connection.
+// then intern() fails and the caller refuses the connection. Whoever only gets an answer without
+// state takes no reference, so nobody fills the book by sending from many addresses.
 #pragma once
 
 #include <cstdint>
@@ -69,19 +72,46 @@ class AddressBook {
         SYNFIN_ASSERT(entry.references > 0);
         if (--entry.references > 0) return;
         table_.erase(entry.hash, place_of(id));
-        entries_.give_back(place_of(id));
+        entry.next_free = forgotten_;
+        forgotten_ = place_of(id);
+        ++forgotten_count_;
+    }
+
+    /// The places of addresses that nobody references any more may be given to others. To be called
+    /// when no id is held without a reference.
+    void reclaim() {
+        while (forgotten_ != no_index) {
+            const uint32_t place = forgotten_;
+            forgotten_ = entries_[place].next_free;
+            entries_.give_back(place);
+        }
+        forgotten_count_ = 0;
+    }
+
+    /// What stands for an address in what is computed from a secret (initial sequence numbers,
+    /// timestamp offsets, cookies): 32 keyed bits of the address itself, because an id is lent to
+    /// one address after the other, and what one peer has learned must not help against the next.
+    AddressId fingerprint(const wire::IpAddress& address) const {
+        return address.is_v4() ? address.v4() : hash_of(address);
+    }
+    FourTuple fingerprint(const FourTuple& tuple) const {
+        return {fingerprint_of(tuple.local_address), fingerprint_of(tuple.remote_address),
+                tuple.local_port, tuple.remote_port};
     }
 
     /// The address behind an id that is referenced. Any thread may ask; one that holds no reference
     /// must find out afterwards whether the connection that does was still there.
     wire::IpAddress resolve(AddressId id) const {
-        if (!is_interned(id)) return wire::IpAddress::v4(id);
+        if (!is_interned(id)) [[likely]]
+            return wire::IpAddress::v4(id);
+        if (id == no_address) return {};  // a connection that is just being filled in
         const Entry& entry = entries_[place_of(id)];
         return wire::IpAddress::v6(entry.high, entry.low);
     }
 
     /// Addresses that are referenced.
-    uint32_t size() const { return entries_.used(); }
+    uint32_t size() const { return entries_.used() - forgotten_count_; }
+    uint32_t capacity() const { return entries_.capacity(); }
 
   private:
     struct Entry {
@@ -103,6 +133,10 @@ class AddressBook {
         return id - 1;
     }
 
+    AddressId fingerprint_of(AddressId id) const {
+        return is_interned(id) && id != no_address ? entries_[place_of(id)].hash : id;
+    }
+
     uint32_t hash_of(const wire::IpAddress& address) const {
         return static_cast<uint32_t>(SipHash13::of_16_bytes(key_, address.high(), address.low()));
     }
@@ -117,6 +151,8 @@ class AddressBook {
     SipKey key_;
     IndexPool<Entry> entries_;
     ConnectionTable table_;
+    uint32_t forgotten_ = no_index;  ///< places without references, linked by next_free
+    uint32_t forgotten_count_ = 0;
 };
 
 }  // namespace synfin::flow

@@ -14,6 +14,9 @@ namespace synfin::flow {
 
 using AddressId = uint32_t;
 
+/// The id of no address: what an IPv6 address is called that nobody has interned.
+inline constexpr AddressId no_address = 0;
+
 constexpr bool is_interned(AddressId id) { return (id >> 24) == 0; }
 
 struct FourTuple {

@@ -14,7 +14,8 @@
 //
 // Limits: `max_pools`. A pool whose ports are all free again is kept, so that its filter need not
 // be asked again, until the limit is reached and another scope takes its place, the longest idle
-// first.
+// first. One whose scope names an IPv6 address is not kept: the id of the address is lent to
+// another as soon as nobody uses it (address_book.hpp).
 #pragma once
 
 #include <algorithm>
@@ -73,7 +74,10 @@ class PortAllocator {
         if (pool == nullptr) return tl::unexpected{PortError::too_many_scopes};
         uint32_t port = pool->next_free(start_for(random));
         if (port == no_port) port = pool->next_free(0);
-        if (port == no_port) return tl::unexpected{PortError::all_taken};
+        if (port == no_port) {
+            forget_if_unnamed(*pool);
+            return tl::unexpected{PortError::all_taken};
+        }
         take_from(*pool, port);
         __builtin_prefetch(&pool->free[start_for(next_random) / 64], 1);
         return static_cast<uint16_t>(port);
@@ -85,7 +89,10 @@ class PortAllocator {
                                              Allowed&& allowed) {
         Pool* pool = find_or_make(scope, allowed);
         if (pool == nullptr) return tl::unexpected{PortError::too_many_scopes};
-        if (!pool->is_free(port)) return tl::unexpected{PortError::not_free};
+        if (!pool->is_free(port)) {
+            forget_if_unnamed(*pool);
+            return tl::unexpected{PortError::not_free};
+        }
         take_from(*pool, port);
         return {};
     }
@@ -108,7 +115,10 @@ class PortAllocator {
         SYNFIN_ASSERT(port >= first_ && port <= last_ && !pool.is_free(port) && pool.taken > 0);
         pool.set_free(port);
         --taken_;
-        if (--pool.taken == 0) append_idle(number);
+        if (--pool.taken == 0) {
+            append_idle(number);
+            forget_if_unnamed(pool);
+        }
     }
 
     /// Ports in use, of all scopes.
@@ -263,6 +273,17 @@ class PortAllocator {
         unlink_idle(pools_[number]);
         table_.erase(pools_[number].hash, number);
         return number;
+    }
+
+    /// Lets go of an idle pool whose scope's ids may soon stand for other addresses.
+    void forget_if_unnamed(Pool& pool) {
+        const PortScope& scope = pool.scope;
+        if (pool.taken != 0) return;
+        if (!is_interned(scope.local_address) && !is_interned(scope.remote_address)) return;
+        const uint32_t number = find(scope, pool.hash);
+        unlink_idle(pool);
+        table_.erase(pool.hash, number);
+        pools_.give_back(number);
     }
 
     uint16_t first_;

@@ -39,6 +39,7 @@
 #include <new>
 #include <optional>
 #include <type_traits>
+#include <utility>
 
 #include <synfin/base/assert.hpp>
 #include <synfin/base/index_pool.hpp>
@@ -173,6 +174,15 @@ class TimeWaitTable {
             Record record;
             Instant expiry;
         };
+        for_each([](const Record& record, Instant expiry) { return Copy{record, expiry}; },
+                 [&](const Copy& copy) { visit(copy.record, copy.expiry); });
+    }
+
+    /// Calls `read(record, expiry)` for each record, which looks up what belongs to it, and then
+    /// `visit(copy)` with what it returned if the record still stood there afterwards.
+    template <typename Read, typename Visit>
+    void for_each(Read&& read, Visit&& visit) const {
+        using Copy = decltype(read(std::declval<const Record&>(), Instant{}));
         std::array<Copy, records_per_block> copies{};
         const uint32_t end = opened_blocks_ + 1;
         for (uint32_t number = 1; number < end; ++number) {
@@ -184,10 +194,10 @@ class TimeWaitTable {
                 count = 0;
                 for (uint64_t live = block.live; live != 0; live &= live - 1) {
                     const uint32_t place = static_cast<uint32_t>(std::countr_zero(live));
-                    copies[count++] = {load(block, place), expiry_at(block, place)};
+                    copies[count++] = read(load(block, place), expiry_at(block, place));
                 }
             } while (!block.sequence.still(sequence));
-            for (size_t i = 0; i < count; ++i) visit(copies[i].record, copies[i].expiry);
+            for (size_t i = 0; i < count; ++i) visit(copies[i]);
         }
     }
 

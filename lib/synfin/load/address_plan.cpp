@@ -7,8 +7,8 @@ namespace synfin::load {
 
 namespace {
 
-/// IPv6 source blocks are used up to this many addresses.
-constexpr uint64_t max_block_addresses = uint64_t{1} << 32;
+/// IPv6 source blocks are used up to this many addresses: as many as have names at once.
+constexpr uint64_t max_block_addresses = uint64_t{1} << 24;
 
 wire::IpAddress add(const wire::IpAddress& address, uint64_t offset) {
     return wire::IpAddress::v6(address.high(), address.low() + offset);
@@ -23,19 +23,28 @@ tl::expected<AddressPlan, std::string> AddressPlan::make(
     plan.targets_ = std::move(targets);
     if (plan.targets_.empty()) return tl::unexpected{std::string{"there is no target"}};
 
+    for (const wire::SocketAddress& target : plan.targets_) {
+        for (const wire::IpPrefix& source : sources) {
+            if (source.address.is_v4() == target.address.is_v4()) continue;
+            return tl::unexpected{"the source " + to_string(source) + " and the target " +
+                                  to_string(target) +
+                                  " are of different families; give only IPv4 or only IPv6"};
+        }
+    }
+
     std::vector<wire::IpAddress> left_out = reserved;
     for (const wire::SocketAddress& target : plan.targets_) left_out.push_back(target.address);
     std::sort(left_out.begin(), left_out.end());
     left_out.erase(std::unique(left_out.begin(), left_out.end()), left_out.end());
 
     for (const wire::IpPrefix& prefix : sources) {
-        const unsigned width = prefix.address.is_v4() ? 32 : 128;
-        const unsigned host_bits = width - prefix.length;
+        const bool v4 = prefix.address.is_v4();
+        const unsigned host_bits = (v4 ? 32u : 128u) - prefix.length;
         uint64_t first = 0;
-        uint64_t end = host_bits >= 32 ? max_block_addresses : uint64_t{1} << host_bits;
-        if (prefix.address.is_v4() && host_bits >= 2) {
+        uint64_t end = !v4 && host_bits >= 24 ? max_block_addresses : uint64_t{1} << host_bits;
+        if (host_bits >= 2) {
             first = 1;
-            end -= 1;
+            if (v4) end -= 1;
         }
         // What is left out cuts the block in two.
         for (const wire::IpAddress& address : left_out) {

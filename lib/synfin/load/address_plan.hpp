@@ -15,8 +15,9 @@ namespace synfin::load {
 
 class AddressPlan {
   public:
-    /// Network and broadcast addresses of an IPv4 block are left out, and so is every address in
-    /// `reserved` (the gateway, the targets themselves). On error: one sentence for the user.
+    /// Network and broadcast addresses of an IPv4 block are left out, the first one of an IPv6
+    /// block (its routers', RFC 4291 section 2.6.1), and every address in `reserved` (the gateway,
+    /// the targets themselves). All are of one family. On error: one sentence for the user.
     static tl::expected<AddressPlan, std::string> make(
         const std::vector<wire::IpPrefix>& sources, std::vector<wire::SocketAddress> targets,
         const std::vector<wire::IpAddress>& reserved);

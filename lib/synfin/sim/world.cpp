@@ -41,11 +41,17 @@ std::vector<Device*> Host::device_pointers() {
 
 World::World(uint64_t seed) : random_{seed}, begin_{birth}, now_{birth} { trace(seed); }
 
-stack::WorkerConfig World::simple_host(uint8_t number, uint32_t max_connections) {
+stack::WorkerConfig World::simple_host(uint8_t number, uint32_t max_connections, Family family) {
     stack::InterfaceConfig interface;
     interface.mac = {{0x02, 0, 0, 0, 0, number}};
-    interface.addresses = {{wire::IpAddress::v4(10, 0, 0, number), 32}};
-    interface.on_link = {{wire::IpAddress::v4(10, 0, 0, 0), 24}};
+    if (family == Family::ipv4) {
+        interface.addresses = {{wire::IpAddress::v4(10, 0, 0, number), 32}};
+        interface.on_link = {{wire::IpAddress::v4(10, 0, 0, 0), 24}};
+    } else {
+        constexpr uint64_t subnet = 0xfd00'0000'0000'0000;
+        interface.addresses = {{wire::IpAddress::v6(subnet, number), 128}};
+        interface.on_link = {{wire::IpAddress::v6(subnet, 0), 64}};
+    }
     stack::WorkerConfig config;
     config.interfaces = {interface};
     config.max_connections = max_connections;
@@ -54,6 +60,7 @@ stack::WorkerConfig World::simple_host(uint8_t number, uint32_t max_connections)
     config.max_buffer_chunks = 16'384;
     config.max_neighbors = 64;
     config.max_port_scopes = 256;
+    config.max_ipv6_addresses = 1024;
     config.time_wait = Duration::seconds(1);
     config.secret = {0x0123'4567'89ab'cdefu ^ number, 0xfedc'ba98'7654'3210u + number};
     return config;

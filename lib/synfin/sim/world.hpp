@@ -30,6 +30,8 @@
 
 namespace synfin::sim {
 
+enum class Family : uint8_t { ipv4, ipv6 };
+
 /// A host: one worker over one device per interface.
 class Host {
   public:
@@ -62,9 +64,11 @@ class World {
     World(const World&) = delete;
     World& operator=(const World&) = delete;
 
-    /// A host 10.0.0.`number`, alone on a /24, with room for `max_connections`, secrets from the
-    /// number, and 2MSL of one second, so that worlds drain quickly.
-    static stack::WorkerConfig simple_host(uint8_t number, uint32_t max_connections = 4096);
+    /// A host 10.0.0.`number`, alone on a /24, or fd00::`number` on a /64, with room for
+    /// `max_connections`, secrets from the number, and 2MSL of one second, so that worlds drain
+    /// quickly.
+    static stack::WorkerConfig simple_host(uint8_t number, uint32_t max_connections = 4096,
+                                           Family family = Family::ipv4);
 
     Host& add_host(const stack::WorkerConfig& config);
     /// A link between the first interfaces of two hosts.

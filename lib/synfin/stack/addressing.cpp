@@ -51,11 +51,11 @@ Addressing::Addressing(std::span<const InterfaceConfig> interfaces) {
     first_addresses_.resize(interfaces.size());
     for (uint8_t port = 0; port < interfaces.size(); ++port) {
         for (const wire::IpPrefix& p : interfaces[port].addresses) {
-            // The number 0 of an IPv4 subnet stands for the subnet itself.
-            const bool names_subnet = p.address.is_v4() && p.length < 31;
-            const wire::IpAddress first =
-                names_subnet ? wire::IpAddress::v4(p.address.v4() + 1) : p.address;
-            first_addresses_[port].push_back(first);
+            // The number 0 of an IPv4 subnet stands for the subnet itself, that of an IPv6 subnet
+            // for its routers (RFC 4291 section 2.6.1). IPv4 is held in its mapped form.
+            const bool has_zero = p.length < (p.address.is_v4() ? 31 : 127);
+            first_addresses_[port].push_back(
+                wire::IpAddress::v6(p.address.high(), p.address.low() + (has_zero ? 1 : 0)));
         }
     }
 }

@@ -22,7 +22,6 @@ namespace synfin::stack {
     X(drop_from_ourselves, "DropFromOurselves", "IP packets that claim to come from us")           \
     X(drop_from_broadcast, "DropFromBroadcast", "IP packets from a subnet's broadcast address")    \
     X(drop_protocol, "DropProtocol", "IP packets of a protocol that nobody here speaks")           \
-    X(drop_family, "DropFamily", "packets of an address family that is not served")                \
     X(arp_requests_in, "ArpRequestsIn", "ARP requests received")                                   \
     X(arp_replies_in, "ArpRepliesIn", "ARP replies received")                                      \
     X(arp_unsolicited, "ArpUnsolicited", "ARP packets that taught nothing: nobody had asked")      \
@@ -32,6 +31,12 @@ namespace synfin::stack {
     X(neighbor_failures, "NeighborFailures", "next hops that did not answer")                      \
     X(neighbor_evictions, "NeighborEvictions", "neighbors forgotten because the cache was full")   \
     X(neighbor_unreachable, "NeighborUnreachable", "segments lost because the next hop is silent") \
+    X(solicitations_in, "NeighborSolicitationsIn", "IPv6 neighbor solicitations received")         \
+    X(solicitations_out, "NeighborSolicitationsOut", "IPv6 neighbor solicitations sent")           \
+    X(advertisements_in, "NeighborAdvertisementsIn", "IPv6 neighbor advertisements received")      \
+    X(advertisements_out, "NeighborAdvertisementsOut", "IPv6 neighbor advertisements sent")        \
+    X(advertisements_unsolicited, "NeighborAdvertisementsUnsolicited",                             \
+      "IPv6 neighbor advertisements that taught nothing")                                          \
     X(echo_requests_in, "EchoRequestsIn", "ICMP echo requests received")                           \
     X(echo_replies_out, "EchoRepliesOut", "ICMP echo replies sent")                                \
     X(echo_limited, "EchoLimited", "ICMP echo requests left unanswered by the rate limit")         \
@@ -41,6 +46,8 @@ namespace synfin::stack {
     X(resets_limited, "ResetsLimited", "segments left unanswered by the limit on RST")             \
     X(replies_dropped, "RepliesDropped", "replies dropped because their queue was full")           \
     X(connections_exhausted, "ConnectionsExhausted", "SYNs dropped: max_connections was reached")  \
+    X(addresses_exhausted, "AddressesExhausted",                                                   \
+      "connections refused: max_ipv6_addresses was reached")                                       \
     X(no_route, "NoRoute", "SYNs dropped: no way back to their sender")
 
 struct Counters {

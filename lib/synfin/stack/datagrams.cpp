@@ -1,7 +1,8 @@
-// What arrives and is not TCP: ARP questions and answers, ICMP echoes and errors.
+// What arrives and is not TCP: ARP questions and answers, echoes and errors of ICMP and ICMPv6.
 #include <synfin/stack/worker_impl.hpp>
 #include <synfin/wire/arp.hpp>
 #include <synfin/wire/icmp4.hpp>
+#include <synfin/wire/icmp6.hpp>
 #include <synfin/wire/quoted.hpp>
 
 namespace synfin::stack {
@@ -24,6 +25,16 @@ tcp::Report unreachable_report(uint8_t code) {
         case wire::icmp4_code::communication_prohibited: return Report::prohibited;
         // Not a matter of reaching anybody.
         case wire::icmp4_code::fragmentation_needed: return Report::none;
+        default: return Report::host_unreachable;
+    }
+}
+
+tcp::Report unreachable_report6(uint8_t code) {
+    using tcp::Report;
+    switch (code) {
+        case wire::icmp6_code::no_route: return Report::network_unreachable;
+        case wire::icmp6_code::prohibited: return Report::prohibited;
+        case wire::icmp6_code::port_unreachable: return Report::port_unreachable;
         default: return Report::host_unreachable;
     }
 }
@@ -51,7 +62,7 @@ void Worker::Impl::take_arp(const wire::Packet& packet, uint8_t port) {
         }
     }
     if (!is_request || !addressing.owns(arp.target, port)) return;
-    const wire::MacAddress own = interfaces[port].mac;
+    const wire::MacAddress own = interfaces[port].end.mac;
     push_reply(port, ArpReply{.destination = arp.sender_mac,
                               .arp = {.operation = wire::ArpOperation::reply,
                                       .sender_mac = own,
@@ -63,13 +74,14 @@ void Worker::Impl::take_arp(const wire::Packet& packet, uint8_t port) {
 void Worker::Impl::ask_for_neighbor(const NeighborCache::Action& action) {
     const Neighbor& n = neighbors[action.index];
     const auto source = addressing.source_for(n.port, n.address);
-    if (!source || !n.address.is_v4()) return;
-    const wire::MacAddress destination = action.kind == NeighborCache::Action::Kind::ask_directly
-                                             ? wire::load_mac(n.header.bytes.data())
-                                             : wire::MacAddress::broadcast();
+    if (!source) return;
+    const bool directly = action.kind == NeighborCache::Action::Kind::ask_directly;
+    if (n.address.is_v6()) return solicit_neighbor(n, *source, directly);
+    const wire::MacAddress destination =
+        directly ? wire::load_mac(n.header.bytes.data()) : wire::MacAddress::broadcast();
     push_reply(n.port, ArpReply{.destination = destination,
                                 .arp = {.operation = wire::ArpOperation::request,
-                                        .sender_mac = interfaces[n.port].mac,
+                                        .sender_mac = interfaces[n.port].end.mac,
                                         .sender = *source,
                                         .target_mac = {},
                                         .target = n.address}});
@@ -82,41 +94,68 @@ void Worker::Impl::take_icmp4(const wire::Packet& packet, uint8_t port) {
         return;
     }
     switch (view->type()) {
-        case wire::Icmp4Type::echo_request: {
-            ++counters.echo_requests_in;
-            if (!echo_limit.take(now)) {
-                ++counters.echo_limited;
-                return;
-            }
-            const EchoReply reply{.destination = packet.source_mac(),
-                                  .local = packet.destination,
-                                  .remote = packet.source,
-                                  .identifier = view->identifier(),
-                                  .sequence = view->sequence(),
-                                  .data = view->echo_data()};
-            if (!interfaces[port].replies.push_echo(reply)) ++counters.replies_dropped;
-            return;
-        }
+        case wire::Icmp4Type::echo_request: return take_echo_request(*view, packet, port);
         case wire::Icmp4Type::destination_unreachable:
-            return take_icmp4_error(view->quoted(), unreachable_report(view->code()));
+            return take_icmp_error(view->quoted(), unreachable_report(view->code()));
         case wire::Icmp4Type::time_exceeded:
-            return take_icmp4_error(view->quoted(), tcp::Report::time_exceeded);
+            return take_icmp_error(view->quoted(), tcp::Report::time_exceeded);
         case wire::Icmp4Type::parameter_problem:
-            return take_icmp4_error(view->quoted(), tcp::Report::parameter_problem);
+            return take_icmp_error(view->quoted(), tcp::Report::parameter_problem);
         default: ++counters.icmp_other; return;  // source quench, too (MUST-55)
     }
 }
 
+void Worker::Impl::take_icmp6(const wire::Packet& packet, uint8_t port) {
+    const auto view = wire::Icmp6View::checked(packet.payload, packet.source, packet.destination,
+                                               packet.hop_limit);
+    if (!view) {
+        drops.add(view.error());
+        return;
+    }
+    switch (view->type()) {
+        case wire::Icmp6Type::echo_request: return take_echo_request(*view, packet, port);
+        case wire::Icmp6Type::neighbor_solicitation: return take_solicitation(packet, *view, port);
+        case wire::Icmp6Type::neighbor_advertisement: return take_advertisement(*view, port);
+        case wire::Icmp6Type::destination_unreachable:
+            return take_icmp_error(view->quoted(), unreachable_report6(view->code()));
+        case wire::Icmp6Type::time_exceeded:
+            return take_icmp_error(view->quoted(), tcp::Report::time_exceeded);
+        case wire::Icmp6Type::parameter_problem:
+            return take_icmp_error(view->quoted(),
+                                   view->code() == wire::icmp6_code::unrecognized_next_header
+                                       ? tcp::Report::protocol_unreachable
+                                       : tcp::Report::parameter_problem);
+        default: ++counters.icmp_other; return;
+    }
+}
+
+template <typename View>
+void Worker::Impl::take_echo_request(const View& message, const wire::Packet& packet,
+                                     uint8_t port) {
+    ++counters.echo_requests_in;
+    if (!echo_limit.take(now)) {
+        ++counters.echo_limited;
+        return;
+    }
+    const EchoReply reply{.destination = packet.source_mac(),
+                          .local = packet.destination,
+                          .remote = packet.source,
+                          .identifier = message.identifier(),
+                          .sequence = message.sequence(),
+                          .data = message.echo_data()};
+    if (!interfaces[port].replies.push_echo(reply)) ++counters.replies_dropped;
+}
+
 // MUST-54: to the connection that the quoted segment came from.
-void Worker::Impl::take_icmp4_error(std::span<const uint8_t> quoted, tcp::Report error) {
+void Worker::Impl::take_icmp_error(std::span<const uint8_t> quoted, tcp::Report error) {
     ++counters.icmp_errors_in;
     const auto q = wire::read_quoted_tcp(quoted);
-    if (!q || q->source.is_v6()) {
+    if (!q) {
         ++counters.icmp_errors_ignored;
         return;
     }
-    const flow::FourTuple tuple{.local_address = id_of(q->source),
-                                .remote_address = id_of(q->destination),
+    const flow::FourTuple tuple{.local_address = known_id(q->source),
+                                .remote_address = known_id(q->destination),
                                 .local_port = q->source_port,
                                 .remote_port = q->destination_port};
     const uint32_t index = look_up(tuple, flow::tuple_hash(tuple, hash_key));

@@ -37,8 +37,10 @@ void Worker::Impl::let_go_if_over(uint32_t index) {
     // Its tuple is free at once, also while the application has not read everything yet.
     if (c.state == State::closed) leave_table(index);
     if (owner_of[index] != no_owner || c.has(Mark::ready)) return;
-    if (c.state == State::time_wait) enter_time_wait(index);
+    const bool waits = c.state == State::time_wait && config.time_wait != Duration{};
+    if (waits) enter_time_wait(index);
     leave_table(index);
+    if (!waits) release_addresses(c.tuple());
     tcp::release(c, env);
     profiles.release(c.profile);
     c.state = State::closed;
@@ -57,23 +59,23 @@ void Worker::Impl::leave_table(uint32_t index) {
 
 // ---- TIME_WAIT
 
-// The record keeps the port until it ends.
+// The record keeps the port and the addresses until it ends.
 void Worker::Impl::enter_time_wait(uint32_t index) {
-    if (config.time_wait == Duration{}) return;
     Connection& c = connections[index];
     c.clear(Mark::owns_port);
     time_waits.insert(tcp::make_time_wait(c), c.hash, now, [this](const tcp::TimeWait& oldest) {
         ++tcp_counters.time_wait_overflow;
-        free_port_of(oldest);
+        forget(oldest);
     });
 }
 
 // A tuple names at most one of: a connection, a record. So if the port is taken towards this
 // destination, it was taken for this record.
-void Worker::Impl::free_port_of(const tcp::TimeWait& record) {
+void Worker::Impl::forget(const tcp::TimeWait& record) {
     const uint16_t port = record.tuple.local_port;
     if (is_ephemeral(port) && is_ours(record.tuple))
         ports.release_if_taken(scope_of(record.tuple), port);
+    release_addresses(record.tuple);
 }
 
 bool Worker::Impl::take_segment_in_time_wait(const Arrived& a, const tcp::Segment& segment,
@@ -85,7 +87,7 @@ bool Worker::Impl::take_segment_in_time_wait(const Arrived& a, const tcp::Segmen
     switch (tcp::on_segment_in_time_wait(record, segment)) {
         case tcp::TimeWaitVerdict::ignore: return true;
         case tcp::TimeWaitVerdict::restart_and_acknowledge:
-            time_waits.restart(entry, now, [this](const tcp::TimeWait& r) { free_port_of(r); });
+            time_waits.restart(entry, now, [this](const tcp::TimeWait& r) { forget(r); });
             [[fallthrough]];
         case tcp::TimeWaitVerdict::acknowledge: acknowledge_in_time_wait(record, a); return true;
         case tcp::TimeWaitVerdict::reopen: break;
@@ -98,7 +100,7 @@ bool Worker::Impl::take_segment_in_time_wait(const Arrived& a, const tcp::Segmen
         return true;
     }
     time_waits.remove(entry);
-    free_port_of(record);
+    forget(record);
     ++tcp_counters.time_wait_reused;
     last_seq = record.snd_nxt;
     return false;
@@ -118,8 +120,8 @@ void Worker::Impl::acknowledge_in_time_wait(const tcp::TimeWait& record, const A
                        .flags = wire::flag::ack};
     if (record.ts_recent != 0) {
         reply.options.has_timestamps = true;
-        reply.options.ts_value =
-            tcp::timestamp_clock(tcp::timestamp_offset(record.tuple, env.secret), now);
+        reply.options.ts_value = tcp::timestamp_clock(
+            tcp::timestamp_offset(env.fingerprint(record.tuple), env.secret), now);
         reply.options.ts_echo = record.ts_recent;
     }
     push_reply(a.port, reply);
@@ -195,9 +197,10 @@ constexpr uint32_t expiries_per_pass = 4096;
 }  // namespace
 
 void Worker::Impl::run_timers() {
+    addresses.reclaim();
     run_neighbors();
     wheel.advance(now, timers_per_pass, [this](uint32_t index) { on_wheel_entry(index); });
-    time_waits.expire(now, expiries_per_pass, [this](const tcp::TimeWait& r) { free_port_of(r); });
+    time_waits.expire(now, expiries_per_pass, [this](const tcp::TimeWait& r) { forget(r); });
     tell_notices();
 }
 

@@ -5,7 +5,8 @@
 // listener that is closed stays in its place until its last connection is gone.
 //
 // Lookup is one array access by port, then the few listeners of that port: an exact address wins
-// over any (RFC 9293 section 3.10.1: a fully specified passive OPEN comes first).
+// over any of its family (0.0.0.0), and that over any at all (::) (RFC 9293 section 3.10.1: a fully
+// specified passive OPEN comes first).
 #pragma once
 
 #include <cstdint>
@@ -97,10 +98,13 @@ class ListenerTable {
 
     /// The listener for a segment to `local`.
     OwnerNumber find(const wire::SocketAddress& local) const {
+        constexpr auto any_v4 = wire::IpAddress::v4(0);
         OwnerNumber any = no_owner;
         for (OwnerNumber n = by_port_[local.port]; n != no_owner; n = owners_[n].next) {
-            if (owners_[n].local.address == local.address) return n;
-            if (owners_[n].local.address.is_unspecified()) any = n;
+            const wire::IpAddress& address = owners_[n].local.address;
+            if (address == local.address) return n;
+            if (address == wire::IpAddress{} && any == no_owner) any = n;
+            if (address == any_v4 && local.address.is_v4()) any = n;
         }
         return any;
     }

@@ -7,8 +7,7 @@
 
 namespace synfin::stack {
 
-NeighborCache::NeighborCache(uint32_t capacity, std::vector<wire::MacAddress> own,
-                             const SipKey& key)
+NeighborCache::NeighborCache(uint32_t capacity, std::vector<LinkEnd> own, const SipKey& key)
     : capacity_{capacity}, own_{std::move(own)}, key_{key} {
     SYNFIN_ASSERT(capacity > 0 && capacity < no_neighbor + 1u);
     entries_.reserve(capacity);
@@ -175,7 +174,7 @@ void NeighborCache::remove_asking(NeighborIndex index) {
 
 void NeighborCache::set_header(Neighbor& n, const wire::MacAddress& mac) const {
     const uint16_t type = n.address.is_v4() ? wire::ethertype::ipv4 : wire::ethertype::ipv6;
-    n.header = wire::make_l2_header(mac, own_[n.port], type);
+    n.header = own_[n.port].header_to(mac, type);
 }
 
 }  // namespace synfin::stack

@@ -71,6 +71,17 @@ struct Neighbor {
     }
 };
 
+/// Our end of an interface's link: what its frames come from.
+struct LinkEnd {
+    wire::MacAddress mac;
+    uint16_t vlan = 0;  ///< 0: untagged
+
+    wire::L2Header header_to(const wire::MacAddress& destination, uint16_t type) const {
+        return wire::make_l2_header(destination, mac, type,
+                                    vlan == 0 ? std::nullopt : std::optional{vlan});
+    }
+};
+
 class NeighborCache {
   public:
     static constexpr Duration request_interval = Duration::seconds(1);
@@ -80,8 +91,8 @@ class NeighborCache {
     /// first of two answers to one request wins.
     static constexpr Duration settle_time = Duration::seconds(1);
 
-    /// `capacity` in 1..65535. `own` are our Ethernet addresses, by interface.
-    NeighborCache(uint32_t capacity, std::vector<wire::MacAddress> own, const SipKey& key);
+    /// `capacity` in 1..65535. `own` are our ends of the links, by interface.
+    NeighborCache(uint32_t capacity, std::vector<LinkEnd> own, const SipKey& key);
 
     /// A configured neighbor.
     void add_fixed(uint8_t port, const wire::IpAddress& address, const wire::MacAddress& mac);
@@ -148,7 +159,7 @@ class NeighborCache {
     void set_header(Neighbor& n, const wire::MacAddress& mac) const;
 
     uint32_t capacity_;
-    std::vector<wire::MacAddress> own_;
+    std::vector<LinkEnd> own_;
     SipKey key_;
     std::vector<Neighbor> entries_;
     std::vector<NeighborIndex> buckets_;

@@ -73,22 +73,38 @@ void Worker::Impl::open_passive(OwnerNumber listener, const Arrived& a, const tc
         ++tcp_counters.half_open_drops;
         return;
     }
-    const NeighborIndex neighbor = next_hop(a.packet.source, a.port);
-    if (neighbor == no_neighbor) {
-        ++counters.no_route;
-        return;
-    }
-    const uint32_t index = add_connection(a.tuple, a.hash, listener, owner.profile, neighbor);
-    if (index == no_index) {
-        ++counters.connections_exhausted;
-        return;
-    }
+    const uint32_t index = add_passive(listener, a);
+    if (index == no_index) return;
     Connection& c = connections[index];
     tcp::open_passive(c, syn, last_seq, env, now);
     c.set(Mark::counted_in_backlog);
     ++owner.half_open;
     ++half_open;
     settle(index);
+}
+
+uint32_t Worker::Impl::add_passive(OwnerNumber listener, const Arrived& a) {
+    const NeighborIndex neighbor = next_hop(a.packet.source, a.port);
+    if (neighbor == no_neighbor) {
+        ++counters.no_route;
+        return no_index;
+    }
+    flow::FourTuple tuple = a.tuple;
+    uint32_t hash = a.hash;
+    if (a.packet.source.is_v6()) {
+        if (!intern(a.packet.destination, a.packet.source, tuple)) {
+            ++counters.addresses_exhausted;
+            return no_index;
+        }
+        hash = flow::tuple_hash(tuple, hash_key);
+    }
+    const uint32_t index =
+        add_connection(tuple, hash, listener, owners[listener].profile, neighbor);
+    if (index == no_index) {
+        release_addresses(tuple);
+        ++counters.connections_exhausted;
+    }
+    return index;
 }
 
 tl::expected<Worker::Impl::Path, Error> Worker::Impl::path_to(const wire::IpAddress& destination,
@@ -127,7 +143,7 @@ tl::expected<Worker::Impl::Path, Error> Worker::Impl::find_path(
         if (!owner) return tl::unexpected{Error::address_not_available};
         port = *owner;
     }
-    if (source.is_v6() || destination.is_v6()) return tl::unexpected{Error::unreachable};
+    if (source.is_v6() != destination.is_v6()) return tl::unexpected{Error::unreachable};
     if (!addressing.route(destination, port)) return tl::unexpected{Error::unreachable};
     return Path{source, next_hop(destination, port)};
 }
@@ -142,16 +158,29 @@ tl::expected<ConnectionId, Error> Worker::Impl::connect(const wire::SocketAddres
     if (!path) return tl::unexpected{path.error()};
     if (connections.used() == connections.capacity()) return tl::unexpected{Error::no_resources};
 
-    flow::FourTuple tuple{.local_address = id_of(path->source),
-                          .remote_address = id_of(remote.address),
-                          .local_port = options.source_port,
-                          .remote_port = remote.port};
+    flow::FourTuple tuple{.local_port = options.source_port, .remote_port = remote.port};
+    if (!intern(path->source, remote.address, tuple)) {
+        ++counters.addresses_exhausted;
+        return tl::unexpected{Error::no_resources};
+    }
+    const auto index = add_active(tuple, path->neighbor, application, options);
+    if (!index) {
+        release_addresses(tuple);
+        return tl::unexpected{index.error()};
+    }
+    settle(*index);
+    return id_of(*index);
+}
+
+tl::expected<uint32_t, Error> Worker::Impl::add_active(flow::FourTuple tuple,
+                                                       NeighborIndex neighbor,
+                                                       Application& application,
+                                                       const ConnectOptions& options) {
     const auto local_port = take_port(tuple);
     if (!local_port) return tl::unexpected{local_port.error()};
     tuple.local_port = *local_port;
     const bool owns_port = is_ephemeral(tuple.local_port);
 
-    const NeighborIndex neighbor = path->neighbor;
     const OwnerNumber owner = owners.active(application);
     const uint32_t hash = flow::tuple_hash(tuple, hash_key);
     table.prefetch(hash);  // needed when the initial sequence number has been computed
@@ -164,14 +193,27 @@ tl::expected<ConnectionId, Error> Worker::Impl::connect(const wire::SocketAddres
         tcp::open_active(c, env, now);
         if (enter_table(index)) {
             if (owns_port) c.set(Mark::owns_port);
-            settle(index);
-            return id_of(index);
+            return index;
         }
         tcp::abort(c, env, now);
         unmake_connection(index);
     }
     if (owns_port) ports.release(scope_of(tuple), tuple.local_port);
     return tl::unexpected{Error::no_resources};
+}
+
+bool Worker::Impl::intern(const wire::IpAddress& local, const wire::IpAddress& remote,
+                          flow::FourTuple& tuple) {
+    const auto local_id = addresses.intern(local);
+    if (!local_id) return false;
+    const auto remote_id = addresses.intern(remote);
+    if (!remote_id) {
+        addresses.release(*local_id);
+        return false;
+    }
+    tuple.local_address = *local_id;
+    tuple.remote_address = *remote_id;
+    return true;
 }
 
 bool Worker::Impl::is_taken(const flow::FourTuple& tuple) const {

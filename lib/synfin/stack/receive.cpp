@@ -83,6 +83,7 @@ void Worker::Impl::hash_segments() {
 }
 
 void Worker::Impl::parse(std::span<const Frame> frames) {
+    addresses.reclaim();
     segment_count = 0;
     for (size_t i = 0; i < frames.size(); ++i) {
         if (i + parse_ahead < frames.size()) __builtin_prefetch(frames[i + parse_ahead].data);
@@ -110,28 +111,22 @@ void Worker::Impl::classify(const Frame& frame, const wire::Packet& packet, uint
         }
         return;
     }
-    if (packet.has_vlan_tag && (packet.vlan_tag & vlan_identifier_mask) != 0) {
+    const uint16_t vlan = packet.has_vlan_tag ? packet.vlan_tag & vlan_identifier_mask : 0;
+    if (vlan != interfaces[frame.port].end.vlan) {
         ++counters.drop_vlan;
         return;
     }
-    if (!packet.link_group && packet.destination_mac() != interfaces[frame.port].mac) {
+    if (!packet.link_group && packet.destination_mac() != interfaces[frame.port].end.mac) {
         ++counters.drop_other_mac;
         return;
     }
     if (packet.kind == wire::PacketKind::arp) return take_arp(packet, frame.port);
-    if (packet.link_group) {
-        ++counters.drop_link_group;
-        return;
-    }
-    if (packet.destination.is_v6()) {
-        ++counters.drop_family;
-        return;
-    }
+    if (packet.link_group) return take_group_message(packet, frame.port);
     if (packet.kind == wire::PacketKind::tcp) [[likely]] {
         Arrived& a = arrived[place];
         a.port = frame.port;
-        a.tuple = {.local_address = id_of(packet.destination),
-                   .remote_address = id_of(packet.source),
+        a.tuple = {.local_address = known_id(packet.destination),
+                   .remote_address = known_id(packet.source),
                    .local_port = packet.destination_port,
                    .remote_port = packet.source_port};
         segments[segment_count++] = static_cast<uint8_t>(place);
@@ -139,6 +134,7 @@ void Worker::Impl::classify(const Frame& frame, const wire::Packet& packet, uint
     }
     if (!is_between_us_and_a_peer(packet)) return;
     if (packet.kind == wire::PacketKind::icmp4) return take_icmp4(packet, frame.port);
+    if (packet.kind == wire::PacketKind::icmp6) return take_icmp6(packet, frame.port);
     ++counters.drop_protocol;
 }
 
@@ -161,9 +157,10 @@ bool Worker::Impl::is_between_us_and_a_peer(const wire::Packet& packet) {
 
 template <typename BeforeDelivery>
 void Worker::Impl::take_segment(uint32_t place, BeforeDelivery&& before_delivery) {
-    const Arrived& a = arrived[place];
+    Arrived& a = arrived[place];
     const tcp::Segment segment = segment_of(a.packet);
-    const uint32_t index = look_up(a.tuple, a.hash);
+    uint32_t index = look_up(a.tuple, a.hash);
+    if (index == no_index && a.packet.source.is_v6()) index = look_up_anew(a);
     if (index == no_index) {
         if (!is_between_us_and_a_peer(a.packet)) return;
         ++tcp_counters.in_segs;
@@ -179,6 +176,14 @@ void Worker::Impl::take_segment(uint32_t place, BeforeDelivery&& before_delivery
         reply_with(*result.reply, a);
     before_delivery();
     deliver(index, result);
+}
+
+// An IPv6 address may have got its id from an earlier segment of the same burst.
+uint32_t Worker::Impl::look_up_anew(Arrived& a) {
+    a.tuple.local_address = known_id(a.packet.destination);
+    a.tuple.remote_address = known_id(a.packet.source);
+    a.hash = flow::tuple_hash(a.tuple, hash_key);
+    return look_up(a.tuple, a.hash);
 }
 
 void Worker::Impl::take_segment_without_connection(const Arrived& a, const tcp::Segment& segment) {

@@ -1,5 +1,6 @@
 // Replies that belong to no connection: what to say and to whom, not yet how it looks. They are
-// decided while a burst is read and written when there are frames to write into.
+// decided while a burst is read and written when there are frames to write into. The family of the
+// addresses decides between ICMP and ICMPv6, IPv4 and IPv6.
 //
 // All of them go to the Ethernet address that the question came from, so none waits for a neighbor.
 // The queue is bounded: what does not fit is lost, as it may be on any link, and counted.
@@ -26,6 +27,16 @@ struct ArpReply {
     wire::Arp arp;
 };
 
+/// A neighbor solicitation or advertisement (RFC 4861).
+struct NeighborMessage {
+    wire::MacAddress destination;  ///< of the frame
+    wire::IpAddress local;
+    wire::IpAddress remote;
+    wire::IpAddress target;
+    bool is_solicitation = false;
+    bool solicited = false;  ///< an advertisement that answers somebody with an address
+};
+
 /// A RST, an ACK from TIME_WAIT, or the SYN,ACK of a cookie.
 struct SegmentReply {
     wire::MacAddress destination;
@@ -48,7 +59,7 @@ struct EchoReply {
     std::span<const uint8_t> data;
 };
 
-using Reply = std::variant<ArpReply, SegmentReply, EchoReply>;
+using Reply = std::variant<ArpReply, NeighborMessage, SegmentReply, EchoReply>;
 
 class ReplyQueue {
   public:

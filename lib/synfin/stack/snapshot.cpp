@@ -1,8 +1,9 @@
 // `synfin ss`: the connections of a worker, seen from any thread, without stopping it.
 //
 // Each entry is copied from Relaxed fields between two looks at its bucket's sequence counter, so
-// its name and its place in the table belong together. State and queues are those of some moment
-// during the copy: they may be a segment apart from each other.
+// its name (IPv6 addresses are looked up in between, too) and its place in the table belong
+// together. State and queues are those of some moment during the copy: they may be a segment apart
+// from each other.
 #include <algorithm>
 
 #include <synfin/stack/worker_impl.hpp>
@@ -18,7 +19,8 @@ namespace {
 struct Glance {
     State state = State::closed;
     uint8_t backoff = 0;
-    flow::FourTuple tuple;
+    wire::SocketAddress local;
+    wire::SocketAddress remote;
     uint32_t receive_queue_bytes = 0;
     uint32_t send_queue_bytes = 0;
     uint32_t retransmit_deadline_us = 0;
@@ -36,7 +38,9 @@ void Worker::for_each_connection(const std::function<void(const ConnectionInfo&)
         Glance g;
         g.state = c.state;
         g.backoff = c.backoff;
-        g.tuple = c.tuple();
+        const flow::FourTuple tuple = c.tuple();
+        g.local = {w.address_of(tuple.local_address), tuple.local_port};
+        g.remote = {w.address_of(tuple.remote_address), tuple.remote_port};
         g.retransmit_deadline_us = c.retransmit_deadline_us;
         g.long_deadline_us = c.long_deadline_us;
         g.in_flight = c.snd_una.load() != c.snd_nxt.load();
@@ -53,8 +57,8 @@ void Worker::for_each_connection(const std::function<void(const ConnectionInfo&)
     w.table.for_each(look, [&](const Glance& g) {
         ConnectionInfo info{};
         info.state = g.state;
-        info.local = {w.address_of(g.tuple.local_address), g.tuple.local_port};
-        info.remote = {w.address_of(g.tuple.remote_address), g.tuple.remote_port};
+        info.local = g.local;
+        info.remote = g.remote;
         info.receive_queue_bytes = g.receive_queue_bytes;
         info.send_queue_bytes = g.send_queue_bytes;
         info.backoff = g.backoff;
@@ -73,15 +77,16 @@ void Worker::for_each_connection(const std::function<void(const ConnectionInfo&)
         }
         visit(info);
     });
-    w.time_waits.for_each([&](const tcp::TimeWait& record, Instant expiry) {
+    const auto describe = [&w, now](const tcp::TimeWait& record, Instant expiry) {
         ConnectionInfo info{};
         info.state = State::time_wait;
         info.local = {w.address_of(record.tuple.local_address), record.tuple.local_port};
         info.remote = {w.address_of(record.tuple.remote_address), record.tuple.remote_port};
         info.timer = ConnectionInfo::Timer::time_wait;
         info.timer_left = std::max(Duration{}, expiry - now);
-        visit(info);
-    });
+        return info;
+    };
+    w.time_waits.for_each(describe, visit);
 }
 
 }  // namespace synfin::stack

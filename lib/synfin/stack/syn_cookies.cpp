@@ -27,7 +27,7 @@ void Worker::Impl::send_cookie(OwnerNumber listener, const Arrived& a, const tcp
     const wire::SocketAddress remote{a.packet.source, a.packet.source_port};
     const tcp::CookieReply reply =
         tcp::answer_with_cookie(local, remote, syn, profiles[owner.profile],
-                                tcp::timestamp_offset(a.tuple, env.secret), env, now);
+                                tcp::timestamp_offset(fingerprint(a), env.secret), env, now);
     push_reply(a.port, SegmentReply{.destination = a.packet.source_mac(),
                                     .local = local,
                                     .remote = remote,
@@ -53,16 +53,8 @@ bool Worker::Impl::take_cookie(OwnerNumber listener, const Arrived& a,
         ++tcp_counters.listen_overflows;
         return true;
     }
-    const NeighborIndex neighbor = next_hop(a.packet.source, a.port);
-    if (neighbor == no_neighbor) {
-        ++counters.no_route;
-        return true;
-    }
-    const uint32_t index = add_connection(a.tuple, a.hash, listener, owner.profile, neighbor);
-    if (index == no_index) {
-        ++counters.connections_exhausted;
-        return true;
-    }
+    const uint32_t index = add_passive(listener, a);
+    if (index == no_index) return true;
     ++tcp_counters.syn_cookies_received;
     tcp::open_from_cookie(connections[index], segment, *offered, env, now);
     deliver(index, tcp::input(connections[index], segment, env, now));

@@ -4,7 +4,9 @@
 // keep a thousand others waiting. One whose segments did not fit into the batch stays at the head.
 #include <synfin/stack/worker_impl.hpp>
 #include <synfin/wire/icmp4.hpp>
+#include <synfin/wire/icmp6.hpp>
 #include <synfin/wire/ipv4.hpp>
+#include <synfin/wire/ipv6.hpp>
 #include <synfin/wire/segment_writer.hpp>
 
 namespace synfin::stack {
@@ -16,6 +18,11 @@ namespace {
 
 constexpr unsigned segments_per_turn = 16;
 constexpr uint8_t reply_hop_limit = 64;
+constexpr uint8_t neighbor_hop_limit = 255;  // RFC 4861: proof that no router has passed it on
+
+uint16_t ethertype_of(const wire::IpAddress& address) {
+    return address.is_v4() ? wire::ethertype::ipv4 : wire::ethertype::ipv6;
+}
 
 std::span<uint8_t> space_of(const Frame& frame, const Interface& interface) {
     return {frame.data, size_t{interface.device.mtu} + TransmitBatch::slack_bytes};
@@ -95,14 +102,16 @@ void Worker::Impl::write_reply(const Reply& reply, Frame& frame, const Interface
     if (const auto* arp = std::get_if<ArpReply>(&reply)) {
         ++(arp->arp.operation == wire::ArpOperation::request ? counters.arp_requests_out
                                                              : counters.arp_replies_out);
-        const auto l2 = wire::make_l2_header(arp->destination, interface.mac, wire::ethertype::arp);
+        const auto l2 = interface.end.header_to(arp->destination, wire::ethertype::arp);
         const size_t header = wire::write_l2_header(frame.data, l2);
         frame.length =
             static_cast<uint32_t>(header + wire::write_arp(frame.data + header, arp->arp));
         return;
     }
+    if (const auto* message = std::get_if<NeighborMessage>(&reply))
+        return write_neighbor_message(*message, frame, interface);
     if (const auto* s = std::get_if<SegmentReply>(&reply)) {
-        const auto l2 = wire::make_l2_header(s->destination, interface.mac, wire::ethertype::ipv4);
+        const auto l2 = interface.end.header_to(s->destination, ethertype_of(s->local.address));
         wire::SegmentFrame segment;
         segment.l2 = &l2;
         segment.source = s->local.address;
@@ -119,20 +128,53 @@ void Worker::Impl::write_reply(const Reply& reply, Frame& frame, const Interface
             wire::write_segment(space_of(frame, interface), segment, checksums_of(interface)));
         return;
     }
-    const auto& echo = std::get<EchoReply>(reply);
+    write_echo_reply(std::get<EchoReply>(reply), frame, interface);
+}
+
+void Worker::Impl::write_echo_reply(const EchoReply& echo, Frame& frame,
+                                    const Interface& interface) {
     ++counters.echo_replies_out;
-    const auto l2 = wire::make_l2_header(echo.destination, interface.mac, wire::ethertype::ipv4);
+    const bool v4 = echo.local.is_v4();
+    const auto l2 = interface.end.header_to(echo.destination, ethertype_of(echo.local));
     size_t at = wire::write_l2_header(frame.data, l2);
     const wire::IpFields ip{.source = echo.local,
                             .destination = echo.remote,
-                            .protocol = wire::ip_protocol::icmp,
+                            .protocol = v4 ? wire::ip_protocol::icmp : wire::ip_protocol::icmp6,
                             .hop_limit = reply_hop_limit};
-    at += wire::write_ipv4_header(frame.data + at, ip,
-                                  wire::Icmp4View::header_bytes + echo.data.size(),
-                                  interface.device.transmit_ip_checksum);
-    at += wire::write_icmp4_echo(frame.data + at, wire::Icmp4Type::echo_reply, echo.identifier,
-                                 echo.sequence, echo.data);
+    const size_t message_bytes = wire::Icmp4View::header_bytes + echo.data.size();
+    if (v4) {
+        at += wire::write_ipv4_header(frame.data + at, ip, message_bytes,
+                                      interface.device.transmit_ip_checksum);
+        at += wire::write_icmp4_echo(frame.data + at, wire::Icmp4Type::echo_reply, echo.identifier,
+                                     echo.sequence, echo.data);
+    } else {
+        at += wire::write_ipv6_header(frame.data + at, ip, message_bytes);
+        at += wire::write_icmp6_echo(frame.data + at, wire::Icmp6Type::echo_reply, echo.identifier,
+                                     echo.sequence, echo.data, echo.local, echo.remote);
+    }
     frame.length = static_cast<uint32_t>(at);
+}
+
+void Worker::Impl::write_neighbor_message(const NeighborMessage& message, Frame& frame,
+                                          const Interface& interface) {
+    ++(message.is_solicitation ? counters.solicitations_out : counters.advertisements_out);
+    const auto l2 = interface.end.header_to(message.destination, wire::ethertype::ipv6);
+    const size_t header = wire::write_l2_header(frame.data, l2);
+    uint8_t* const ip = frame.data + header;
+    uint8_t* const body = ip + wire::Ipv6View::header_bytes;
+    const size_t length =
+        message.is_solicitation
+            ? wire::write_neighbor_solicitation(body, message.target, interface.end.mac,
+                                                message.local, message.remote)
+            : wire::write_neighbor_advertisement(body, message.target, interface.end.mac,
+                                                 message.solicited, message.local, message.remote);
+    wire::write_ipv6_header(ip,
+                            {.source = message.local,
+                             .destination = message.remote,
+                             .protocol = wire::ip_protocol::icmp6,
+                             .hop_limit = neighbor_hop_limit},
+                            length);
+    frame.length = static_cast<uint32_t>(header + wire::Ipv6View::header_bytes + length);
 }
 
 void Worker::Impl::count_frame(const Frame& frame) {

@@ -27,6 +27,10 @@ void check(const WorkerConfig& config) {
     require(config.max_transfers > 0, "max_transfers must be at least 1");
     require(config.max_buffer_chunks > 0, "max_buffer_chunks must be at least 1");
     require(config.max_port_scopes > 0, "max_port_scopes must be at least 1");
+    require(config.max_ipv6_addresses > 0 &&
+                config.max_ipv6_addresses <= flow::AddressBook::max_capacity,
+            "max_ipv6_addresses must be 1 to 16777215, not " +
+                std::to_string(config.max_ipv6_addresses));
     require(config.time_wait >= Duration{}, "time_wait must not be negative");
     require(config.first_port > 0 && config.first_port <= config.last_port,
             "the ephemeral ports " + std::to_string(config.first_port) + " to " +
@@ -41,6 +45,8 @@ void check(const WorkerConfig& config) {
         require(!interface.mac.is_multicast(), "an interface's Ethernet address " +
                                                    wire::to_string(interface.mac) +
                                                    " is that of a group");
+        require(interface.vlan <= 4094,
+                "a VLAN must be 1 to 4094, or 0 for none, not " + std::to_string(interface.vlan));
         require(interface.device.mtu >= 576 && interface.device.mtu <= UINT16_MAX,
                 "an MTU must be 576 to 65535 bytes, not " + std::to_string(interface.device.mtu));
         if (interface.gateway) {
@@ -68,10 +74,10 @@ const WorkerConfig& checked(const WorkerConfig& config) {
     return config;
 }
 
-std::vector<wire::MacAddress> macs_of(const WorkerConfig& config) {
-    std::vector<wire::MacAddress> macs;
-    for (const InterfaceConfig& interface : config.interfaces) macs.push_back(interface.mac);
-    return macs;
+std::vector<LinkEnd> link_ends_of(const WorkerConfig& config) {
+    std::vector<LinkEnd> ends;
+    for (const InterfaceConfig& i : config.interfaces) ends.push_back({i.mac, i.vlan});
+    return ends;
 }
 
 // Segments must fit whichever way they take.
@@ -89,6 +95,7 @@ SipKey derived_key(const tcp::Secret& secret, uint64_t use) {
 }
 constexpr uint64_t use_of_tuples = 0x7475'706c'6573;
 constexpr uint64_t use_of_neighbors = 0x6e65'6967'6862;
+constexpr uint64_t use_of_addresses = 0x6164'6472'6573;
 constexpr uint64_t use_of_ports = 0x706f'7274'73;
 
 }  // namespace
@@ -102,13 +109,14 @@ Worker::Impl::Impl(Worker& worker, const WorkerConfig& worker_config)
       owner_memory{size_t{config.max_connections} * sizeof(OwnerNumber)},
       owner_of{static_cast<OwnerNumber*>(owner_memory.data())},
       hash_key{derived_key(config.secret, use_of_tuples)},
+      addresses{config.max_ipv6_addresses, derived_key(config.secret, use_of_addresses)},
       table{config.max_connections},
       time_waits{config.max_time_wait, config.time_wait, hash_key},
       profiles{config.profiles, config.max_own_profiles},
       ports{config.first_port, config.last_port, config.max_port_scopes, hash_key},
       port_key{derived_key(config.secret, use_of_ports)},
       wheel{config.max_connections, Instant{}},
-      neighbors{config.max_neighbors, macs_of(config),
+      neighbors{config.max_neighbors, link_ends_of(config),
                 derived_key(config.secret, use_of_neighbors)},
       transfers{config.max_transfers, config.max_transfers * ranges_per_transfer},
       buffers{config.max_buffer_chunks * nodes_per_chunk, config.max_buffer_chunks},
@@ -117,6 +125,7 @@ Worker::Impl::Impl(Worker& worker, const WorkerConfig& worker_config)
           .buffers = buffers,
           .counters = tcp_counters,
           .secret = config.secret,
+          .addresses = &addresses,
           .mtu = smallest_mtu(config)},
       notices{config.max_connections},
       reset_limit{config.resets_per_second},
@@ -331,7 +340,7 @@ Worker::Gauges Worker::gauges() const {
 
 Worker::Leaks Worker::leaks() const { return impl_->leaks(); }
 void Worker::clear_time_wait() {
-    impl_->time_waits.clear([this](const tcp::TimeWait& r) { impl_->free_port_of(r); });
+    impl_->time_waits.clear([this](const tcp::TimeWait& r) { impl_->forget(r); });
 }
 
 }  // namespace synfin::stack

@@ -33,6 +33,9 @@ namespace synfin::stack {
 /// A network interface of the worker: one queue pair of a device.
 struct InterfaceConfig {
     wire::MacAddress mac;
+    /// The VLAN that we are in (802.1Q), 1 to 4094: all frames carry its tag, and others are
+    /// dropped. 0: none; frames are untagged, or carry a priority alone.
+    uint16_t vlan = 0;
     /// Addresses that we answer for, whole blocks included: a load generator's source range.
     std::vector<wire::IpPrefix> addresses;
     /// What is reachable without a gateway, besides the blocks above.
@@ -60,6 +63,8 @@ struct WorkerConfig {
     uint32_t max_port_scopes =
         1u << 16;  ///< (local address, remote address and port); then: connect() fails
     uint32_t max_neighbors = 4096;  ///< at most 65534; then: one not used lately goes
+    uint32_t max_ipv6_addresses =
+        1u << 20;  ///< ours and peers', at once, at most 2^24-1; then: connect() fails, SYNs drop
     uint32_t resets_per_second =
         100'000;  ///< RST and ICMP replies without a connection; then: silence
     uint32_t echo_replies_per_second = 10'000;
@@ -72,7 +77,8 @@ struct WorkerConfig {
         1024;  ///< of connections whose options were changed; then: take_profile() fails
     /// Which local ports bring a reply back to this worker; empty: all. Asked once per
     /// (local address, remote address and port) when its first connection is opened.
-    bool (*port_filter)(const void* context, const flow::FourTuple& tuple) = nullptr;
+    bool (*port_filter)(const void* context, const wire::SocketAddress& local,
+                        const wire::SocketAddress& remote) = nullptr;
     const void* port_filter_context = nullptr;
     uint32_t receive_burst =
         64;  ///< packets per loop and interface, at most Worker::receive_burst_max
@@ -143,7 +149,8 @@ class Worker {
 
     // ---- for the application, on the worker's thread
 
-    /// Accepts connections to `local` (an unspecified address: any of ours) for `application`.
+    /// Accepts connections to `local` for `application`. 0.0.0.0 stands for any IPv4 address of
+    /// ours, :: for any of either family; the more specific of two listeners wins.
     tl::expected<void, Error> listen(const wire::SocketAddress& local, Application& application,
                                      const ListenOptions& options = {});
     /// Stops listening; half-open connections of the listener are reset.

@@ -2,7 +2,8 @@
 // it.
 //
 //   receive.cpp    a burst in stages: parse, hash, prefetch, look up, tcp::input
-//   datagrams.cpp  what is not TCP: ARP, ICMP
+//   datagrams.cpp  what is not TCP: ARP, ICMP, ICMPv6
+//   neighbor_discovery.cpp  solicitations and advertisements (IPv6)
 //   opening.cpp    how connections come into being: connect, a SYN at a listener
 //   syn_cookies.cpp  a listener at its limits: SYN,ACKs that leave nothing behind
 //   delivery.cpp   what happened, told to the application
@@ -25,6 +26,7 @@
 
 #include <synfin/base/index_pool.hpp>
 #include <synfin/base/region.hpp>
+#include <synfin/flow/address_book.hpp>
 #include <synfin/flow/connection_table.hpp>
 #include <synfin/flow/port_allocator.hpp>
 #include <synfin/flow/time_wait_table.hpp>
@@ -39,6 +41,7 @@
 #include <synfin/stack/worker.hpp>
 #include <synfin/tcp/core.hpp>
 #include <synfin/timer/wheel.hpp>
+#include <synfin/wire/icmp6.hpp>
 #include <synfin/wire/packet.hpp>
 
 namespace synfin::stack {
@@ -46,9 +49,9 @@ namespace synfin::stack {
 /// One interface's side of a worker.
 struct Interface {
     explicit Interface(const InterfaceConfig& config)
-        : mac{config.mac}, device{config.device}, replies{config.device.mtu} {}
+        : end{config.mac, config.vlan}, device{config.device}, replies{config.device.mtu} {}
 
-    wire::MacAddress mac;
+    LinkEnd end;
     DeviceProperties device;
     ReplyQueue replies;
     uint32_t ready_head = no_index;
@@ -81,6 +84,8 @@ struct Worker::Impl {
     bool is_between_us_and_a_peer(const wire::Packet& packet);
     template <typename BeforeDelivery>
     void take_segment(uint32_t place, BeforeDelivery&& before_delivery);
+    /// The connection of a segment whose addresses had no ids, or others, when the burst began.
+    uint32_t look_up_anew(Arrived& a);
     void take_segment_without_connection(const Arrived& a, const tcp::Segment& segment);
     /// True if the segment was dealt with; else it goes on to the listeners, with the last sequence
     /// number of the incarnation that gave way.
@@ -92,8 +97,19 @@ struct Worker::Impl {
     // ---- datagrams.cpp
     void take_arp(const wire::Packet& packet, uint8_t port);
     void take_icmp4(const wire::Packet& packet, uint8_t port);
-    void take_icmp4_error(std::span<const uint8_t> quoted, tcp::Report error);
+    void take_icmp6(const wire::Packet& packet, uint8_t port);
+    template <typename View>
+    void take_echo_request(const View& message, const wire::Packet& packet, uint8_t port);
+    void take_icmp_error(std::span<const uint8_t> quoted, tcp::Report error);
     void ask_for_neighbor(const NeighborCache::Action& action);
+
+    // ---- neighbor_discovery.cpp
+    /// Only solicitations and advertisements are taken from a group address.
+    void take_group_message(const wire::Packet& packet, uint8_t port);
+    void take_solicitation(const wire::Packet& packet, const wire::Icmp6View& message,
+                           uint8_t port);
+    void take_advertisement(const wire::Icmp6View& message, uint8_t port);
+    void solicit_neighbor(const Neighbor& neighbor, const wire::IpAddress& source, bool directly);
 
     // ---- opening.cpp
     void open_passive(OwnerNumber listener, const Arrived& a, const tcp::Segment& syn,
@@ -113,13 +129,18 @@ struct Worker::Impl {
                                       const wire::IpAddress& source);
     /// The local port for an active open: the tuple's own, or an ephemeral one if that is 0.
     tl::expected<uint16_t, Error> take_port(flow::FourTuple tuple);
+    tl::expected<uint32_t, Error> add_active(flow::FourTuple tuple, NeighborIndex neighbor,
+                                             Application& application,
+                                             const ConnectOptions& options);
     bool is_ephemeral(uint16_t port) const {
         return port >= config.first_port && port <= config.last_port;
     }
     /// Whether the replies of such a connection come to this worker.
-    bool is_ours(const flow::FourTuple& tuple) const {
+    bool is_ours(const flow::FourTuple& t) const {
         return config.port_filter == nullptr ||
-               config.port_filter(config.port_filter_context, tuple);
+               config.port_filter(config.port_filter_context,
+                                  {address_of(t.local_address), t.local_port},
+                                  {address_of(t.remote_address), t.remote_port});
     }
     bool is_taken(const flow::FourTuple& tuple) const;
     /// A fresh connection that has its name, but is not in the table yet; no_index if there is no
@@ -129,6 +150,9 @@ struct Worker::Impl {
     bool enter_table(uint32_t index);
     /// For one that could not enter the table.
     void unmake_connection(uint32_t index);
+    /// The connection of a peer who was let in by `listener`, its addresses interned; no_index, and
+    /// counted, if there is no room for it or no way back.
+    uint32_t add_passive(OwnerNumber listener, const Arrived& a);
     /// A fresh connection in the table; no_index if there is no room.
     uint32_t add_connection(const flow::FourTuple& tuple, uint32_t hash, OwnerNumber owner,
                             uint16_t profile, NeighborIndex neighbor);
@@ -184,7 +208,8 @@ struct Worker::Impl {
     void let_go_if_over(uint32_t index);
     void leave_table(uint32_t index);
     void enter_time_wait(uint32_t index);
-    void free_port_of(const tcp::TimeWait& record);
+    /// A record is gone: its port is free, and its addresses may be.
+    void forget(const tcp::TimeWait& record);
     void acknowledge_in_time_wait(const tcp::TimeWait& record, const Arrived& a);
     void push_ready(uint8_t port, uint32_t index);
     void push_ready_front(uint8_t port, uint32_t index);
@@ -212,6 +237,9 @@ struct Worker::Impl {
     // ---- transmit.cpp
     void transmit(TransmitBatch& batch);
     void write_reply(const Reply& reply, Frame& frame, const Interface& interface);
+    void write_echo_reply(const EchoReply& echo, Frame& frame, const Interface& interface);
+    void write_neighbor_message(const NeighborMessage& message, Frame& frame,
+                                const Interface& interface);
     void write_connection(uint32_t index, TransmitBatch& batch, const Interface& interface,
                           const wire::L2Header& header);
     void count_frame(const Frame& frame);
@@ -229,8 +257,25 @@ struct Worker::Impl {
     static flow::PortScope scope_of(const flow::FourTuple& t) {
         return {t.local_address, t.remote_address, t.remote_port};
     }
-    wire::IpAddress address_of(flow::AddressId id) const { return wire::IpAddress::v4(id); }
-    static flow::AddressId id_of(const wire::IpAddress& address) { return address.v4(); }
+    wire::IpAddress address_of(flow::AddressId id) const { return addresses.resolve(id); }
+    /// What an address is called here now, if it has a name at all.
+    flow::AddressId known_id(const wire::IpAddress& address) const {
+        if (address.is_v4()) [[likely]]
+            return address.v4();
+        return addresses.lookup(address).value_or(flow::no_address);
+    }
+    /// Gives a tuple's addresses their names, with a reference each; false when the book is full.
+    bool intern(const wire::IpAddress& local, const wire::IpAddress& remote,
+                flow::FourTuple& tuple);
+    /// The tuple for what is computed from the secret, also of who has no name.
+    flow::FourTuple fingerprint(const Arrived& a) const {
+        return {addresses.fingerprint(a.packet.destination), addresses.fingerprint(a.packet.source),
+                a.tuple.local_port, a.tuple.remote_port};
+    }
+    void release_addresses(const flow::FourTuple& tuple) {
+        addresses.release(tuple.local_address);
+        addresses.release(tuple.remote_address);
+    }
     /// Both FINs are through, or it ended otherwise: nothing is received any more.
     static bool is_over(const tcp::Connection& c) {
         return c.state == tcp::State::closed || c.state == tcp::State::time_wait;
@@ -248,6 +293,7 @@ struct Worker::Impl {
     OwnerNumber* owner_of;  ///< by connection; no_owner: the application knows nothing of it
     ListenerTable owners;
     flow::HashKey hash_key;
+    flow::AddressBook addresses;
     flow::ConnectionTable table;
     flow::TimeWaitTable<tcp::TimeWait> time_waits;
     ProfilePool profiles;

@@ -14,6 +14,7 @@
 #include <span>
 
 #include <synfin/base/instant.hpp>
+#include <synfin/flow/address_book.hpp>
 #include <synfin/tcp/connection.hpp>
 #include <synfin/tcp/counters.hpp>
 #include <synfin/tcp/isn.hpp>
@@ -31,7 +32,13 @@ struct Environment {
     BufferPool& buffers;                ///< bytes that are kept
     Counters& counters;
     Secret secret;
+    /// Whose ids the connections' addresses are; without one, ids stand for themselves.
+    const flow::AddressBook* addresses = nullptr;
     uint16_t mtu = 1500;  ///< of the device: IP header and all that follows
+    /// The tuple for what is computed from the secret: see flow::AddressBook::fingerprint.
+    flow::FourTuple fingerprint(const flow::FourTuple& tuple) const {
+        return addresses == nullptr ? tuple : addresses->fingerprint(tuple);
+    }
     const Profile& profile_of(const Connection& c) const { return profiles[c.profile]; }
 };
 

@@ -46,7 +46,7 @@ void open_active(Connection& c, Environment& env, Instant now) {
     offer_options(c, env);
     // Until the peer's MSS is known (MUST-15 does not apply: it may still come), our own bounds it.
     c.mss = receive_mss(c, env);
-    const TupleSecrets secrets = tuple_secrets(c.tuple(), env.secret);
+    const TupleSecrets secrets = tuple_secrets(env.fingerprint(c.tuple()), env.secret);
     c.ts_offset = secrets.timestamp;
     start_sequence(c, initial_sequence(secrets, now));
     set_state(c, State::syn_sent, env.counters);
@@ -55,7 +55,7 @@ void open_active(Connection& c, Environment& env, Instant now) {
 void open_passive(Connection& c, const Segment& syn, std::optional<Seq> last_seq, Environment& env,
                   Instant now) {
     take_listeners_syn(c, syn, env, now);
-    const TupleSecrets secrets = tuple_secrets(c.tuple(), env.secret);
+    const TupleSecrets secrets = tuple_secrets(env.fingerprint(c.tuple()), env.secret);
     c.ts_offset = secrets.timestamp;
     Seq iss = initial_sequence(secrets, now);
     // RFC 6191 and MAY-2: beyond everything that the earlier incarnation used.
@@ -106,7 +106,7 @@ void open_from_cookie(Connection& c, const Segment& segment, const wire::TcpOpti
     syn.options.has_timestamps = segment.options.has_timestamps;
     syn.options.ts_value = segment.options.ts_value;
     take_listeners_syn(c, syn, env, now);
-    c.ts_offset = timestamp_offset(c.tuple(), env.secret);
+    c.ts_offset = timestamp_offset(env.fingerprint(c.tuple()), env.secret);
     start_sequence(c, segment.ack - 1);
     c.clear(Mark::send_syn);
     c.snd_nxt = segment.ack;

@@ -121,7 +121,10 @@ PacketKind parse_ipv6(std::span<const uint8_t> bytes, VerifiedChecksums verified
         if (ip->has_fragment_header()) return refuse(packet, Drop::ip_fragment);
         const auto message =
             Icmp6View::checked(packet.payload, packet.source, packet.destination, packet.hop_limit);
-        return message ? accept(packet, PacketKind::icmp6) : refuse(packet, message.error());
+        if (!message) return refuse(packet, message.error());
+        if (packet.source.is_unspecified() && message->type() != Icmp6Type::neighbor_solicitation)
+            return refuse(packet, Drop::ip_bad_source);
+        return accept(packet, PacketKind::icmp6);
     }
     return accept(packet, PacketKind::other);
 }

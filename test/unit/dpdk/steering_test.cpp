@@ -14,14 +14,14 @@ const std::vector<uint8_t> published_key{
     0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3,
     0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa};
 
-constexpr flow::AddressId address(uint8_t a, uint8_t b, uint8_t c, uint8_t d) {
-    return static_cast<uint32_t>(a) << 24 | static_cast<uint32_t>(b) << 16 |
-           static_cast<uint32_t>(c) << 8 | d;
+constexpr wire::IpAddress address(uint8_t a, uint8_t b, uint8_t c, uint8_t d) {
+    return wire::IpAddress::v4(a, b, c, d);
 }
+wire::IpAddress address(const char* text) { return *wire::parse_ip_address(text); }
 
 ReceiveHash known_hash(std::vector<uint8_t> key, bool ours, uint16_t queues) {
     ReceiveHash hash;
-    hash.tcp_over_ipv4 = true;
+    hash.tcp_over_ipv4 = hash.tcp_over_ipv6 = true;
     hash.key_is_ours = ours;
     hash.key = std::move(key);
     for (uint16_t i = 0; i < 128; ++i) hash.queue_of.push_back(i % queues);
@@ -35,54 +35,59 @@ const auto rules_unwanted = []() -> bool {
     return true;
 };
 
-flow::FourTuple tuple_with(uint16_t local_port) {
-    return {.local_address = address(198, 18, 1, 1),
-            .remote_address = address(198, 18, 0, 1),
-            .local_port = local_port,
-            .remote_port = 80};
+struct Ends {
+    wire::SocketAddress local;
+    wire::SocketAddress remote;
+};
+Ends ends_with(uint16_t local_port) {
+    return {{address(198, 18, 1, 1), local_port}, {address(198, 18, 0, 1), 80}};
+}
+Ends ipv6_ends_with(uint16_t local_port) {
+    return {{address("2001:db8:1:2::3"), local_port}, {address("fd00::ffff:1"), 80}};
 }
 
 void expect_each_port_reaches_exactly_one(const Steering& steering, unsigned workers) {
-    std::vector<unsigned> share(workers);
-    for (unsigned port = 32768; port < 65536; ++port) {
-        unsigned reached = 0;
-        for (unsigned worker = 0; worker < workers; ++worker) {
-            if (!steering.reaches(worker, tuple_with(static_cast<uint16_t>(port)))) continue;
-            ++reached;
-            ++share[worker];
+    for (const auto ends_of : {ends_with, ipv6_ends_with}) {
+        std::vector<unsigned> share(workers);
+        for (unsigned port = 32768; port < 65536; ++port) {
+            const Ends ends = ends_of(static_cast<uint16_t>(port));
+            unsigned reached = 0;
+            for (unsigned worker = 0; worker < workers; ++worker) {
+                if (!steering.reaches(worker, ends.local, ends.remote)) continue;
+                ++reached;
+                ++share[worker];
+            }
+            ASSERT_EQ(reached, 1u) << "port " << port;
         }
-        ASSERT_EQ(reached, 1u) << "port " << port;
+        for (const unsigned ports : share) EXPECT_GT(ports, 32768 / workers / 2);
     }
-    for (const unsigned ports : share) EXPECT_GT(ports, 32768 / workers / 2);
 }
 
 TEST(ReceiveHash, AgreesWithThePublishedVectors) {
-    EXPECT_EQ(receive_hash(published_key, {.local_address = address(161, 142, 100, 80),
-                                           .remote_address = address(66, 9, 149, 187),
-                                           .local_port = 1766,
-                                           .remote_port = 2794}),
+    EXPECT_EQ(receive_hash(published_key, {address(161, 142, 100, 80), 1766},
+                           {address(66, 9, 149, 187), 2794}),
               0x51ccc178u);
-    EXPECT_EQ(receive_hash(published_key, {.local_address = address(65, 69, 140, 83),
-                                           .remote_address = address(199, 92, 111, 2),
-                                           .local_port = 4739,
-                                           .remote_port = 14230}),
+    EXPECT_EQ(receive_hash(published_key, {address(65, 69, 140, 83), 4739},
+                           {address(199, 92, 111, 2), 14230}),
               0xc626b0eau);
+    EXPECT_EQ(receive_hash(published_key, {address("3ffe:2501:200:3::1"), 1766},
+                           {address("3ffe:2501:200:1fff::7"), 2794}),
+              0x40207d3du);
 }
 
 TEST(PortsOnlyKey, LowBitsOfTheHashAreTheReversedLowBitsOfThePorts) {
     constexpr unsigned bits = 7;
     const auto key = ports_only_key(bits, 40);
-    for (const uint32_t remote : {address(198, 18, 0, 1), address(255, 255, 255, 255), 0u}) {
+    for (const auto& remote :
+         {address(198, 18, 0, 1), address(255, 255, 255, 255), address(0, 0, 0, 0)}) {
         for (unsigned port = 0; port < 65536; port += 37) {
             constexpr uint16_t other = 0x5a5a;
             const unsigned both = (port ^ other) & ((1u << bits) - 1);
             unsigned reversed = 0;
             for (unsigned bit = 0; bit < bits; ++bit)
                 reversed |= (both >> bit & 1) << (bits - 1 - bit);
-            const uint32_t hash = receive_hash(key, {.local_address = address(10, 1, 2, 3),
-                                                     .remote_address = remote,
-                                                     .local_port = static_cast<uint16_t>(port),
-                                                     .remote_port = other});
+            const uint32_t hash = receive_hash(
+                key, {address(10, 1, 2, 3), static_cast<uint16_t>(port)}, {remote, other});
             ASSERT_EQ(hash & ((1u << bits) - 1), reversed) << "port " << port;
         }
     }
@@ -91,7 +96,8 @@ TEST(PortsOnlyKey, LowBitsOfTheHashAreTheReversedLowBitsOfThePorts) {
 TEST(Steering, OneWorkerNeedsNone) {
     const Steering steering;
     EXPECT_EQ(steering.description(), "single queue, no steering needed");
-    EXPECT_TRUE(steering.reaches(0, tuple_with(40000)));
+    const Ends ends = ends_with(40000);
+    EXPECT_TRUE(steering.reaches(0, ends.local, ends.remote));
 }
 
 TEST(Steering, OurOwnKeyIsBest) {
@@ -140,8 +146,9 @@ TEST(Steering, ThePortFilterSpeaksForItsWorker) {
     const Steering steering{2, {}, rules_fail};
     const Steering::View first{&steering, 0};
     const Steering::View second{&steering, 1};
-    const flow::FourTuple tuple = tuple_with(40000);
-    EXPECT_NE(Steering::port_filter(&first, tuple), Steering::port_filter(&second, tuple));
+    const Ends ends = ends_with(40000);
+    EXPECT_NE(Steering::port_filter(&first, ends.local, ends.remote),
+              Steering::port_filter(&second, ends.local, ends.remote));
 }
 
 TEST(Steering, EachMeansHasADescriptionOfItsOwn) {

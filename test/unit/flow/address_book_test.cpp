@@ -77,7 +77,31 @@ TEST(AddressBook, FullBookRefusesTheNewAndKeepsTheKnown) {
     EXPECT_TRUE(book.intern(documentation(2)).has_value());
     EXPECT_TRUE(book.intern(IpAddress::v4(1, 2, 3, 4)).has_value());
     book.release(*book.lookup(documentation(0)));
+    book.reclaim();
     EXPECT_TRUE(book.intern(documentation(3)).has_value());
+}
+
+TEST(AddressBook, IdThatNobodyReferencesNamesNobodyElseBeforeReclaim) {
+    AddressBook book{2, key};
+    const AddressId first = *book.intern(documentation(1));
+    book.release(first);
+    EXPECT_NE(book.intern(documentation(2)), first);
+    EXPECT_EQ(book.intern(documentation(3)), std::nullopt);
+    book.reclaim();
+    EXPECT_EQ(book.intern(documentation(3)), first);
+}
+
+TEST(AddressBook, FingerprintBelongsToTheAddressAndNotToItsId) {
+    AddressBook book{1, key};
+    const AddressId id = *book.intern(documentation(1));
+    const FourTuple tuple{.local_address = 0xc6120001, .remote_address = id, .remote_port = 80};
+    const FourTuple before = book.fingerprint(tuple);
+    EXPECT_EQ(before.local_address, 0xc6120001u);
+    EXPECT_EQ(before.remote_address, book.fingerprint(documentation(1)));
+    book.release(id);
+    book.reclaim();
+    ASSERT_EQ(book.intern(documentation(2)), id);
+    EXPECT_NE(book.fingerprint(tuple), before);
 }
 
 TEST(AddressBook, AgreesWithAMapOverRandomUse) {
@@ -100,6 +124,7 @@ TEST(AddressBook, AgreesWithAMapOverRandomUse) {
         } else if (known != model.end()) {
             ASSERT_EQ(book.resolve(known->second.first), address);
             book.release(known->second.first);
+            book.reclaim();
             if (--known->second.second == 0) model.erase(known);
         }
         ASSERT_EQ(book.size(), model.size());

@@ -137,11 +137,13 @@ TEST(PortAllocator, IdlePoolMakesRoomForAnotherScope) {
 }
 
 TEST(PortAllocator, LongestIdlePoolGoesFirst) {
+    constexpr AddressId net = 0x0a00'0000;
     PortAllocator ports{2000, 2009, 3, key};
-    const std::vector<PortScope> scopes{{1, 1, 1}, {2, 2, 2}, {3, 3, 3}};
+    const std::vector<PortScope> scopes{
+        {net + 1, net + 1, 1}, {net + 2, net + 2, 2}, {net + 3, net + 3, 3}};
     for (const PortScope& s : scopes) ASSERT_TRUE(ports.take_exact(s, 2000, any_port));
     for (const PortScope& s : {scopes[1], scopes[2], scopes[0]}) ports.release(s, 2000);
-    ASSERT_TRUE(ports.take({9, 9, 9}, 0, any_port));
+    ASSERT_TRUE(ports.take({net + 9, net + 9, 9}, 0, any_port));
     // The filter shows which pools are still there: it is not asked about those.
     std::vector<bool> was_made;
     for (const PortScope& s : {scopes[2], scopes[0]}) {
@@ -150,6 +152,19 @@ TEST(PortAllocator, LongestIdlePoolGoesFirst) {
         was_made.push_back(made);
     }
     EXPECT_EQ(was_made, (std::vector<bool>{false, false}));
+}
+
+// The id of an IPv6 address is lent to another as soon as nobody uses it.
+TEST(PortAllocator, IdlePoolOfAnInternedAddressIsNotKept) {
+    PortAllocator ports{2000, 2009, 3, key};
+    const PortScope interned{0x0a00'0001, 7, 80};
+    ASSERT_TRUE(ports.take_exact(interned, 2000, any_port));
+    EXPECT_EQ(ports.pools(), 1u);
+    ports.release(interned, 2000);
+    EXPECT_EQ(ports.pools(), 0u);
+    EXPECT_FALSE(ports.take(interned, 0, [](uint16_t) { return false; }).has_value());
+    EXPECT_FALSE(ports.take_exact(interned, 2000, [](uint16_t) { return false; }).has_value());
+    EXPECT_EQ(ports.pools(), 0u);
 }
 
 TEST(PortAllocator, AgreesWithASetOverRandomTakesAndReleases) {

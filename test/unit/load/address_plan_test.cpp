@@ -100,6 +100,30 @@ TEST(AddressPlan, BlockThatHoldsOnlyTheTargetIsRefusedWithASentence) {
     EXPECT_NE(plan.error().find("no address"), std::string::npos);
 }
 
+TEST(AddressPlan, Ipv6BlockIsUsedWithoutItsRoutersAddress) {
+    const wire::SocketAddress v6_target{IpAddress::v6(0xfd00'0000'0000'0000, 2), 80};
+    const auto plan =
+        AddressPlan::make({{IpAddress::v6(0xfd00'0000'0000'0000, 0), 126}}, {v6_target}, {});
+    ASSERT_TRUE(plan.has_value());
+    EXPECT_EQ(sources_of(*plan), (std::set<IpAddress>{IpAddress::v6(0xfd00'0000'0000'0000, 1),
+                                                      IpAddress::v6(0xfd00'0000'0000'0000, 3)}));
+}
+
+TEST(AddressPlan, WideIpv6BlockIsUsedUpToTheNumberOfNames) {
+    const wire::SocketAddress v6_target{IpAddress::v6(0xfd01'0000'0000'0000, 2), 80};
+    const auto plan =
+        AddressPlan::make({{IpAddress::v6(0xfd00'0000'0000'0000, 0), 64}}, {v6_target}, {});
+    ASSERT_TRUE(plan.has_value());
+    EXPECT_EQ(plan->source_count(), (1u << 24) - 1);
+}
+
+TEST(AddressPlan, FamiliesAreNotMixed) {
+    const auto plan =
+        AddressPlan::make({{IpAddress::v6(0xfd00'0000'0000'0000, 0), 64}}, {target}, {});
+    ASSERT_FALSE(plan.has_value());
+    EXPECT_NE(plan.error().find("families"), std::string::npos);
+}
+
 TEST(AddressPlan, NoTargetIsRefused) {
     EXPECT_FALSE(AddressPlan::make({{IpAddress::v4(10, 0, 0, 0), 24}}, {}, {}).has_value());
 }

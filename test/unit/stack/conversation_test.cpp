@@ -12,12 +12,12 @@ namespace {
 using tcp::CloseReason;
 using tcp::State;
 
-class Conversation : public ::testing::Test {
+class Conversation : public ::testing::TestWithParam<Family> {
   protected:
     Conversation() { EXPECT_TRUE(server.worker.listen({{}, 80}, service).has_value()); }
 
     ConnectionId connect() {
-        const auto id = client.worker.connect({address_of(2), 80}, user);
+        const auto id = client.worker.connect({address_of(2, GetParam()), 80}, user);
         EXPECT_TRUE(id.has_value());
         return id.value_or(ConnectionId{});
     }
@@ -33,23 +33,25 @@ class Conversation : public ::testing::Test {
         EXPECT_TRUE(server.holds_nothing());
     }
 
-    Host client{config_of(1)};
-    Host server{config_of(2)};
+    Host client{config_of(1, GetParam())};
+    Host server{config_of(2, GetParam())};
     Cable cable{client, server};
     Recorder user;
     Recorder service;
 };
+INSTANTIATE_TEST_SUITE_P(Families, Conversation, ::testing::Values(Family::ipv4, Family::ipv6),
+                         [](const auto& p) { return name_of(p.param); });
 
-TEST_F(Conversation, HandshakeIsToldOnceOnEachSide) {
+TEST_P(Conversation, HandshakeIsToldOnceOnEachSide) {
     const auto [id, accepted] = establish();
     EXPECT_EQ(user.life(id).events, "e");
     EXPECT_EQ(service.life(accepted).events, "e");
     EXPECT_EQ(server.worker.state(accepted), State::established);
     EXPECT_EQ(server.worker.remote(accepted), client.worker.local(id));
-    EXPECT_EQ(server.worker.local(accepted), (wire::SocketAddress{address_of(2), 80}));
+    EXPECT_EQ(server.worker.local(accepted), (wire::SocketAddress{address_of(2, GetParam()), 80}));
 }
 
-TEST_F(Conversation, DataGoesBothWays) {
+TEST_P(Conversation, DataGoesBothWays) {
     const auto [id, accepted] = establish();
     client.worker.send(id, bytes_of("question"));
     cable.settle();
@@ -60,7 +62,7 @@ TEST_F(Conversation, DataGoesBothWays) {
     EXPECT_EQ(user.life(id).data, "answer");
 }
 
-TEST_F(Conversation, LargeTransferArrivesWholeThroughASmallSendBuffer) {
+TEST_P(Conversation, LargeTransferArrivesWholeThroughASmallSendBuffer) {
     const auto [id, accepted] = establish();
     std::string text(3'000'000, ' ');
     for (size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>('a' + i % 23);
@@ -79,7 +81,7 @@ TEST_F(Conversation, LargeTransferArrivesWholeThroughASmallSendBuffer) {
     expect_nothing_held();
 }
 
-TEST_F(Conversation, OrderlyCloseIsToldOnceOnEachSideAndLeavesNothing) {
+TEST_P(Conversation, OrderlyCloseIsToldOnceOnEachSideAndLeavesNothing) {
     const auto [id, accepted] = establish();
     service.when_peer_closed = [](Worker& worker, ConnectionId c) { worker.close(c); };
     client.worker.close(id);
@@ -95,7 +97,7 @@ TEST_F(Conversation, OrderlyCloseIsToldOnceOnEachSideAndLeavesNothing) {
     expect_nothing_held();
 }
 
-TEST_F(Conversation, ThousandConnectionsEachEndOnceAndLeaveNothing) {
+TEST_P(Conversation, ThousandConnectionsEachEndOnceAndLeaveNothing) {
     service.when_data = [](Worker& worker, ConnectionId c, std::span<const uint8_t> data) {
         worker.send(c, data);
         worker.close(c);
@@ -117,7 +119,7 @@ TEST_F(Conversation, ThousandConnectionsEachEndOnceAndLeaveNothing) {
     expect_nothing_held();
 }
 
-TEST_F(Conversation, AbortIsAResetForThePeer) {
+TEST_P(Conversation, AbortIsAResetForThePeer) {
     const auto [id, accepted] = establish();
     client.worker.abort(id);
     EXPECT_EQ(user.closed, 0u) << "a handler was called from within a call";
@@ -129,7 +131,7 @@ TEST_F(Conversation, AbortIsAResetForThePeer) {
     expect_nothing_held();
 }
 
-TEST_F(Conversation, AbortWithinOnEstablishedLeavesNothing) {
+TEST_P(Conversation, AbortWithinOnEstablishedLeavesNothing) {
     user.when_established = [](Worker& worker, ConnectionId c) { worker.abort(c); };
     const ConnectionId id = connect();
     cable.pass(Duration::seconds(1));
@@ -137,7 +139,7 @@ TEST_F(Conversation, AbortWithinOnEstablishedLeavesNothing) {
     expect_nothing_held();
 }
 
-TEST_F(Conversation, HalfCloseLeavesTheOtherDirectionOpen) {
+TEST_P(Conversation, HalfCloseLeavesTheOtherDirectionOpen) {
     const auto [id, accepted] = establish();
     client.worker.send(id, bytes_of("last words"));
     client.worker.shutdown_send(id);
@@ -153,7 +155,7 @@ TEST_F(Conversation, HalfCloseLeavesTheOtherDirectionOpen) {
     EXPECT_EQ(service.life(accepted).reason, CloseReason::finished);
 }
 
-TEST_F(Conversation, DataNotTakenIsKeptAndReadLater) {
+TEST_P(Conversation, DataNotTakenIsKeptAndReadLater) {
     const auto [id, accepted] = establish();
     service.when_data = [](Worker&, ConnectionId, std::span<const uint8_t>) { return size_t{2}; };
     client.worker.send(id, bytes_of("abcdef"));
@@ -164,7 +166,7 @@ TEST_F(Conversation, DataNotTakenIsKeptAndReadLater) {
     EXPECT_TRUE(server.worker.unread(accepted).empty());
 }
 
-TEST_F(Conversation, EndComesOnlyAfterUnreadDataWasTaken) {
+TEST_P(Conversation, EndComesOnlyAfterUnreadDataWasTaken) {
     const auto [id, accepted] = establish();
     service.when_data = [](Worker&, ConnectionId, std::span<const uint8_t>) { return size_t{0}; };
     client.worker.send(id, bytes_of("abc"));
@@ -181,7 +183,7 @@ TEST_F(Conversation, EndComesOnlyAfterUnreadDataWasTaken) {
     EXPECT_TRUE(server.holds_nothing());
 }
 
-TEST_F(Conversation, CloseWithUnreadDataResets) {
+TEST_P(Conversation, CloseWithUnreadDataResets) {
     const auto [id, accepted] = establish();
     service.when_data = [](Worker& worker, ConnectionId c, std::span<const uint8_t>) {
         worker.close(c);
@@ -225,7 +227,7 @@ TEST(WithoutMemory, SenderIsToldWhenThereIsSomeAgainAndNobodySpinsMeanwhile) {
     EXPECT_EQ(client.worker.send(*second, bytes_of("more")), 4u);
 }
 
-TEST_F(Conversation, SimultaneousCloseFinishesOnBothSides) {
+TEST_P(Conversation, SimultaneousCloseFinishesOnBothSides) {
     const auto [id, accepted] = establish();
     client.worker.close(id);
     server.worker.close(accepted);
@@ -238,7 +240,7 @@ TEST_F(Conversation, SimultaneousCloseFinishesOnBothSides) {
     expect_nothing_held();
 }
 
-TEST_F(Conversation, StaleIdsAreDetected) {
+TEST_P(Conversation, StaleIdsAreDetected) {
     const auto [id, accepted] = establish();
     EXPECT_TRUE(client.worker.is_open(id));
     client.worker.abort(id);
@@ -257,10 +259,10 @@ TEST_F(Conversation, StaleIdsAreDetected) {
     EXPECT_FALSE(client.worker.is_open(ConnectionId{}));
 }
 
-TEST_F(Conversation, UserDataStaysWithItsConnectionUntilItsEnd) {
+TEST_P(Conversation, UserDataStaysWithItsConnectionUntilItsEnd) {
     ConnectOptions options;
     options.user_data = 77;
-    const auto id = client.worker.connect({address_of(2), 80}, user, options);
+    const auto id = client.worker.connect({address_of(2, GetParam()), 80}, user, options);
     cable.settle();
     EXPECT_EQ(client.worker.user_data(*id), 77u);
     client.worker.set_user_data(*id, 78);
@@ -271,30 +273,32 @@ TEST_F(Conversation, UserDataStaysWithItsConnectionUntilItsEnd) {
     EXPECT_EQ(at_the_end, 78u);
 }
 
-TEST_F(Conversation, ClosedPortRefuses) {
-    const auto id = client.worker.connect({address_of(2), 81}, user);
+TEST_P(Conversation, ClosedPortRefuses) {
+    const auto id = client.worker.connect({address_of(2, GetParam()), 81}, user);
     cable.settle();
     EXPECT_EQ(user.life(*id).events, "c");
     EXPECT_EQ(user.life(*id).reason, CloseReason::refused);
     expect_nothing_held();
 }
 
-TEST_F(Conversation, ConnectionOpenedFromWithinOnClosedLives) {
+TEST_P(Conversation, ConnectionOpenedFromWithinOnClosedLives) {
     user.when_closed = [&](Worker& worker, ConnectionId) {
-        EXPECT_TRUE(worker.connect({address_of(2), 80}, user).has_value());
+        EXPECT_TRUE(worker.connect({address_of(2, GetParam()), 80}, user).has_value());
     };
-    const auto first = client.worker.connect({address_of(2), 81}, user);
+    const auto first = client.worker.connect({address_of(2, GetParam()), 81}, user);
     cable.settle();
     EXPECT_EQ(user.life(*first).reason, CloseReason::refused);
     ASSERT_EQ(user.ids.size(), 1u);
     EXPECT_EQ(client.worker.state(user.ids[0]), State::established);
 }
 
-TEST_F(Conversation, ClosedListenerResetsHalfOpenConnectionsOnly) {
+TEST_P(Conversation, ClosedListenerResetsHalfOpenConnectionsOnly) {
     const auto [id, accepted] = establish();
     // A SYN whose sender never completes the handshake.
-    server.device.arriving.push_back(
-        segment_frame({.to_mac = mac_of(2), .to = address_of(2), .to_port = 80}));
+    server.device.arriving.push_back(segment_frame({.to_mac = mac_of(2),
+                                                    .from = address_of(9, GetParam()),
+                                                    .to = address_of(2, GetParam()),
+                                                    .to_port = 80}));
     server.loop.run_once(server.now);
     EXPECT_EQ(server.worker.gauges().half_open, 1u);
     server.worker.close_listener({{}, 80});
@@ -302,12 +306,12 @@ TEST_F(Conversation, ClosedListenerResetsHalfOpenConnectionsOnly) {
     EXPECT_EQ(server.worker.state(accepted), State::established);
     cable.settle();
     EXPECT_EQ(service.closed, 0u);
-    const auto refused = client.worker.connect({address_of(2), 80}, user);
+    const auto refused = client.worker.connect({address_of(2, GetParam()), 80}, user);
     cable.settle();
     EXPECT_EQ(user.life(*refused).reason, CloseReason::refused);
 }
 
-TEST_F(Conversation, PollerRunsOncePerLoop) {
+TEST_P(Conversation, PollerRunsOncePerLoop) {
     struct Poller : Recorder {
         unsigned polls = 0;
         void on_poll(Worker&, Instant) override { ++polls; }

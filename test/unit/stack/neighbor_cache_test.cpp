@@ -14,7 +14,7 @@ constexpr IpAddress address(uint8_t n) { return IpAddress::v4(10, 0, 0, n); }
 
 class Neighbors : public ::testing::Test {
   protected:
-    NeighborCache cache{4, {mac(1)}, SipKey{1, 2}};
+    NeighborCache cache{4, {{mac(1)}}, SipKey{1, 2}};
     Instant now = Instant::from_us(1'000'000);
 
     NeighborIndex ask_for(uint8_t host) {
@@ -149,7 +149,7 @@ TEST_F(Neighbors, EvictedEntryHandsOverItsWaitingList) {
 }
 
 TEST_F(Neighbors, TheSameAddressOnTwoInterfacesIsTwoNeighbors) {
-    NeighborCache two{4, {mac(1), mac(11)}, SipKey{}};
+    NeighborCache two{4, {{mac(1)}, {mac(11)}}, SipKey{}};
     const NeighborIndex left = two.find_or_add(0, address(2)).index;
     const NeighborIndex right = two.find_or_add(1, address(2)).index;
     EXPECT_NE(left, right);

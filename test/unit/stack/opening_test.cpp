@@ -117,9 +117,8 @@ TEST_F(Opening, OnlyPortsThatTheFilterAllowsAreUsed) {
     WorkerConfig config = config_of(1, 2);
     config.first_port = 50000;
     config.last_port = 50099;
-    config.port_filter = [](const void*, const flow::FourTuple& t) {
-        return t.local_port % 10 == 3;
-    };
+    config.port_filter = [](const void*, const wire::SocketAddress& local,
+                            const wire::SocketAddress&) { return local.port % 10 == 3; };
     Host host{config};
     for (int i = 0; i < 10; ++i) {
         const auto id = connect(host);

@@ -57,10 +57,14 @@ TEST(Snapshot, ShowsStatesAddressesAndQueues) {
     EXPECT_EQ(seen[State::time_wait].timer_left, Duration::seconds(60));
 }
 
+class SnapshotOfFamily : public ::testing::TestWithParam<Family> {};
+INSTANTIATE_TEST_SUITE_P(Families, SnapshotOfFamily, ::testing::Values(Family::ipv4, Family::ipv6),
+                         [](const auto& p) { return name_of(p.param); });
+
 // Run under ThreadSanitizer, this proves that a reader needs no lock.
-TEST(Snapshot, AnotherThreadReadsWhileConnectionsComeAndGo) {
-    Host client{config_of(1)};
-    WorkerConfig server_config = config_of(2);
+TEST_P(SnapshotOfFamily, AnotherThreadReadsWhileConnectionsComeAndGo) {
+    Host client{config_of(1, GetParam())};
+    WorkerConfig server_config = config_of(2, GetParam());
     Host server{server_config};
     Cable cable{client, server};
     Recorder user;
@@ -83,11 +87,13 @@ TEST(Snapshot, AnotherThreadReadsWhileConnectionsComeAndGo) {
     std::thread reader{[&] {
         while (!stop) {
             for (const Host* host : {&client, &server}) {
-                const wire::IpAddress own = address_of(host == &client ? 1 : 2);
+                const uint8_t other = host == &client ? 2 : 1;
+                const wire::IpAddress own = address_of(host == &client ? 1 : 2, GetParam());
                 host->worker.for_each_connection(
                     [&](const ConnectionInfo& info) {
                         ++seen;
                         torn += info.local.address != own;
+                        torn += info.remote.address != address_of(other, GetParam());
                     },
                     Instant::from_us(1));
                 seen += host->worker.gauges().connections * 0;
@@ -99,7 +105,7 @@ TEST(Snapshot, AnotherThreadReadsWhileConnectionsComeAndGo) {
     unsigned opened = 0;
     while (walks < 50 || opened < 500) {
         for (int i = 0; i < 20; ++i) {
-            opened += client.worker.connect({address_of(2), 80}, user).has_value();
+            opened += client.worker.connect({address_of(2, GetParam()), 80}, user).has_value();
         }
         cable.settle();
         client.now = server.now = client.now + Duration::seconds(3);

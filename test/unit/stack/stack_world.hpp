@@ -18,7 +18,9 @@
 #include <synfin/stack/worker.hpp>
 #include <synfin/wire/arp.hpp>
 #include <synfin/wire/icmp4.hpp>
+#include <synfin/wire/icmp6.hpp>
 #include <synfin/wire/ipv4.hpp>
+#include <synfin/wire/ipv6.hpp>
 #include <synfin/wire/packet.hpp>
 #include <synfin/wire/segment_writer.hpp>
 
@@ -133,29 +135,40 @@ class Recorder : public Application {
 };
 
 inline MacAddress mac_of(uint8_t host) { return {{0x02, 0, 0, 0, 0, host}}; }
-inline IpAddress address_of(uint8_t host) { return IpAddress::v4(10, 0, 0, host); }
+enum class Family : uint8_t { ipv4, ipv6 };
+inline std::string name_of(Family family) { return family == Family::ipv4 ? "ipv4" : "ipv6"; }
+inline wire::IpPrefix network_of(Family family) {
+    if (family == Family::ipv4) return {IpAddress::v4(10, 0, 0, 0), 24};
+    return {IpAddress::v6(0xfd00'0000'0000'0000, 0), 64};
+}
+inline IpAddress address_of(uint8_t host, Family family = Family::ipv4) {
+    if (family == Family::ipv4) return IpAddress::v4(10, 0, 0, host);
+    return IpAddress::v6(0xfd00'0000'0000'0000, host);
+}
 
-/// Host 10.0.0.`host` on 10.0.0.0/24, with small limits.
-inline WorkerConfig config_of(uint8_t host) {
+/// Host 10.0.0.`host` on 10.0.0.0/24, or fd00::`host` on fd00::/64, with small limits.
+inline WorkerConfig config_of(uint8_t host, Family family = Family::ipv4) {
     WorkerConfig config;
     InterfaceConfig interface;
     interface.mac = mac_of(host);
-    interface.addresses = {{address_of(host), 32}};
-    interface.on_link = {{IpAddress::v4(10, 0, 0, 0), 24}};
+    const bool v4 = family == Family::ipv4;
+    interface.addresses = {{address_of(host, family), static_cast<uint8_t>(v4 ? 32 : 128)}};
+    interface.on_link = {network_of(family)};
     config.interfaces = {interface};
     config.max_connections = 4096;
     config.max_time_wait = 4096;
     config.max_transfers = 4096;
     config.max_buffer_chunks = 2048;
     config.max_port_scopes = 64;
+    config.max_ipv6_addresses = 256;
     config.secret = {0x0123'4567'89ab'cdef, host};
     return config;
 }
 
 /// The same, with the neighbor known beforehand.
-inline WorkerConfig config_of(uint8_t host, uint8_t neighbor) {
-    WorkerConfig config = config_of(host);
-    config.interfaces[0].static_neighbors = {{address_of(neighbor), mac_of(neighbor)}};
+inline WorkerConfig config_of(uint8_t host, uint8_t neighbor, Family family = Family::ipv4) {
+    WorkerConfig config = config_of(host, family);
+    config.interfaces[0].static_neighbors = {{address_of(neighbor, family), mac_of(neighbor)}};
     return config;
 }
 
@@ -248,7 +261,9 @@ struct HandMade {
 
 inline Bytes segment_frame(const HandMade& made) {
     Bytes bytes(1700);
-    const auto l2 = wire::make_l2_header(made.to_mac, made.from_mac, wire::ethertype::ipv4);
+    const auto l2 =
+        wire::make_l2_header(made.to_mac, made.from_mac,
+                             made.from.is_v4() ? wire::ethertype::ipv4 : wire::ethertype::ipv6);
     const std::array<std::span<const uint8_t>, 1> pieces{bytes_of(made.payload)};
     wire::SegmentFrame segment;
     segment.l2 = &l2;
@@ -292,6 +307,34 @@ inline Bytes icmp_frame(uint8_t from_host, const IpAddress& to,
         bytes.data() + at,
         {.source = address_of(from_host), .destination = to, .protocol = wire::ip_protocol::icmp},
         message.size());
+    std::copy(message.begin(), message.end(), bytes.begin() + static_cast<ptrdiff_t>(at));
+    bytes.resize(at + message.size());
+    return bytes;
+}
+
+/// ICMPv6 from `from` in a frame of `from_host`; the body is written for its addresses.
+struct Icmp6Frame {
+    uint8_t from_host = 9;
+    IpAddress from = address_of(9, Family::ipv6);
+    IpAddress to = address_of(1, Family::ipv6);
+    MacAddress to_mac = mac_of(1);
+    uint8_t hop_limit = 255;
+};
+inline Bytes icmp6_frame(
+    const Icmp6Frame& made,
+    const std::function<size_t(uint8_t*, const IpAddress&, const IpAddress&)>& write_message) {
+    Bytes bytes(1700);
+    Bytes message(1600);
+    message.resize(write_message(message.data(), made.from, made.to));
+    const auto l2 =
+        wire::make_l2_header(made.to_mac, mac_of(made.from_host), wire::ethertype::ipv6);
+    size_t at = wire::write_l2_header(bytes.data(), l2);
+    at += wire::write_ipv6_header(bytes.data() + at,
+                                  {.source = made.from,
+                                   .destination = made.to,
+                                   .protocol = wire::ip_protocol::icmp6,
+                                   .hop_limit = made.hop_limit},
+                                  message.size());
     std::copy(message.begin(), message.end(), bytes.begin() + static_cast<ptrdiff_t>(at));
     bytes.resize(at + message.size());
     return bytes;
