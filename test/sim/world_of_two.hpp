@@ -18,10 +18,13 @@ inline constexpr uint16_t server_port = 80;
 /// Keep-alives find peers that have vanished behind a lost RST, so that every world drains.
 inline stack::WorkerConfig host_config(uint8_t number, Family family = Family::ipv4) {
     auto config = World::simple_host(number, 4096, family);
-    // Longer than a lossy link makes the last FIN wait: its retransmissions are up to two minutes
-    // apart, and one may be lost. Virtual time costs nothing.
+    // Longer than a lossy link makes the last FIN wait. An ACK that is lost can make the first
+    // sample of the round trip one of seconds; from an RTO of 4 s four lost FINs in a row take a
+    // minute, and two more reach the limit of two minutes between retransmissions. Virtual time
+    // costs nothing.
     config.time_wait = 300_s;
     auto& profile = config.profiles[0];
+    profile.fin_wait_2_timeout = 300_s;
     profile.keep_alive = true;
     profile.keep_alive_idle = 30_s;
     profile.keep_alive_interval = 5_s;
