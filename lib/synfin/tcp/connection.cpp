@@ -14,32 +14,39 @@ constexpr bool counts_as_established(State s) {
 
 constexpr bool is_handshake(State s) { return s == State::syn_sent || s == State::syn_received; }
 
-// RFC 4022 defines its counters by transitions, so this is where they are counted.
-void count_transition(State from, State to, Counters& counters) {
-    if (counts_as_established(to) && !counts_as_established(from)) ++counters.curr_estab;
-    if (counts_as_established(from) && !counts_as_established(to)) --counters.curr_estab;
-    if (counts_as_established(from) && to == State::closed) ++counters.estab_resets;
-    if (from == State::closed && to == State::syn_sent) ++counters.active_opens;
-    if (from == State::listen && to == State::syn_received) ++counters.passive_opens;
-    if (is_handshake(from) && (to == State::closed || to == State::listen)) {
-        ++counters.attempt_fails;
+// RFC 4022 defines its counters by transitions, so this is where they are counted: at most one of
+// them besides CurrEstab.
+struct Effect {
+    Count Counters::* counter = nullptr;
+    int8_t established = 0;  ///< what becomes of CurrEstab
+    bool legal = false;
+};
+
+constexpr Effect effect_of(State from, State to) {
+    Effect effect;
+    effect.legal = is_legal_transition(from, to);
+    effect.established =
+        static_cast<int8_t>(int{counts_as_established(to)} - int{counts_as_established(from)});
+    if (counts_as_established(from) && to == State::closed) {
+        effect.counter = &Counters::estab_resets;
+    } else if (from == State::closed && to == State::syn_sent) {
+        effect.counter = &Counters::active_opens;
+    } else if (from == State::listen && to == State::syn_received) {
+        effect.counter = &Counters::passive_opens;
+    } else if (is_handshake(from) && (to == State::closed || to == State::listen)) {
+        effect.counter = &Counters::attempt_fails;
+    } else if (to == State::time_wait) {
+        effect.counter = &Counters::time_waits;
     }
-    if (to == State::time_wait) ++counters.time_waits;
+    return effect;
 }
 
-constexpr unsigned bit(State s) { return 1u << static_cast<unsigned>(s); }
-
-/// For each state, where a transition that counts for anything leads to: half of them do not.
-constexpr auto counting_transitions = [] {
-    std::array<unsigned, state_count> table{};
-    for (unsigned i = 0; i < state_count; ++i) {
-        const auto from = static_cast<State>(i);
-        const unsigned established = bit(State::established) | bit(State::close_wait);
-        table[i] = counts_as_established(from) ? ~established : established;
-        if (from == State::closed) table[i] |= bit(State::syn_sent);
-        if (from == State::listen) table[i] |= bit(State::syn_received);
-        if (is_handshake(from)) table[i] |= bit(State::closed) | bit(State::listen);
-        table[i] |= bit(State::time_wait);
+constexpr auto effects = [] {
+    std::array<std::array<Effect, state_count>, state_count> table{};
+    for (unsigned from = 0; from < state_count; ++from) {
+        for (unsigned to = 0; to < state_count; ++to) {
+            table[from][to] = effect_of(static_cast<State>(from), static_cast<State>(to));
+        }
     }
     return table;
 }();
@@ -48,10 +55,10 @@ constexpr auto counting_transitions = [] {
 
 void set_state(Connection& connection, State to, Counters& counters) {
     const State from = connection.state;
-    SYNFIN_ASSERT(is_legal_transition(from, to));
-    if ((counting_transitions[static_cast<unsigned>(from)] & bit(to)) != 0) {
-        count_transition(from, to, counters);
-    }
+    const Effect& effect = effects[static_cast<unsigned>(from)][static_cast<unsigned>(to)];
+    SYNFIN_ASSERT(effect.legal);
+    if (effect.established != 0) counters.curr_estab += static_cast<uint64_t>(effect.established);
+    if (effect.counter != nullptr) ++(counters.*effect.counter);
     connection.state = to;
 }
 
