@@ -71,8 +71,13 @@ class CorePair {
         server_.c.remote_port = port_;
     }
 
+    /// As the stack does: it asks before it takes a frame.
+    bool emit(Side& from) {
+        return wants_output(from.c, from.env) && next_segment(from.c, out_, from.env, now_);
+    }
+
     void flow() {
-        while (next_segment(client_.c, out_, client_.env, now_)) {
+        while (emit(client_)) {
             const Segment s = as_received(out_);
             if (server_.c.state == State::closed && s.flags.syn()) {
                 open_passive(server_.c, s, std::nullopt, server_.env, now_);
@@ -84,7 +89,7 @@ class CorePair {
     }
 
     void flow_back() {
-        while (next_segment(server_.c, out_, server_.env, now_)) {
+        while (emit(server_)) {
             input(client_.c, as_received(out_), client_.env, now_);
         }
     }

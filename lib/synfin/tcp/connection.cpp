@@ -124,16 +124,14 @@ void restart_flight(const Connection& c, Transfer& t, Environment& env) {
     }
 }
 
-void drop_idle_transfer(Connection& c, Environment& env) {
-    Transfer* t = transfer_of(c, env);
-    if (t == nullptr) return;
-    end_urgent_data(c, *t);
-    if (t->urgent_in || !t->unsent_or_unacked.empty() || !t->unread.empty() ||
-        t->held != no_index || t->held_fin || t->owes_dsack()) {
+void drop_transfer_if_idle(Connection& c, Transfer& t, Environment& env) {
+    end_urgent_data(c, t);
+    if (t.urgent_in || !t.unsent_or_unacked.empty() || !t.unread.empty() || t.held != no_index ||
+        t.held_fin || t.owes_dsack()) {
         return;
     }
     // A recovery whose rest is the FIN goes on without its bookkeeping.
-    if (t->recovery.phase == Recovery::Phase::fast) c.cwnd = c.ssthresh;
+    if (t.recovery.phase == Recovery::Phase::fast) c.cwnd = c.ssthresh;
     give_back_transfer(c, env);
 }
 

@@ -41,10 +41,13 @@ Check check_timestamps(Connection& c, const Segment& s, Environment& env, Instan
         ++env.counters.drop_no_timestamp;
         return Check::drop;
     }
-    constexpr uint16_t longest_valid_hours = 24 * 24;
-    const auto age = static_cast<uint16_t>(now.ms() / 3'600'000 - c.ts_recent_hour);
     const bool backwards = static_cast<int32_t>(s.options.ts_value - c.ts_recent) < 0;
-    if (!backwards || age > longest_valid_hours) return Check::pass;
+    if (!backwards) [[likely]]
+        return Check::pass;
+    constexpr uint16_t ticks_of_24_days = 471;
+    if (static_cast<uint16_t>(paws_tick(now) - c.ts_recent_tick) > ticks_of_24_days) {
+        return Check::pass;
+    }
     ++env.counters.drop_paws;
     answer_unacceptable(c, s.length() == 0, env, now);
     return Check::drop;
@@ -99,7 +102,7 @@ void update_ts_recent(Connection& c, const Segment& s, Instant now) {
     if (!c.has(Mark::timestamps) || !s.options.has_timestamps) return;
     if (s.seq.after(c.last_ack_sent)) return;
     c.ts_recent = s.options.ts_value;
-    c.ts_recent_hour = static_cast<uint16_t>(now.ms() / 3'600'000);
+    c.ts_recent_tick = paws_tick(now);
 }
 
 // Second, the RST bit (RFC 5961 section 3.2). A RST may carry text (SHLD-2): only where it begins
@@ -357,6 +360,7 @@ void complete_handshake(Connection& c, Environment& env, Instant now, Events& ev
 
 void process_text(Connection& c, const Segment& s, Environment& env, Instant now,
                   InputResult& result) {
+    if (s.payload.empty() && !s.flags.fin()) return;
     if (!can_receive(c.state)) {
         if (!s.payload.empty()) ++env.counters.drop_after_fin;
         return;

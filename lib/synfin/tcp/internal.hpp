@@ -17,8 +17,11 @@ inline const Transfer* transfer_of(const Connection& c, const Environment& env) 
 Transfer* require_transfer(Connection& c, Environment& env);
 /// Accounts for what is in flight anew, when nothing but a FIN can be.
 void restart_flight(const Connection& c, Transfer& t, Environment& env);
+void drop_transfer_if_idle(Connection& c, Transfer& t, Environment& env);
 /// Gives the transfer back if nothing is in it.
-void drop_idle_transfer(Connection& c, Environment& env);
+inline void drop_idle_transfer(Connection& c, Environment& env) {
+    if (Transfer* t = transfer_of(c, env)) drop_transfer_if_idle(c, *t, env);
+}
 
 inline uint32_t queued_bytes(const Connection& c, const Environment& env) {
     const Transfer* t = transfer_of(c, env);
@@ -59,6 +62,9 @@ uint32_t option_bytes(const Connection& c, const Environment& env);
 /// How much data a segment carries now.
 uint32_t payload_max(const Connection& c, const Environment& env);
 uint32_t timestamp_clock(const Connection& c, Instant now);
+/// The clock of RFC 7323 section 5.5: ticks of 73 minutes, so that each segment can be stamped with
+/// a shift.
+inline uint16_t paws_tick(Instant now) { return static_cast<uint16_t>(now.ns() >> 42); }
 /// Our MSS option: the largest segment that we can take (SHLD-6, MUST-67).
 uint16_t receive_mss(const Connection& c, const Environment& env);
 uint16_t receive_mss(const Profile& profile, bool v6, uint16_t mtu);
@@ -215,7 +221,11 @@ void stop_retransmission(Connection& c, Instant now);
 /// How long the connection has been idle; the timer must not run.
 Duration idle_time(const Connection& c, Instant now);
 void arm_delayed_ack(Connection& c, const Environment& env, Instant now);
-void arm_keep_alive(Connection& c, const Environment& env, Instant now);
+void start_keep_alive(Connection& c, const Environment& env, Instant now);
+/// The peer has been heard of: the idle time begins anew, if the connection is idle.
+inline void arm_keep_alive(Connection& c, const Environment& env, Instant now) {
+    if (c.has(Mark::keep_alive)) start_keep_alive(c, env, now);
+}
 /// Something begins to wait for its acknowledgment, or there was progress: the user timeout begins.
 void arm_user_timeout(Connection& c, const Environment& env, Instant now);
 void arm_fin_wait_2(Connection& c, const Environment& env, Instant now);

@@ -1,6 +1,7 @@
 // Which options a segment carries, and what the two SYNs agree on (RFC 9293 section 3.7.1, RFC
 // 7323, RFC 2018).
 #include <algorithm>
+#include <bit>
 
 #include <synfin/tcp/internal.hpp>
 
@@ -16,9 +17,8 @@ bool is_v6(const Connection& c) { return flow::is_interned(c.remote_address); }
 }  // namespace
 
 uint8_t window_shift_for(uint32_t buffer_bytes) {
-    uint8_t shift = 0;
-    while (shift < max_window_shift && (buffer_bytes >> shift) > 0xffff) ++shift;
-    return shift;
+    const int beyond_the_field = static_cast<int>(std::bit_width(buffer_bytes)) - 16;
+    return static_cast<uint8_t>(std::clamp<int>(beyond_the_field, 0, max_window_shift));
 }
 
 uint32_t timestamp_clock(const Connection& c, Instant now) {
@@ -52,7 +52,7 @@ void negotiate(Connection& c, const Segment& syn, Environment& env, Instant now)
     }
     if (c.has(Mark::timestamps)) {
         c.ts_recent = o.ts_value;
-        c.ts_recent_hour = static_cast<uint16_t>(now.ms() / 3'600'000);
+        c.ts_recent_tick = paws_tick(now);
     }
 }
 

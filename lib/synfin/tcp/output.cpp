@@ -346,7 +346,7 @@ bool wants_output(const Connection& c, const Environment& env) {
 }
 
 bool next_segment(Connection& c, OutSegment& out, Environment& env, Instant now) {
-    if (c.state == State::closed || !wants_output(c, env)) return false;
+    if (c.state == State::closed) return false;
     out.flags = flag::none;
     out.options = wire::TcpOptions{};
     out.piece_count = 0;
@@ -356,8 +356,8 @@ bool next_segment(Connection& c, OutSegment& out, Environment& env, Instant now)
     if (c.has(Mark::send_syn)) return emit_syn(c, out, env, now);
     if (is_handshake(c.state) && !c.has(Mark::ack_now)) return false;
 
-    const uint32_t payload_max = tcp::payload_max(c, env);
     Transfer* t = transfer_of(c, env);
+    const uint32_t payload_max = t == nullptr ? 0 : tcp::payload_max(c, env);
     bool sent = false;
     if (!is_handshake(c.state)) {
         sent = emit_text(c, t, out, payload_max, env, now);

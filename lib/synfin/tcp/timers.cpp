@@ -224,8 +224,8 @@ void arm_delayed_ack(Connection& c, const Environment& env, Instant now) {
     c.delayed_ack_deadline_us = low_us(now + delay);
 }
 
-void arm_keep_alive(Connection& c, const Environment& env, Instant now) {
-    if (!c.has(Mark::keep_alive) || c.has(Mark::retransmit_armed)) return;
+void start_keep_alive(Connection& c, const Environment& env, Instant now) {
+    if (c.has(Mark::retransmit_armed)) return;
     // In FIN_WAIT_2 as long as the user still reads; then its own timeout takes the deadline.
     const bool half_closed = c.state == State::fin_wait_2 && !c.has(Mark::detached);
     if (c.state != State::established && c.state != State::close_wait && !half_closed) return;
