@@ -136,6 +136,23 @@ uint32_t Script::call_send_urgent(std::string_view text) {
     return taken;
 }
 
+uint32_t Script::call_send_more(uint32_t count) {
+    story_.push_back("send more " + std::to_string(count));
+    std::vector<uint8_t> bytes;
+    for (uint32_t i = 0; i < count; ++i) bytes.push_back(stream_byte(stream_.size() + i, our_salt));
+    const uint32_t taken = tcp::send(c_, bytes, env_, now_);
+    stream_.append(reinterpret_cast<const char*>(bytes.data()), taken);
+    tcp::set_pushing(c_, tcp::Pushing::later, env_);
+    settle();
+    return taken;
+}
+
+void Script::call_set_pushing(tcp::Pushing pushing) {
+    story_.push_back("push");
+    tcp::set_pushing(c_, pushing, env_);
+    settle();
+}
+
 void Script::call_shutdown() {
     story_.push_back("shutdown");
     tcp::shutdown_send(c_, env_, now_);

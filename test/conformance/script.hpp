@@ -74,6 +74,9 @@ class Script {
     uint32_t call_send_bytes(uint32_t count);
     uint32_t call_send_static_bytes(uint32_t count);
     uint32_t call_send_urgent(std::string_view text);
+    /// The user says that more follows.
+    uint32_t call_send_more(uint32_t count);
+    void call_set_pushing(tcp::Pushing pushing);
     void call_shutdown();
     void call_close();
     void call_abort();

@@ -11,6 +11,7 @@
 #include <synfin/socket/addresses.hpp>
 
 #include "interface.hpp"
+#include "splice.hpp"
 #include "virtual_host.hpp"
 
 namespace synfin::packetdrill {
@@ -72,9 +73,12 @@ int epoll_ctl(void* userdata, int set, int operation, int fd, epoll_event* event
     return forward<&socket::Sockets::epoll_ctl, int>(userdata, set, operation, fd, event);
 }
 
-// Between sockets and pipes nothing is spliced here.
 int pipe(void*, int fds[2]) { return ::pipe(fds); }
-int splice(void*, int, loff_t*, int, loff_t*, size_t, unsigned) { return with_errno(-ENOSYS); }
+int splice(void* userdata, int from, loff_t* from_offset, int to, loff_t* to_offset, size_t count,
+           unsigned flags) {
+    return static_cast<int>(with_errno(
+        packetdrill::splice(host_of(userdata), from, from_offset, to, to_offset, count, flags)));
+}
 
 // ---- network and clock
 

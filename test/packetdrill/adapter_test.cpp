@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <unistd.h>
 
@@ -257,6 +258,81 @@ TEST(Adapter, StatesCanBeReadFromAFile) {
     d.expect(Packet::fin(1, 1));
     EXPECT_NE(states().find("FIN-WAIT-1"), std::string::npos);
     std::remove(path.c_str());
+}
+
+TEST(Adapter, TheFileOfStatesIsThereFromTheBeginning) {
+    const std::string path = "packetdrill_no_states_" + std::to_string(getpid());
+    std::ofstream{path} << "ESTAB of an earlier run";
+    Driver d{"state_file=" + path};
+    std::ifstream file{path};
+    EXPECT_EQ((std::string{std::istreambuf_iterator<char>{file}, {}}), "");
+    std::remove(path.c_str());
+}
+
+TEST(Adapter, SynCookiesAreAKnob) {
+    Driver d{"syncookies=2,timestamps=0"};
+    d.listen(8080);
+    d.inject(Packet::syn().mss(1000));
+    const Packet answer = d.expect(Packet::syn_ack(0, 1));
+    // Nothing is kept, and so nothing is sent again.
+    d.expect_silence();
+    EXPECT_FALSE(answer.options.empty());
+}
+
+TEST(Adapter, TheCongestionControlIsAKnob) {
+    Driver d{"congestion=reno"};
+    const int fd = d.socket();
+    char name[16] = {};
+    socklen_t length = sizeof name;
+    EXPECT_EQ(d.table.getsockopt(d.table.userdata, fd, IPPROTO_TCP, TCP_CONGESTION, name, &length),
+              0);
+    EXPECT_STREQ(name, "reno");
+}
+
+TEST(Adapter, BytesAreSplicedThroughAPipe) {
+    Driver d;
+    const int fd = d.establish_server();
+    int ends[2] = {};
+    ASSERT_EQ(d.table.pipe(d.table.userdata, ends), 0);
+    const auto splice = [&](int from, int to, size_t count) {
+        return d.table.splice(d.table.userdata, from, nullptr, to, nullptr, count, 0);
+    };
+    EXPECT_EQ(splice(ends[0], fd, 10), -1);
+    EXPECT_EQ(errno, EAGAIN);
+    d.inject(Packet::data(1, 1, 100));
+    EXPECT_EQ(splice(fd, ends[1], 60), 60);
+    EXPECT_EQ(d.read(fd, 100), 40);
+    EXPECT_EQ(splice(ends[0], fd, 100), 60);
+    d.expect(Packet::data(1, 101, 60));
+    ::close(ends[0]);
+    ::close(ends[1]);
+}
+
+TEST(Adapter, APacketLargerThanTheMtuIsTaken) {
+    Driver d;
+    const int fd = d.establish_server();
+    d.inject(Packet::data(1, 1, 30000));
+    EXPECT_EQ(d.read(fd, 40000), 30000);
+}
+
+TEST(Adapter, APeerThatKeepsSilentToKeepAlivesIsReset) {
+    Driver d{"keepalive_time=2,keepalive_intvl=1,keepalive_probes=2"};
+    const int fd = d.establish_server();
+    d.set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    const Packet first = d.expect(Packet::of_ack(0, 1));
+    const Packet second = d.expect_at(1_s, first, Packet::of_ack(0, 1));
+    d.expect_at(1_s, second, Packet::rst_ack(1, 1));
+    EXPECT_EQ(d.read(fd, 10), -1);
+    EXPECT_EQ(errno, ETIMEDOUT);
+}
+
+TEST(Adapter, DataAfterCloseIsResetWithTheNumberThatThePeerExpects) {
+    Driver d;
+    const int fd = d.establish_server();
+    EXPECT_EQ(d.close(fd), 0);
+    d.expect(Packet::fin(1, 1));
+    d.inject(Packet::data(1, 2, 10));
+    d.expect(Packet::rst(2));
 }
 
 TEST(Adapter, SilenceEndsAfterItsBound) {

@@ -3,6 +3,8 @@
 #include <charconv>
 #include <optional>
 
+#include <synfin/socket/congestion_names.hpp>
+
 namespace synfin::packetdrill {
 
 namespace {
@@ -27,6 +29,12 @@ constexpr int64_t most_seconds = 1'000'000;
 constexpr int64_t most_milliseconds = 1'000'000'000;
 constexpr int64_t most_bytes = 1 << 30;
 
+void set_syn_cookies(Knobs& knobs, int64_t number) {
+    constexpr stack::SynCookies by_number[] = {
+        stack::SynCookies::never, stack::SynCookies::automatic, stack::SynCookies::always};
+    knobs.syn_cookies = by_number[number];
+}
+
 constexpr NumericKnob numeric_knobs[] = {
     {"mtu", 65535, [](Knobs& k, int64_t n) { k.mtu = static_cast<uint32_t>(n); }},
     {"rcvbuf", most_bytes,
@@ -37,6 +45,7 @@ constexpr NumericKnob numeric_knobs[] = {
     {"sack", 1, [](Knobs& k, int64_t n) { k.profile.sack = n != 0; }},
     {"window_scaling", 1, [](Knobs& k, int64_t n) { k.profile.window_scaling = n != 0; }},
     {"nagle", 1, [](Knobs& k, int64_t n) { k.profile.nagle = n != 0; }},
+    {"syncookies", 2, set_syn_cookies},
     {"mss", 65495, [](Knobs& k, int64_t n) { k.profile.mss_clamp = static_cast<uint16_t>(n); }},
     {"initial_window", 255,
      [](Knobs& k, int64_t n) { k.profile.initial_window_segments = static_cast<uint8_t>(n); }},
@@ -72,6 +81,12 @@ void complain(Knobs& knobs, std::string_view key, std::string_view value, std::s
 void apply(Knobs& knobs, std::string_view key, std::string_view value) {
     if (key == "state_file") {
         knobs.state_file = value;
+        return;
+    }
+    if (key == "congestion") {
+        const auto algorithm = socket::congestion_named(value);
+        if (!algorithm) return complain(knobs, key, value, "there is no such algorithm");
+        knobs.profile.congestion = *algorithm;
         return;
     }
     if (key == "local") {

@@ -14,6 +14,7 @@ struct Knobs {
     uint32_t mtu = 1500;
     wire::IpAddress local_v4 = wire::IpAddress::v4(192, 168, 0, 1);
     wire::IpAddress local_v6 = wire::IpAddress::v6(0xfd3d'fa7b'd17d'0000, 1);
+    stack::SynCookies syn_cookies = stack::SynCookies::automatic;
     Duration time_wait = Duration::seconds(60);
     std::string state_file;  ///< where the connections' states are written; empty: nowhere
     tcp::Profile profile;

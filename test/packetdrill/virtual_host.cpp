@@ -75,7 +75,7 @@ VirtualHost::VirtualHost(const Knobs& knobs)
       devices_{sim::Device{knobs.mtu}, sim::Device{knobs.mtu}},
       worker_{worker_config(knobs)},
       loop_{worker_, std::array{&devices_[0], &devices_[1]}},
-      sockets_{worker_, *this, {}} {
+      sockets_{worker_, *this, {.syn_cookies = knobs.syn_cookies}} {
     owned_ = {knobs.local_v4, knobs.local_v6};
     for (sim::Device& device : devices_) {
         device.plug([this](std::span<const uint8_t> frame) { take_frame(frame); });

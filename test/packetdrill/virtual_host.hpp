@@ -116,7 +116,7 @@ class VirtualHost final : private socket::Host {
     socket::Sockets sockets_;
     std::deque<Departure> departures_;
     std::set<wire::IpAddress> owned_;
-    std::string states_written_;
+    std::optional<std::string> states_written_;
 };
 
 }  // namespace synfin::packetdrill

@@ -87,9 +87,16 @@ size_t Sockets::on_data(Worker& worker, ConnectionId id, std::span<const uint8_t
 void Sockets::on_peer_closed(Worker&, ConnectionId id) {
     Socket* socket = socket_of(id);
     if (socket == nullptr) return;
-    socket->receive_ended = true;
+    socket->receive_ended = socket->peer_finished = true;
     ++socket->happenings;
     accept_deferred(*socket);
+}
+
+void Sockets::on_urgent(Worker&, ConnectionId id, uint32_t bytes) {
+    Socket* socket = socket_of(id);
+    if (socket == nullptr) return;
+    socket->urgent_bytes = bytes;
+    ++socket->happenings;
 }
 
 void Sockets::on_writable(Worker&, ConnectionId id) {
@@ -140,6 +147,7 @@ void Sockets::on_closed(Worker& worker, ConnectionId id, CloseReason reason) {
     if (socket == nullptr) return;
     const bool attempt = socket->role == Role::connecting;
     const bool only_peer_ended = socket->receive_ended && !socket->send_ended;
+    socket->attempt_failed = attempt;
     socket->error = errno_of(reason, only_peer_ended, socket->soft_error);
     socket->role = attempt ? Role::fresh : Role::ended;
     socket->receive_ended = socket->send_ended = true;

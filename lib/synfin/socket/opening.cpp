@@ -104,8 +104,10 @@ int Sockets::listen(int descriptor, int backlog) {
     }
     const auto profile = profile_number(*socket);
     if (!profile) return -profile.error();
-    const auto listening = worker_.listen(
-        socket->local, *this, {.profile = *profile, .backlog = std::max(socket->backlog, 1u)});
+    const auto listening = worker_.listen(socket->local, *this,
+                                          {.profile = *profile,
+                                           .backlog = std::max(socket->backlog, 1u),
+                                           .syn_cookies = config_.syn_cookies});
     worker_.release_profile(*profile);
     if (!listening) return -errno_of(listening.error());
     socket->bound = true;
@@ -156,7 +158,8 @@ int Sockets::open(Socket& socket, const wire::SocketAddress& remote) {
     socket.role = Role::connecting;
     socket.error = socket.soft_error = 0;
     socket.receive_ended = socket.send_ended = false;
-    socket.connect_reported = false;
+    socket.connect_reported = socket.peer_finished = false;
+    socket.urgent_bytes = 0;
     socket.rest.clear();
     socket.rest_read = 0;
     return 0;
@@ -184,7 +187,9 @@ int Sockets::connect(int descriptor, const sockaddr* address, socklen_t length) 
         case Role::ended: return -EISCONN;
         case Role::fresh: break;
     }
-    if (socket->error != 0) return -std::exchange(socket->error, 0);
+    if (std::exchange(socket->attempt_failed, false)) {
+        return socket->error == 0 ? -ECONNABORTED : -std::exchange(socket->error, 0);
+    }
     const auto remote = from_sockaddr(address, length);
     if (!remote) return address->sa_family == AF_INET ? -EINVAL : -EAFNOSUPPORT;
     if (socket->domain == AF_INET && remote->address.is_v6()) return -EAFNOSUPPORT;
@@ -196,6 +201,7 @@ int Sockets::await_connection(const SocketPtr& socket) {
     const auto done = [&] { return socket->role != Role::connecting; };
     const int waited = wait_until(done, socket->send_timeout);
     if (waited != 0) return waited == -EAGAIN ? -EINPROGRESS : waited;
+    socket->attempt_failed = false;
     if (socket->error != 0) return -std::exchange(socket->error, 0);
     if (socket->role == Role::fresh) return -ECONNABORTED;
     socket->connect_reported = true;

@@ -1,19 +1,22 @@
 // getsockopt and setsockopt. What an option means to the protocol stands in the socket's profile,
 // which becomes the connection's own; what it means to the calls stands in the socket.
 #include <algorithm>
+#include <climits>
 #include <cstring>
 #include <string_view>
 
 #include <linux/tcp.h>
 #include <netinet/in.h>
 
+#include <synfin/socket/congestion_names.hpp>
 #include <synfin/socket/sockets.hpp>
 
 namespace synfin::socket {
 
 namespace {
 
-// Linux counts its own overhead into the buffers: what is set comes back doubled.
+// Linux counts its own overhead into the buffers: what is set comes back doubled, and so much can
+// be queued to be sent; the window that is announced leaves half of it for the overhead.
 constexpr int overhead_factor = 2;
 constexpr int min_send_buffer = 2304;
 constexpr int min_receive_buffer = 1152;
@@ -38,6 +41,13 @@ std::optional<int> number_in(const void* value, socklen_t length) {
     return number;
 }
 
+// The options of IP also come as a single byte.
+std::optional<int> number_or_byte_in(const void* value, socklen_t length) {
+    if (value == nullptr || length == 0) return std::nullopt;
+    if (length >= sizeof(int)) return number_in(value, length);
+    return *static_cast<const uint8_t*>(value);
+}
+
 timeval timeval_of(Duration d) {
     if (d >= Duration::forever()) return {};
     return {.tv_sec = d.count_us() / 1'000'000, .tv_usec = d.count_us() % 1'000'000};
@@ -51,13 +61,6 @@ std::optional<Duration> duration_in(const void* value, socklen_t length) {
     const Duration d = Duration::seconds(time.tv_sec) + Duration::microseconds(time.tv_usec);
     return d == Duration{} ? Duration::forever() : d;
 }
-
-struct NamedAlgorithm {
-    std::string_view name;
-    tcp::CongestionAlgorithm algorithm;
-};
-constexpr NamedAlgorithm algorithms[] = {{"cubic", tcp::CongestionAlgorithm::cubic},
-                                         {"reno", tcp::CongestionAlgorithm::new_reno}};
 
 // How Linux numbers the states (include/net/tcp_states.h).
 uint8_t number_of(tcp::State state) {
@@ -114,14 +117,20 @@ tcp_info info_of(const tcp::Info& from, bool listening) {
 
 namespace {
 
+// Linux keeps this time as a number of SYN,ACKs, and tells when so many will have been sent.
+int in_syn_acks(int seconds) {
+    int told = 0;
+    for (int timeout = 1; told < seconds; timeout = std::min(2 * timeout, 120)) told += timeout;
+    return told;
+}
+
 int get_socket_option(Socket& socket, int name, void* value, socklen_t* length) {
     const tcp::Profile& p = socket.profile;
     switch (name) {
         case SO_REUSEADDR: return give(socket.reuse_address, value, length);
         case SO_REUSEPORT: return give(socket.reuse_port, value, length);
         case SO_KEEPALIVE: return give(p.keep_alive, value, length);
-        case SO_SNDBUF:
-            return give(overhead_factor * static_cast<int>(p.send_buffer_bytes), value, length);
+        case SO_SNDBUF: return give(static_cast<int>(p.send_buffer_bytes), value, length);
         case SO_RCVBUF:
             return give(overhead_factor * static_cast<int>(p.receive_buffer_bytes), value, length);
         case SO_RCVLOWAT: return give(static_cast<int>(socket.receive_low_water), value, length);
@@ -164,7 +173,8 @@ int get_tcp_option(const Socket& socket, int name, void* value, socklen_t* lengt
         case TCP_KEEPCNT: return give(p.keep_alive_probes, value, length);
         case TCP_SYNCNT: return give(p.syn_retries == 0 ? 6 : p.syn_retries, value, length);
         case TCP_LINGER2: return give(seconds_of(p.fin_wait_2_timeout), value, length);
-        case TCP_DEFER_ACCEPT: return give(seconds_of(socket.defer_accept), value, length);
+        case TCP_DEFER_ACCEPT:
+            return give(in_syn_acks(seconds_of(socket.defer_accept)), value, length);
         case TCP_WINDOW_CLAMP: return give(static_cast<int>(p.window_clamp), value, length);
         case TCP_QUICKACK: return give(p.delayed_ack == Duration{}, value, length);
         case TCP_USER_TIMEOUT: {
@@ -178,7 +188,7 @@ int get_tcp_option(const Socket& socket, int name, void* value, socklen_t* lengt
         }
         case TCP_CONGESTION: {
             char text[16] = {};
-            for (const NamedAlgorithm& known : algorithms) {
+            for (const CongestionName& known : congestion_names) {
                 if (known.algorithm == p.congestion) known.name.copy(text, sizeof text - 1);
             }
             return give(text, sizeof text, value, length);
@@ -246,7 +256,9 @@ int Sockets::set_socket_option(Socket& socket, int name, const void* value, sock
             return 0;
         case SO_KEEPALIVE: profile.keep_alive = *number != 0; break;
         case SO_SNDBUF:
-            profile.send_buffer_bytes = static_cast<uint32_t>(std::max(*number, min_send_buffer));
+            profile.send_buffer_bytes = static_cast<uint32_t>(
+                std::max(overhead_factor * std::min(*number, INT_MAX / overhead_factor),
+                         2 * min_send_buffer));
             break;
         case SO_RCVBUF:
             profile.receive_buffer_bytes =
@@ -270,10 +282,9 @@ int Sockets::set_tcp_option(Socket& socket, int name, const void* value, socklen
         if (value == nullptr || length < 1) return -EINVAL;
         const std::string_view text{static_cast<const char*>(value), length};
         const std::string_view wanted = text.substr(0, text.find('\0'));
-        const auto* known = std::find_if(std::begin(algorithms), std::end(algorithms),
-                                         [&](const auto& a) { return a.name == wanted; });
-        if (known == std::end(algorithms)) return -ENOENT;
-        profile.congestion = known->algorithm;
+        const auto algorithm = congestion_named(wanted);
+        if (!algorithm) return -ENOENT;
+        profile.congestion = *algorithm;
         return apply(socket, profile);
     }
     const auto number = number_in(value, length);
@@ -281,7 +292,11 @@ int Sockets::set_tcp_option(Socket& socket, int name, const void* value, socklen
     const int n = *number;
     const auto in_range = [n](int least, int most) { return n >= least && n <= most; };
     switch (name) {
-        case TCP_NODELAY: profile.nagle = n == 0; break;
+        case TCP_NODELAY:
+            profile.nagle = n == 0;
+            // What is queued goes even where TCP_CORK holds it back.
+            if (n != 0) worker_.set_pushing(socket.id, tcp::Pushing::now);
+            break;
         case TCP_CORK: profile.cork = n != 0; break;
         case TCP_MAXSEG:
             if (n != 0 && !in_range(88, 32767)) return -EINVAL;
@@ -335,7 +350,7 @@ int Sockets::setsockopt(int descriptor, int level, int name, const void* value, 
     if (level == SOL_SOCKET) return set_socket_option(*socket, name, value, length);
     if (level == IPPROTO_TCP) return set_tcp_option(*socket, name, value, length);
     tcp::Profile profile = socket->profile;
-    const auto number = number_in(value, length);
+    const auto number = number_or_byte_in(value, length);
     if (level == IPPROTO_IP && (name == IP_TTL || name == IP_TOS)) {
         if (!number || *number > UINT8_MAX) return -EINVAL;
         if (name == IP_TTL) {

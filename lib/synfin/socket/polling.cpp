@@ -22,7 +22,7 @@ uint32_t Sockets::readiness(const Socket& socket) const {
     if (over || (receive_ended && socket.send_ended)) ready |= EPOLLHUP;
     if (receive_ended) ready |= readable | EPOLLRDHUP;
     if (unread(socket) >= std::max(socket.receive_low_water, 1u)) ready |= readable;
-    if (worker_.urgent_bytes(socket.id) > 0) ready |= EPOLLPRI;
+    if (socket.urgent_bytes > 0) ready |= EPOLLPRI;
     if (over || socket.send_ended || worker_.send_space(socket.id) > 0) ready |= writable;
     return ready;
 }
@@ -117,11 +117,16 @@ int Sockets::collect(WatchSet& set, std::span<epoll_event> events) {
             continue;
         }
         ++at;
+        if (watch.reported) continue;
         const bool edge = (watch.wanted.events & EPOLLET) != 0;
-        if (watch.reported || (edge && watch.seen == socket->happenings)) continue;
-        const uint32_t ready = readiness(*socket) & (watch.wanted.events | always_told);
+        const uint32_t all = readiness(*socket);
+        // The end of a direction is an edge too, though it may lie behind unread bytes.
+        const uint32_t ends = all & (EPOLLRDHUP | EPOLLHUP);
+        if (edge && watch.seen == socket->happenings && watch.seen_ends == ends) continue;
+        const uint32_t ready = all & (watch.wanted.events | always_told);
         if (ready == 0) continue;
         watch.seen = socket->happenings;
+        watch.seen_ends = ends;
         watch.reported = (watch.wanted.events & EPOLLONESHOT) != 0;
         events[told].events = ready;
         events[told].data = watch.wanted.data;

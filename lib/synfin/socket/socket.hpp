@@ -31,6 +31,7 @@ struct Socket {
     Role role = Role::fresh;
     bool non_blocking = false;
     bool bound = false;
+    bool attempt_failed = false;    ///< and the next connect() says so, if nobody has asked before
     bool connect_reported = false;  ///< a connect() has said that the connection stands
     wire::SocketAddress local;
     wire::SocketAddress remote;
@@ -40,7 +41,10 @@ struct Socket {
 
     // ---- what either side has ended
     bool receive_ended = false;  ///< the peer's FIN, or shutdown: nothing comes after the data
+    bool peer_finished = false;  ///< the peer's FIN has been read up to
     bool send_ended = false;     ///< shutdown, or the connection is over
+    bool more_follows = false;   ///< the last send said so (MSG_MORE)
+    uint32_t urgent_bytes = 0;   ///< how far urgent data reaches behind what was read
     std::vector<uint8_t> rest;   ///< bytes of an ended connection that were not read
     size_t rest_read = 0;
 
@@ -72,8 +76,9 @@ struct WatchSet {
     struct Watch {
         std::weak_ptr<Socket> socket;
         epoll_event wanted{};
-        uint64_t seen = 0;      ///< happenings that were reported (EPOLLET)
-        bool reported = false;  ///< EPOLLONESHOT: silent until modified
+        uint64_t seen = 0;       ///< happenings that were reported (EPOLLET)
+        uint32_t seen_ends = 0;  ///< which directions had ended then
+        bool reported = false;   ///< EPOLLONESHOT: silent until modified
     };
     std::map<int, Watch> watches;  ///< by descriptor
 };

@@ -36,6 +36,7 @@ struct SocketsConfig {
     size_t max_descriptors = 65536;  ///< then: EMFILE
     uint32_t max_backlog = 4096;     ///< listen() with more gets so many; connections that
                                      ///< nobody accepts beyond them are reset
+    stack::SynCookies syn_cookies = stack::SynCookies::automatic;  ///< of all that listen
 };
 
 class Sockets : public stack::Application {
@@ -89,6 +90,7 @@ class Sockets : public stack::Application {
     size_t on_data(stack::Worker&, stack::ConnectionId id, std::span<const uint8_t> data) override;
     void on_peer_closed(stack::Worker&, stack::ConnectionId id) override;
     void on_report(stack::Worker&, stack::ConnectionId id, tcp::Report report) override;
+    void on_urgent(stack::Worker&, stack::ConnectionId id, uint32_t bytes) override;
     void on_writable(stack::Worker&, stack::ConnectionId id) override;
     void on_closed(stack::Worker&, stack::ConnectionId id, tcp::CloseReason reason) override;
 
@@ -121,6 +123,7 @@ class Sockets : public stack::Application {
     // ---- transfer.cpp
     ssize_t receive(int descriptor, std::span<const iovec> pieces, int flags);
     size_t take(Socket& socket, std::span<const iovec> pieces, size_t skip, bool consume);
+    size_t pass_over(Socket& socket, size_t count, bool consume);
     ssize_t transmit(int descriptor, std::span<const iovec> pieces, int flags);
     ssize_t transmit(const SocketPtr& socket, std::span<const iovec> pieces, int flags);
     size_t unread(const Socket& socket) const;

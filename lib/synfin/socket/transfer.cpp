@@ -66,6 +66,16 @@ bool Sockets::receives_no_more(const Socket& socket) const {
     }
 }
 
+// MSG_TRUNC on a stream: as many bytes as there is room for are passed over, and none is copied.
+size_t Sockets::pass_over(Socket& socket, size_t count, bool consume) {
+    const size_t passed = std::min(unread(socket), count);
+    if (!consume) return passed;
+    const size_t of_rest = std::min(passed, socket.unread_rest());
+    socket.rest_read += of_rest;
+    worker_.consume(socket.id, passed - of_rest);
+    return passed;
+}
+
 /// Copies what is there behind the first `skip` bytes of the pieces; with `consume`, for good.
 size_t Sockets::take(Socket& socket, std::span<const iovec> pieces, size_t skip, bool consume) {
     if (socket.role == Role::connected && !consume) {
@@ -106,7 +116,8 @@ ssize_t Sockets::receive(int descriptor, std::span<const iovec> pieces, int flag
     const SocketPtr socket = find(descriptor, failure);
     if (socket == nullptr) return failure;
     if (socket->role == Role::listening) return -ENOTCONN;
-    if (!has_memory(pieces)) return -EFAULT;
+    const bool discards = (flags & MSG_TRUNC) != 0;
+    if (!discards && !has_memory(pieces)) return -EFAULT;
     // Urgent bytes come in their place in the stream, never apart from it (RFC 6093).
     if ((flags & MSG_OOB) != 0) return -EINVAL;
     if ((flags & MSG_ERRQUEUE) != 0) return -EAGAIN;
@@ -123,7 +134,8 @@ ssize_t Sockets::receive(int descriptor, std::span<const iovec> pieces, int flag
     while (true) {
         if (!consume) received = 0;
         if (unread(*socket) > 0 && (wanted == 0 || received < wanted)) {
-            received += take(*socket, pieces, received, consume);
+            received += discards ? pass_over(*socket, wanted - received, consume)
+                                 : take(*socket, pieces, received, consume);
             if (wanted == 0) break;
         }
         if (received >= low_water || received == wanted) {
@@ -131,6 +143,8 @@ ssize_t Sockets::receive(int descriptor, std::span<const iovec> pieces, int flag
         }
         if (socket->role == Role::ended || socket->role == Role::fresh) {
             if (received > 0) break;
+            // What the peer has finished is complete, whatever happened afterwards.
+            if (socket->peer_finished) break;
             if (socket->error != 0) {
                 result = -std::exchange(socket->error, 0);
             } else if (!socket->receive_ended) {
@@ -152,14 +166,23 @@ ssize_t Sockets::receive(int descriptor, std::span<const iovec> pieces, int flag
             break;
         }
     }
+    if (consume) {
+        socket->urgent_bytes -=
+            static_cast<uint32_t>(std::min<size_t>(socket->urgent_bytes, received));
+    }
     return result < 0 ? result : static_cast<ssize_t>(received);
 }
 
+// Unlike recv, read does not wait for anything if nothing is asked for.
 ssize_t Sockets::read(int descriptor, void* buffer, size_t count) {
-    return recv(descriptor, buffer, count, 0);
+    const iovec piece = piece_of(buffer, count);
+    return readv(descriptor, &piece, 1);
 }
 ssize_t Sockets::readv(int descriptor, const iovec* pieces, int count) {
     if (!is_valid(pieces, count)) return -EINVAL;
+    int failure = 0;
+    if (find(descriptor, failure) == nullptr) return failure;
+    if (total({pieces, static_cast<size_t>(count)}) == 0) return 0;
     return receive(descriptor, {pieces, static_cast<size_t>(count)}, 0);
 }
 ssize_t Sockets::recv(int descriptor, void* buffer, size_t count, int flags) {
@@ -208,6 +231,7 @@ ssize_t Sockets::transmit(int descriptor, std::span<const iovec> pieces, int fla
 ssize_t Sockets::transmit(const SocketPtr& socket, std::span<const iovec> pieces, int flags) {
     if (!has_memory(pieces)) return -EFAULT;
     const bool urgent = (flags & MSG_OOB) != 0;
+    const bool more_follows = (flags & MSG_MORE) != 0;
     const bool waits = !socket->non_blocking && (flags & MSG_DONTWAIT) == 0;
     const std::optional<Instant> deadline = deadline_after(socket->send_timeout);
     const size_t wanted = total(pieces);
@@ -229,6 +253,11 @@ ssize_t Sockets::transmit(const SocketPtr& socket, std::span<const iovec> pieces
                                             : worker_.send(socket->id, stretch);
                 sent += taken;
                 if (taken < stretch.size()) break;
+            }
+            if (more_follows || socket->more_follows) {
+                worker_.set_pushing(socket->id,
+                                    more_follows ? tcp::Pushing::later : tcp::Pushing::usual);
+                socket->more_follows = more_follows;
             }
             if (sent == wanted) break;
         }

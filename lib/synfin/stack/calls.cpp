@@ -51,6 +51,13 @@ void Worker::Impl::consume(ConnectionId id, size_t count) {
     settle(id.index);
 }
 
+void Worker::Impl::set_pushing(ConnectionId id, tcp::Pushing pushing) {
+    Connection* c = find(id);
+    if (c == nullptr || c->has(Mark::close_noted)) return;
+    tcp::set_pushing(*c, pushing, env);
+    settle(id.index);
+}
+
 void Worker::Impl::shutdown_send(ConnectionId id) {
     Connection* c = find(id);
     if (c == nullptr || c->has(Mark::close_noted)) return;

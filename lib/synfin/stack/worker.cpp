@@ -206,6 +206,7 @@ size_t Worker::urgent_bytes(ConnectionId id) const {
     const tcp::Connection* c = impl_->find(id);
     return c == nullptr ? 0 : tcp::urgent_bytes(*c, impl_->env);
 }
+void Worker::set_pushing(ConnectionId id, tcp::Pushing pushing) { impl_->set_pushing(id, pushing); }
 std::span<const uint8_t> Worker::unread(ConnectionId id) const {
     const tcp::Connection* c = impl_->find(id);
     return c == nullptr ? std::span<const uint8_t>{} : tcp::peek_unread(*c, impl_->env);

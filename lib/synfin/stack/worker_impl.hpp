@@ -194,6 +194,7 @@ struct Worker::Impl {
                                   Instant));
     bool has_memory() const;
     void consume(ConnectionId id, size_t count);
+    void set_pushing(ConnectionId id, tcp::Pushing pushing);
     void shutdown_send(ConnectionId id);
     void close(ConnectionId id);
     void abort(ConnectionId id);

@@ -59,6 +59,10 @@ uint32_t send_static(Connection& c, std::span<const uint8_t> bytes, Environment&
     return queue_bytes(c, bytes, &ByteQueue::append_static, env);
 }
 
+void set_pushing(Connection& c, Pushing pushing, Environment& env) {
+    if (Transfer* t = transfer_of(c, env)) t->pushing = pushing;
+}
+
 uint32_t keep_unread(Connection& c, std::span<const uint8_t> bytes, Environment& env) {
     if (bytes.empty()) return 0;
     Transfer* t = require_transfer(c, env);

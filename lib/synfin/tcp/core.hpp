@@ -72,7 +72,8 @@ enum class Report : uint8_t {
 const char* name(Report report);
 /// Section 3.9.2.2: errors that mean more than that the way is disturbed at present.
 constexpr bool is_hard(Report r) {
-    return r == Report::protocol_unreachable || r == Report::port_unreachable;
+    return r == Report::protocol_unreachable || r == Report::port_unreachable ||
+           r == Report::prohibited;
 }
 
 /// What input, timers and calls have brought about, for the caller to pass on to the application.
@@ -167,6 +168,8 @@ uint32_t send_static(Connection& c, std::span<const uint8_t> bytes, Environment&
 /// The same as `send`, and all bytes up to the end of these are urgent (section 3.8.5): the urgent
 /// pointer says so at once, even into a closed window. New applications should not (SHLD-13).
 uint32_t send_urgent(Connection& c, std::span<const uint8_t> bytes, Environment& env, Instant now);
+/// Whether what is queued and fills no segment may leave; nothing queued, nothing changes.
+void set_pushing(Connection& c, Pushing pushing, Environment& env);
 /// How many bytes `send` would take now.
 uint32_t send_space(const Connection& c, const Environment& env);
 

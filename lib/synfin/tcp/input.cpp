@@ -264,11 +264,14 @@ void check_fin(Connection& c, Environment& env, Events& events) {
 }
 
 // The user has closed and reads no more: what comes now would be lost, and the peer must know
-// (SHLD-3).
-bool refuse_text_after_close(Connection& c, Environment& env, Events& events) {
+// (SHLD-3). The reset has the number that the peer expects next, whatever of ours it lacks: any
+// other would only be challenged (RFC 5961).
+bool refuse_text_after_close(Connection& c, const Segment& s, Environment& env,
+                             InputResult& result) {
     if (!c.has(Mark::detached)) return false;
     ++env.counters.abort_on_data;
-    reset_connection(c, CloseReason::aborted, events);
+    result.reply = Reply{s.ack, Seq{}, wire::flag::rst};
+    end_connection(c, CloseReason::aborted, env, result.events);
     return true;
 }
 
@@ -373,7 +376,7 @@ void process_text(Connection& c, const Segment& s, Environment& env, Instant now
     bool complete = !cut_right;
 
     if (!text.empty()) {
-        if (refuse_text_after_close(c, env, result.events)) return;
+        if (refuse_text_after_close(c, s, env, result)) return;
         report_held_part(c, seq, text, env);
         if (seq == c.rcv_nxt) {
             complete = take_in_order(c, text, env, now, result) == text.size() && complete;

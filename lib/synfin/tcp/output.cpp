@@ -193,9 +193,10 @@ uint32_t sendable_length(const Connection& c, const Transfer& t, uint32_t conges
     if (length == 0) return 0;
     if (length == payload_max) return length;
     const bool all_of_it = length == unsent;
-    if (all_of_it && env.profile_of(c).cork && !c.has(Mark::send_closed)) return 0;
-    const bool may_be_small =
-        flight == 0 || c.has(Mark::no_nagle) || c.has(Mark::send_closed) || t.urgent_out;
+    const bool pushed = c.has(Mark::send_closed) || t.pushing == Pushing::now;
+    const bool held_back = t.pushing == Pushing::later || env.profile_of(c).cork;
+    if (all_of_it && held_back && !pushed) return 0;
+    const bool may_be_small = flight == 0 || c.has(Mark::no_nagle) || pushed || t.urgent_out;
     if (all_of_it && may_be_small) return length;
     const uint32_t half_of_largest = (uint32_t{c.max_snd_wnd} << c.snd_scale) / 2;
     // Cut short by the window, not by Nagle: worth sending if it is a good part of the peer's
@@ -236,6 +237,7 @@ bool emit_new(Connection& c, OutSegment& out, uint32_t payload_max, uint32_t lea
         c.snd_nxt = end;
     } else {
         account_new(c, *t, end, env, now);
+        if (t->pushing == Pushing::now && length == unsent) t->pushing = Pushing::usual;
         if (t->recovery.phase == Recovery::Phase::fast) t->recovery.sent += out.payload_length;
         if (!t->timing) {
             t->timing = true;

@@ -140,7 +140,11 @@ std::optional<Duration> probe_timeout(const Connection& c, const Transfer& t, Du
 
 void on_keep_alive(Connection& c, Environment& env, Instant now, Events& events) {
     const Profile& p = env.profile_of(c);
-    if (c.backoff >= p.keep_alive_probes) return give_up(c, env, events);
+    if (c.backoff >= p.keep_alive_probes) {
+        // A peer that only could not be reached shall learn that nobody is here any more.
+        ++env.counters.abort_on_timeout;
+        return reset_connection(c, CloseReason::timed_out, events);
+    }
     ++c.backoff;
     c.set(Mark::send_probe);
     c.long_deadline_us = (now + p.keep_alive_interval).us();

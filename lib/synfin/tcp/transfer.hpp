@@ -69,6 +69,13 @@ struct HeldRange {
 };
 inline uint32_t& pool_link(HeldRange& r) { return r.next; }
 
+/// When a segment that is not full leaves, beyond what Nagle's rule and the profile's cork say.
+enum class Pushing : uint8_t {
+    usual,
+    later,  ///< the user has said that more follows: not before the persist timer
+    now,    ///< what is queued at present goes whatever else holds it back
+};
+
 /// What the retransmission deadline is waiting for: one timer, since only one of them runs.
 enum class LossTimer : uint8_t {
     timeout,     ///< RFC 6298
@@ -157,6 +164,7 @@ struct Transfer {
     LossTimer loss_timer = LossTimer::timeout;
     uint32_t acked_for_growth = 0;  ///< NewReno: bytes acknowledged since cwnd last grew
     Cubic cubic;
+    Pushing pushing = Pushing::usual;
     uint8_t unanswered_probes = 0;  ///< zero-window probes since the peer was last heard
     // reassembly: ranges in order of sequence, never touching each other
     uint32_t held = no_index;

@@ -48,6 +48,62 @@ TEST_F(Calls, PeekLeavesTheBytesWhereTheyAre) {
     EXPECT_EQ(read(server, p.server), "hello");
 }
 
+TEST_F(Calls, TruncPassesOverBytesWithoutCopyingThem) {
+    const Pair p = established();
+    write(client, p.client, "hello world");
+    settle();
+    EXPECT_EQ(server.recv(p.server, nullptr, 6, MSG_TRUNC | MSG_PEEK), 6);
+    EXPECT_EQ(server.recv(p.server, nullptr, 6, MSG_TRUNC), 6);
+    EXPECT_EQ(read(server, p.server), "world");
+}
+
+TEST_F(Calls, MoreHoldsBackWhatFillsNoSegment) {
+    const Pair p = established();
+    EXPECT_EQ(client.send(p.client, "hel", 3, MSG_MORE), 3);
+    settle();
+    EXPECT_EQ(read(server, p.server, 9, MSG_DONTWAIT), "error " + std::to_string(EAGAIN));
+    EXPECT_EQ(write(client, p.client, "lo"), 2);
+    EXPECT_EQ(read(server, p.server, 9), "hello");
+}
+
+TEST_F(Calls, NodelayPushesWhatIsCorked) {
+    const Pair p = established();
+    set(client, p.client, IPPROTO_TCP, TCP_CORK, 1);
+    EXPECT_EQ(write(client, p.client, "hello"), 5);
+    settle();
+    EXPECT_EQ(read(server, p.server, 9, MSG_DONTWAIT), "error " + std::to_string(EAGAIN));
+    set(client, p.client, IPPROTO_TCP, TCP_NODELAY, 1);
+    EXPECT_EQ(read(server, p.server, 9), "hello");
+}
+
+TEST_F(Calls, ReadingNothingDoesNotWait) {
+    const Pair p = established();
+    char none = 0;
+    EXPECT_EQ(server.read(p.server, &none, 0), 0);
+    EXPECT_EQ(server.read(99, &none, 0), -EBADF);
+}
+
+TEST_F(Calls, WhatThePeerHasFinishedIsReadAsCompleteThoughItResetsLater) {
+    const Pair p = established();
+    client.shutdown(p.client, SHUT_WR);
+    settle();
+    write(server, p.server, "unread");
+    settle();
+    client.close(p.client);  // with unread bytes: a reset
+    settle();
+    EXPECT_EQ(read(server, p.server), "");
+    EXPECT_EQ(write(server, p.server, "x"), -EPIPE);
+}
+
+TEST_F(Calls, AFailedConnectIsToldByTheNextOneEvenWhenTheErrorWasRead) {
+    const int fd = stream(client, SOCK_NONBLOCK);
+    EXPECT_EQ(connect(fd, 81), -EINPROGRESS);
+    settle();
+    EXPECT_EQ(get(client, fd, SOL_SOCKET, SO_ERROR), ECONNREFUSED);
+    EXPECT_EQ(connect(fd, 81), -ECONNABORTED);
+    EXPECT_EQ(connect(fd, 81), -EINPROGRESS);
+}
+
 TEST_F(Calls, WaitallWaitsUntilTheBufferIsFull) {
     const Pair p = established();
     write(client, p.client, "hel");

@@ -34,6 +34,27 @@ TEST_F(Options, BuffersComeBackDoubledAsFromLinux) {
     EXPECT_EQ(get(client, fd, SOL_SOCKET, SO_RCVBUF), 40'000);
 }
 
+TEST_F(Options, WhatTheSendBufferSaysFitsIntoIt) {
+    const Pair p = established(O_NONBLOCK);
+    set(client, p.client, SOL_SOCKET, SO_SNDBUF, 10'000);
+    const std::string bytes(30'000, 'x');
+    EXPECT_EQ(write(client, p.client, bytes), 20'000);
+}
+
+TEST_F(Options, OptionsOfIpMayBeASingleByte) {
+    const int fd = stream(client);
+    const uint8_t value = 0x10;
+    EXPECT_EQ(client.setsockopt(fd, IPPROTO_IP, IP_TOS, &value, 1), 0);
+    EXPECT_EQ(get(client, fd, IPPROTO_IP, IP_TOS), 0x10);
+    EXPECT_EQ(client.setsockopt(fd, IPPROTO_IP, IP_TOS, &value, 0), -EINVAL);
+}
+
+TEST_F(Options, TheTimeOfADeferredAcceptIsToldInSynAcks) {
+    const int fd = stream(server);
+    set(server, fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, 5);
+    EXPECT_EQ(get(server, fd, IPPROTO_TCP, TCP_DEFER_ACCEPT), 7);
+}
+
 TEST_F(Options, ValuesOutOfRangeAreRefused) {
     const int fd = stream(client);
     EXPECT_EQ(set(client, fd, IPPROTO_TCP, TCP_KEEPCNT, 0), -EINVAL);

@@ -89,6 +89,30 @@ TEST_F(Polling, EdgeTellsEachTimeSomethingComes) {
     EXPECT_EQ(read(server, p.server), "xy");
 }
 
+TEST_F(Polling, EdgeTellsOfTheEndBehindUnreadBytes) {
+    const Pair p = established();
+    const int set = server.epoll_create();
+    EXPECT_EQ(watch(server, set, EPOLL_CTL_ADD, p.server, EPOLLIN | EPOLLRDHUP | EPOLLET), 0);
+    write(client, p.client, "x");
+    EXPECT_EQ(told(server, set, -1), uint32_t{EPOLLIN});
+    client.shutdown(p.client, SHUT_WR);
+    EXPECT_EQ(told(server, set, -1), uint32_t{EPOLLIN | EPOLLRDHUP});
+    EXPECT_EQ(told(server, set), 0u);
+    EXPECT_EQ(read(server, p.server), "x");
+    EXPECT_EQ(read(server, p.server), "");
+}
+
+TEST_F(Polling, UrgentBytesArePriorityUntilTheyAreRead) {
+    const Pair p = established();
+    client.send(p.client, "abc", 3, MSG_OOB);
+    settle();
+    EXPECT_EQ(poll(server, p.server, POLLIN | POLLPRI), POLLIN | POLLPRI);
+    EXPECT_EQ(read(server, p.server, 2), "ab");
+    EXPECT_EQ(poll(server, p.server, POLLIN | POLLPRI), POLLIN | POLLPRI);
+    EXPECT_EQ(read(server, p.server), "c");
+    EXPECT_EQ(poll(server, p.server, POLLIN | POLLPRI), 0);
+}
+
 TEST_F(Polling, OneshotIsSilentUntilItIsModified) {
     const Pair p = established();
     const int set = server.epoll_create();

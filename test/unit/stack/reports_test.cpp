@@ -34,21 +34,33 @@ TEST_F(Reports, Must47_Shld25_IcmpErrorsReachTheApplicationByTheirMeaning) {
     host.run();
     const Bytes syn = host.take_one();
     using enum wire::Icmp4Type;
-    for (const uint8_t code : std::initializer_list<uint8_t>{0, 1, 5, 6, 7, 9, 11, 12, 13}) {
+    for (const uint8_t code : std::initializer_list<uint8_t>{0, 1, 5, 6, 7, 11, 12}) {
         host.run(error_about(syn, destination_unreachable, code));
     }
     host.run(error_about(syn, time_exceeded, 0));
     host.run(error_about(syn, parameter_problem, 0));
     const std::vector<Report> expected{
         Report::network_unreachable, Report::host_unreachable, Report::source_route_failed,
-        Report::network_unreachable, Report::host_unreachable, Report::prohibited,
-        Report::network_unreachable, Report::host_unreachable, Report::prohibited,
-        Report::time_exceeded,       Report::parameter_problem};
+        Report::network_unreachable, Report::host_unreachable, Report::network_unreachable,
+        Report::host_unreachable,    Report::time_exceeded,    Report::parameter_problem};
     EXPECT_EQ(user.life(id).reports, expected);
     EXPECT_EQ(host.worker.state(id), State::syn_sent);
     host.run(error_about(syn, destination_unreachable, 3));
     EXPECT_EQ(user.life(id).reports.back(), Report::port_unreachable);
     EXPECT_EQ(user.life(id).reason, tcp::CloseReason::unreachable);
+}
+
+// No waiting helps against a rule of a firewall.
+TEST_F(Reports, AnAttemptThatAnAdministratorHasProhibitedEnds) {
+    for (const uint8_t code : std::initializer_list<uint8_t>{9, 10, 13}) {
+        Host host{config_of(1, 2)};
+        const ConnectionId id = connect(host);
+        host.run();
+        const Bytes syn = host.take_one();
+        host.run(error_about(syn, wire::Icmp4Type::destination_unreachable, code));
+        EXPECT_EQ(user.life(id).reports.back(), Report::prohibited);
+        EXPECT_EQ(user.life(id).reason, tcp::CloseReason::unreachable);
+    }
 }
 
 TEST_F(Reports, Must55_SourceQuenchIsDiscarded) {

@@ -30,6 +30,43 @@ TEST(Cork, LetsTheLastSegmentGoWithTheFin) {
     s.expect(FinAck().seq(1).ack(1).length(100));
 }
 
+TEST(Cork, IsOverriddenByAPush) {
+    tcp::Profile profile;
+    profile.cork = true;
+    Script s{{.profile = profile}};
+    s.establish();
+    s.call_send_bytes(100);
+    s.expect_nothing();
+    s.call_set_pushing(tcp::Pushing::now);
+    s.expect(Ack().seq(1).ack(1).length(100));
+    s.inject(Ack().seq(1).ack(101));
+    s.call_send_bytes(100);
+    s.expect_nothing();
+    s.ignore_sent();
+}
+
+TEST(MoreFollows, HoldsBackASegmentThatIsNotFullUntilThePersistTimer) {
+    Script s;
+    s.establish({.mss = 1000});
+    s.call_send_more(1500);
+    s.expect(Ack().seq(1).ack(1).length(1000));
+    s.expect_nothing();
+    s.inject(Ack().seq(1).ack(1001));
+    s.expect_nothing();
+    s.expect_after(200_ms, Ack().seq(1001).ack(1).length(500));
+    s.inject(Ack().seq(1).ack(1501));
+}
+
+TEST(MoreFollows, EndsWithASendThatDoesNotSaySo) {
+    Script s;
+    s.establish({.mss = 1000});
+    s.call_send_more(100);
+    s.expect_nothing();
+    s.call_send_bytes(100);
+    s.call_set_pushing(tcp::Pushing::usual);
+    s.expect(Ack().seq(1).ack(1).length(200));
+}
+
 TEST(WindowClamp, BoundsTheWindowThatIsAnnounced) {
     tcp::Profile profile;
     profile.window_clamp = 5000;
