@@ -136,6 +136,7 @@ class Flight {
 
 template <typename Predicate>
 void Flight::lose_if(FlightPool& pool, Predicate&& is_lost) {
+    if (empty()) return;
     bool any = false;
     for (FlightRange* r = &first_; r != nullptr; r = next_of(*r, pool)) {
         if (r->fate != Fate::outstanding || !is_lost(*r)) continue;

@@ -254,5 +254,19 @@ TEST(Flight, RetransmissionBelowWhatArrivedBeforeItIsNoReordering) {
     EXPECT_TRUE(d.again.any);
 }
 
+// A late report of a duplicate has losses looked for when nothing is in flight.
+TEST(FlightAlone, NothingIsLostWhileNothingIsInFlight) {
+    FlightPool pool{4};
+    Flight flight;
+    flight.restart(Seq{100}, pool);
+    flight.lose_if(pool, [](const FlightRange&) { return true; });
+    flight.append(Seq{200}, 1, 0, pool);
+    flight.check(Seq{100}, Seq{200}, pool);
+    EXPECT_EQ(flight.lost_bytes(), 0u);
+    Delivery delivery;
+    flight.acknowledge(Seq{200}, delivery, pool);
+    EXPECT_EQ(flight.lost_bytes(), 0u);
+}
+
 }  // namespace
 }  // namespace synfin::tcp
