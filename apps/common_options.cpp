@@ -139,6 +139,10 @@ void LinkOptions::attach(OptionTable& table) {
 void TcpOptions::attach(OptionTable& table) {
     table.duration("time-wait", "2MSL; 0 leaves TIME_WAIT out, and the report says so", time_wait,
                    0_s, Duration::minutes(10));
+    table.duration("time-wait-reuse",
+                   "age at which TIME_WAIT gives its tuple to a connection that finds no port free "
+                   "(RFC 6191; default: never)",
+                   time_wait_reuse, 1_s, Duration::minutes(10));
     // The tables of connections and of TIME_WAIT end a little above.
     constexpr uint64_t limit = uint64_t{1} << 27;
     table.count("max-connections", "connections per worker at once", max_connections, 1, limit);
@@ -178,6 +182,7 @@ void TcpOptions::apply_to(stack::WorkerConfig& config) const {
     config.max_connections = static_cast<uint32_t>(max_connections);
     config.max_time_wait = static_cast<uint32_t>(max_time_wait);
     config.time_wait = time_wait;
+    if (time_wait_reuse != Duration{}) config.time_wait_reuse = time_wait_reuse;
     config.first_port = static_cast<uint16_t>(first_port);
     config.last_port = static_cast<uint16_t>(last_port);
     tcp::Profile p = profile;
@@ -218,11 +223,21 @@ void ListenerOptions::apply_to(stack::WorkerConfig& config) const {
     config.max_half_open = static_cast<uint32_t>(max_half_open_);
 }
 
+namespace {
+
+std::string time_wait_note(const TcpOptions& options) {
+    if (options.time_wait == Duration{}) return "TIME_WAIT is switched off: 2MSL is 0";
+    std::string note = fmt::format("2MSL {}", format_duration(options.time_wait));
+    if (options.time_wait_reuse == Duration{}) return note;
+    return note + fmt::format(", taken over after {} when no port is free",
+                              format_duration(options.time_wait_reuse));
+}
+
+}  // namespace
+
 std::vector<std::string> tcp_notes(const TcpOptions& options) {
     const tcp::Profile& p = options.profile;
-    return {options.time_wait == Duration{}
-                ? std::string{"TIME_WAIT is switched off: 2MSL is 0"}
-                : fmt::format("2MSL {}", format_duration(options.time_wait)),
+    return {time_wait_note(options),
             fmt::format("RTO from {} (initially {}), delayed ACK {}, SYN tried for {}",
                         format_duration(p.rto_min), format_duration(p.rto_initial),
                         format_duration(p.delayed_ack), format_duration(p.syn_timeout))};

@@ -49,6 +49,7 @@ struct LinkOptions {
 struct TcpOptions {
     tcp::Profile profile;
     Duration time_wait = Duration::seconds(60);
+    Duration time_wait_reuse;  ///< zero: never
     uint64_t max_connections = uint64_t{1} << 20;
     uint64_t max_time_wait = uint64_t{1} << 22;
     uint64_t first_port = 1024;

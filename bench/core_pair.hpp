@@ -63,7 +63,7 @@ class CorePair {
         client_.c.remote_address = client_remote_;
         client_.c.local_port = port_;
         client_.c.remote_port = 80;
-        open_active(client_.c, client_.env, now_);
+        open_active(client_.c, std::nullopt, client_.env, now_);
         server_.c = Connection{};
         server_.c.local_address = client_remote_;
         server_.c.remote_address = server_remote_;

@@ -96,7 +96,7 @@ void Script::call_open() {
     story_.push_back("open");
     fresh_connection();
     user_knows_ = true;
-    tcp::open_active(c_, env_, now_);
+    tcp::open_active(c_, std::nullopt, env_, now_);
     settle();
 }
 

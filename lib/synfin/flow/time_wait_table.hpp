@@ -96,6 +96,21 @@ class TimeWaitTable {
         return expiry_at(block_of(entry), place_of(entry));
     }
 
+    /// The oldest entry for which `wanted(record)` holds among those that came at or before
+    /// `latest`, of which at most `looks` are looked at; no_index if there is none.
+    template <typename Wanted>
+    uint32_t find_oldest(Instant latest, uint32_t looks, Wanted&& wanted) const {
+        for (uint32_t number = head_; number != 0; number = blocks_[number].next) {
+            const Block& block = blocks_[number];
+            for (uint64_t live = block.live; live != 0; live &= live - 1) {
+                const uint32_t place = static_cast<uint32_t>(std::countr_zero(live));
+                if (looks-- == 0 || start_us(block, place) > latest.us()) return no_index;
+                if (wanted(load(block, place))) return number * records_per_block + place;
+            }
+        }
+        return no_index;
+    }
+
     /// Adds a record that ends 2MSL after `now`. There must be none of the same tuple. Calls
     /// `evicted(record)` for whatever has to give way.
     template <typename Evicted>

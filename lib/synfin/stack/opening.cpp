@@ -177,8 +177,15 @@ tl::expected<uint32_t, Error> Worker::Impl::add_active(flow::FourTuple tuple,
                                                        Application& application,
                                                        const ConnectOptions& options) {
     const auto local_port = take_port(tuple);
-    if (!local_port) return tl::unexpected{local_port.error()};
-    tuple.local_port = *local_port;
+    std::optional<tcp::Seq> last_seq;
+    if (local_port) {
+        tuple.local_port = *local_port;
+    } else if (const auto record = take_over_time_wait(tuple, options.profile)) {
+        tuple.local_port = record->tuple.local_port;
+        last_seq = record->snd_nxt;
+    } else {
+        return tl::unexpected{local_port.error()};
+    }
     const bool owns_port = is_ephemeral(tuple.local_port);
 
     const OwnerNumber owner = owners.active(application);
@@ -190,7 +197,7 @@ tl::expected<uint32_t, Error> Worker::Impl::add_active(flow::FourTuple tuple,
     if (index != no_index) {
         Connection& c = connections[index];
         c.user_data = options.user_data;
-        tcp::open_active(c, env, now);
+        tcp::open_active(c, last_seq, env, now);
         if (enter_table(index)) {
             if (owns_port) c.set(Mark::owns_port);
             return index;
@@ -214,6 +221,39 @@ bool Worker::Impl::intern(const wire::IpAddress& local, const wire::IpAddress& r
     tuple.local_address = *local_id;
     tuple.remote_address = *remote_id;
     return true;
+}
+
+// RFC 6191, seen from the side that opens. The port stays taken: only its holder changes.
+std::optional<tcp::TimeWait> Worker::Impl::take_over_time_wait(const flow::FourTuple& tuple,
+                                                               uint16_t profile) {
+    // Records towards one destination are found at once; a bound for when they are few among many.
+    constexpr uint32_t looks_max = 64;
+    if (now - Instant{} < config.time_wait_reuse || !profiles[profile].timestamps) {
+        return std::nullopt;
+    }
+    const Instant latest = now - config.time_wait_reuse;
+    const auto fits = [&](const tcp::TimeWait& r) {
+        return r.ts_recent != 0 && r.tuple.local_address == tuple.local_address &&
+               r.tuple.remote_address == tuple.remote_address &&
+               r.tuple.remote_port == tuple.remote_port && is_ephemeral(r.tuple.local_port) &&
+               is_ours(r.tuple);
+    };
+    uint32_t entry = no_index;
+    if (tuple.local_port == 0) {
+        entry = time_waits.find_oldest(latest, looks_max, fits);
+    } else {
+        entry = time_waits.find(flow::tuple_hash(tuple, hash_key), tuple);
+        if (entry != no_index && (time_waits.read(entry).ts_recent == 0 ||
+                                  time_waits.expiry(entry) > latest + config.time_wait)) {
+            entry = no_index;
+        }
+    }
+    if (entry == no_index) return std::nullopt;
+    const tcp::TimeWait record = time_waits.read(entry);
+    time_waits.remove(entry);
+    release_addresses(record.tuple);
+    ++tcp_counters.time_wait_reused;
+    return record;
 }
 
 bool Worker::Impl::is_taken(const flow::FourTuple& tuple) const {

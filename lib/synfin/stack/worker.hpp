@@ -69,7 +69,11 @@ struct WorkerConfig {
         100'000;  ///< RST and ICMP replies without a connection; then: silence
     uint32_t echo_replies_per_second = 10'000;
     Duration time_wait = Duration::seconds(60);  ///< 2MSL; zero: none, and the report says so
-    uint16_t first_port = 32768;                 ///< ephemeral ports (RFC 6056)
+    /// When no port is free, connect() takes the tuple of a TIME_WAIT record that is so old, with a
+    /// higher initial sequence number (RFC 6191): timestamps, which the connection must have had
+    /// and must offer again, tell its segments from old duplicates.
+    Duration time_wait_reuse = Duration::forever();
+    uint16_t first_port = 32768;  ///< ephemeral ports (RFC 6056)
     uint16_t last_port = 65535;
     tcp::Secret secret{};  ///< for ISN, table hash, ports; random in production
     std::vector<tcp::Profile> profiles{tcp::Profile{}};

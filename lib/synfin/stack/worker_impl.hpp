@@ -129,6 +129,9 @@ struct Worker::Impl {
                                       const wire::IpAddress& source);
     /// The local port for an active open: the tuple's own, or an ephemeral one if that is 0.
     tl::expected<uint16_t, Error> take_port(flow::FourTuple tuple);
+    /// The record whose place `tuple` (of any port, if it has none) may take, or nothing.
+    std::optional<tcp::TimeWait> take_over_time_wait(const flow::FourTuple& tuple,
+                                                     uint16_t profile);
     tl::expected<uint32_t, Error> add_active(flow::FourTuple tuple, NeighborIndex neighbor,
                                              Application& application,
                                              const ConnectOptions& options);

@@ -109,7 +109,7 @@ struct InputResult {
 
 /// Active OPEN (section 3.10.1): fills in a fresh connection whose tuple, profile and neighbor are
 /// set, leaves it in SYN_SENT with a SYN to be sent.
-void open_active(Connection& c, Environment& env, Instant now);
+void open_active(Connection& c, std::optional<Seq> last_seq, Environment& env, Instant now);
 
 /// A SYN has reached a listener (section 3.10.7.2): fills in a fresh connection whose tuple,
 /// profile and neighbor are set, leaves it in SYN_RECEIVED with a SYN,ACK to be sent. `last_seq` is

@@ -10,6 +10,12 @@ namespace synfin::tcp {
 
 namespace {
 
+// RFC 6191 and MAY-2: beyond everything that an earlier incarnation used.
+Seq sequence_beyond(std::optional<Seq> last_seq, const TupleSecrets& secrets, Instant now) {
+    const Seq iss = initial_sequence(secrets, now);
+    return last_seq && !iss.after(*last_seq) ? *last_seq + 1 : iss;
+}
+
 void start_sequence(Connection& c, Seq iss) {
     c.snd_una = c.snd_nxt = iss;
     c.set(Mark::syn_unacked);
@@ -41,14 +47,14 @@ uint32_t departure_by_echo(const Connection& c, const Segment& segment, Instant 
 
 }  // namespace
 
-void open_active(Connection& c, Environment& env, Instant now) {
+void open_active(Connection& c, std::optional<Seq> last_seq, Environment& env, Instant now) {
     SYNFIN_ASSERT(c.state == State::closed);
     offer_options(c, env);
     // Until the peer's MSS is known (MUST-15 does not apply: it may still come), our own bounds it.
     c.mss = receive_mss(c, env);
     const TupleSecrets secrets = tuple_secrets(env.fingerprint(c.tuple()), env.secret);
     c.ts_offset = secrets.timestamp;
-    start_sequence(c, initial_sequence(secrets, now));
+    start_sequence(c, sequence_beyond(last_seq, secrets, now));
     set_state(c, State::syn_sent, env.counters);
 }
 
@@ -57,9 +63,7 @@ void open_passive(Connection& c, const Segment& syn, std::optional<Seq> last_seq
     take_listeners_syn(c, syn, env, now);
     const TupleSecrets secrets = tuple_secrets(env.fingerprint(c.tuple()), env.secret);
     c.ts_offset = secrets.timestamp;
-    Seq iss = initial_sequence(secrets, now);
-    // RFC 6191 and MAY-2: beyond everything that the earlier incarnation used.
-    if (last_seq && !iss.after(*last_seq)) iss = *last_seq + 1;
+    const Seq iss = sequence_beyond(last_seq, secrets, now);
     start_sequence(c, iss);
     c.snd_wl2 = iss;
     set_state(c, State::syn_received, env.counters);

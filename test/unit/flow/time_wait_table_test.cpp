@@ -47,6 +47,23 @@ std::vector<uint32_t> expire(Table& table, Instant now, uint32_t budget = UINT32
 
 using Numbers = std::vector<uint32_t>;
 
+TEST(TimeWaitTable, OldestThatIsWantedIsFoundWithinItsAgeAndTheLooks) {
+    Table table{1000, two_msl, key};
+    for (uint32_t n = 0; n < 200; ++n) insert(table, n, at_us(1000 * int64_t{n}));
+    const auto first_from = [&](uint32_t n, int64_t latest_us, uint32_t looks) {
+        const uint32_t entry =
+            table.find_oldest(at_us(latest_us), looks, [n](const Record& r) { return r.a >= n; });
+        return entry == no_index ? UINT32_MAX : table.read(entry).a;
+    };
+    EXPECT_EQ(first_from(0, 500'000, 1), 0u);
+    EXPECT_EQ(first_from(150, 500'000, 200), 150u);
+    EXPECT_EQ(first_from(150, 500'000, 150), UINT32_MAX);
+    EXPECT_EQ(first_from(150, 150'000, 200), 150u);
+    EXPECT_EQ(first_from(150, 149'999, 200), UINT32_MAX);
+    table.remove(find(table, 0));
+    EXPECT_EQ(first_from(0, 500'000, 1), 1u);
+}
+
 TEST(TimeWaitTable, InsertedRecordIsFoundWhole) {
     Table table{100, two_msl, key};
     insert(table, 5, at_us(1));

@@ -124,5 +124,94 @@ TEST(TimeWaitLimit, OldestRecordGivesWayAndItsPortIsFree) {
     EXPECT_EQ(client.worker.tcp_counters().time_wait_overflow, 8u);
 }
 
+/// A client that has two ports, both of which wait after two connections that it closed.
+class TimeWaitReuse : public ::testing::Test {
+  protected:
+    explicit TimeWaitReuse(Duration reuse = Duration::seconds(1))
+        : client{config_with(reuse)}, server{config_of(2)}, cable{client, server} {
+        service.when_peer_closed = [](Worker& worker, ConnectionId c) { worker.close(c); };
+        EXPECT_TRUE(server.worker.listen({{}, 80}, service).has_value());
+        open_and_close();
+        wait(Duration::milliseconds(5));
+        open_and_close();
+        EXPECT_EQ(client.worker.gauges().time_wait, 2u);
+    }
+    static WorkerConfig config_with(Duration reuse) {
+        WorkerConfig config = config_of(1);
+        config.first_port = 50000;
+        config.last_port = 50001;
+        config.time_wait_reuse = reuse;
+        return config;
+    }
+    void wait(Duration time) {
+        client.now = server.now = client.now + time;
+        cable.settle();
+    }
+    void open_and_close() {
+        const auto id = client.worker.connect({address_of(2), 80}, user);
+        ASSERT_TRUE(id.has_value());
+        cable.settle();
+        client.worker.close(*id);
+        cable.settle();
+    }
+    Host client;
+    Host server;
+    Cable cable;
+    Recorder user;
+    Recorder service;
+};
+
+TEST_F(TimeWaitReuse, YoungRecordKeepsItsTuple) {
+    wait(Duration::milliseconds(990));
+    EXPECT_EQ(client.worker.connect({address_of(2), 80}, user).error(),
+              Error::address_not_available);
+    EXPECT_EQ(client.worker.gauges().time_wait, 2u);
+}
+
+TEST_F(TimeWaitReuse, Rfc6191_OldestGivesItsTupleToWhoFindsNoPort) {
+    wait(Duration::milliseconds(996));
+    const auto id = client.worker.connect({address_of(2), 80}, user);
+    ASSERT_TRUE(id.has_value());
+    EXPECT_EQ(client.worker.gauges().time_wait, 1u);
+    EXPECT_EQ(client.worker.tcp_counters().time_wait_reused, 1u);
+    // The second record is younger.
+    EXPECT_FALSE(client.worker.connect({address_of(2), 80}, user).has_value());
+    cable.settle();
+    EXPECT_EQ(client.worker.state(*id), State::established);
+    client.worker.close(*id);
+    cable.settle();
+    EXPECT_EQ(client.worker.gauges().time_wait, 2u);
+    wait(Duration::seconds(60));
+    EXPECT_TRUE(client.holds_nothing());
+}
+
+TEST_F(TimeWaitReuse, Rfc6191_TupleThatIsAskedForByItsPortIsGiven) {
+    const ConnectOptions options{.source = {}, .source_port = 50001};
+    EXPECT_EQ(client.worker.connect({address_of(2), 80}, user, options).error(),
+              Error::address_in_use);
+    wait(Duration::seconds(1));
+    const auto id = client.worker.connect({address_of(2), 80}, user, options);
+    ASSERT_TRUE(id.has_value());
+    cable.settle();
+    EXPECT_EQ(client.worker.state(*id), State::established);
+}
+
+TEST_F(TimeWaitReuse, RecordOfAnotherDestinationIsLeftAlone) {
+    wait(Duration::seconds(30));
+    ASSERT_TRUE(client.worker.connect({address_of(2), 81}, user).has_value());
+    EXPECT_EQ(client.worker.gauges().time_wait, 2u);
+}
+
+class TimeWaitWithoutReuse : public TimeWaitReuse {
+  protected:
+    TimeWaitWithoutReuse() : TimeWaitReuse{Duration::forever()} {}
+};
+
+TEST_F(TimeWaitWithoutReuse, WholeTimeIsWaited) {
+    wait(Duration::seconds(59));
+    EXPECT_EQ(client.worker.connect({address_of(2), 80}, user).error(),
+              Error::address_not_available);
+}
+
 }  // namespace
 }  // namespace synfin::stack::test
