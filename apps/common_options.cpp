@@ -205,6 +205,10 @@ void ListenerOptions::attach(OptionTable& table) {
                 "half-open connections per worker (0: half of --max-connections); beyond: see "
                 "--syn-cookies",
                 max_half_open_, 0, 1 << 24);
+    table.count("fast-open",
+                "connections per listener whose SYN's data is taken before the handshake ends "
+                "(RFC 7413); 0: none",
+                fast_open_, 0, 1 << 20);
     table.choice("syn-cookies",
                  "answer SYNs without keeping anything: automatic at the limits of half-open "
                  "connections, always, or never (SYNs beyond the limits are dropped)",
@@ -214,6 +218,7 @@ void ListenerOptions::attach(OptionTable& table) {
 stack::ListenOptions ListenerOptions::listen_options() const {
     stack::ListenOptions options;
     options.backlog = static_cast<uint32_t>(backlog_);
+    options.fast_open = static_cast<uint32_t>(fast_open_);
     if (syn_cookies_ == "always") options.syn_cookies = stack::SynCookies::always;
     if (syn_cookies_ == "never") options.syn_cookies = stack::SynCookies::never;
     return options;

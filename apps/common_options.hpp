@@ -80,6 +80,7 @@ struct ListenerOptions {
   private:
     uint64_t backlog_ = stack::ListenOptions{}.backlog;
     uint64_t max_half_open_ = 0;
+    uint64_t fast_open_ = 0;
     std::string syn_cookies_ = "automatic";
 };
 

@@ -40,6 +40,9 @@ void LoadOptions::attach(OptionTable& table) {
                    Duration::hours(1));
     table.text("host", "the Host field of the requests", host);
     table.text("path", "what the requests ask for", path);
+    table.flag("early-data",
+               "the first request goes with the SYN, once the server has given a cookie (RFC 7413)",
+               early_data);
 }
 
 void LoadOptions::check(const OptionTable& table, uint64_t workers, uint64_t max_connections,
@@ -47,7 +50,7 @@ void LoadOptions::check(const OptionTable& table, uint64_t workers, uint64_t max
     if (requests > 0 && table.given("mode") && mode == "connect") {
         throw UsageError{"--requests asks for responses, which --mode connect leaves out"};
     }
-    for (const char* option : {"host", "path"}) {
+    for (const char* option : {"host", "path", "early-data"}) {
         if (table.given(option) && !asks()) {
             throw UsageError{
                 fmt::format("--{} is given, but nothing is requested; add --mode request", option)};
@@ -118,6 +121,7 @@ load::ClientConfig LoadOptions::client_config(unsigned worker, unsigned workers,
     config.max_connections = max_connections;
     config.host = host;
     config.target = path;
+    config.early_data = early_data;
     return config;
 }
 

@@ -26,6 +26,7 @@ struct LoadOptions {
     Duration grace = Duration::seconds(5);
     std::string host = "synfin";
     std::string path = "/";
+    bool early_data = false;
 
     void attach(OptionTable& table);
     /// Refuses what contradicts itself or would be without effect (UsageError), and more

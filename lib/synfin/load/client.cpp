@@ -132,7 +132,8 @@ bool Client::open_one(stack::Worker& worker, Instant intended, Phase phase) {
                                    {.source = pair.source,
                                     .source_port = 0,
                                     .profile = config_.profile,
-                                    .user_data = memory.pack()});
+                                    .user_data = memory.pack(),
+                                    .fast_open = asks_early(phase)});
     if (!id) {
         switch (id.error()) {
             case stack::Error::address_not_available:
@@ -147,6 +148,7 @@ bool Client::open_one(stack::Worker& worker, Instant intended, Phase phase) {
     live_.add(*id);
     ++statistics_.opened;
     statistics_.concurrent = live_.count();
+    if (asks_early(phase)) send_request(worker, *id, config_.requests);
     return true;
 }
 
@@ -163,6 +165,10 @@ void Client::on_established(stack::Worker& worker, stack::ConnectionId id) {
     if (memory.phase != Phase::opening) return condemn(worker, id);
     ++statistics_.established;
     statistics_.handshake.record(static_cast<uint64_t>(since(memory, worker.now()).count_ns()));
+    if (memory.requests_left > 0 && config_.early_data) {
+        return worker.set_user_data(
+            id, Memory{Phase::asking, memory.requests_left, memory.since}.pack());
+    }
     if (memory.requests_left > 0) return ask(worker, id, memory.requests_left);
     if (config_.first == First::server) return put(worker, id, Phase::awaiting_end, 0);
     if (config_.close == CloseBy::fin) return leave(worker, id);
@@ -183,8 +189,12 @@ void Client::reset_established(stack::Worker& worker) {
 }
 
 void Client::ask(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left) {
-    const std::vector<uint8_t>& request = requests_left == 1 ? last_request_ : request_;
     put(worker, id, Phase::asking, requests_left);
+    send_request(worker, id, requests_left);
+}
+
+void Client::send_request(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left) {
+    const std::vector<uint8_t>& request = requests_left == 1 ? last_request_ : request_;
     // One request is outstanding at a time, so it fits into any send buffer.
     if (worker.send_static(id, request) != request.size()) return condemn(worker, id);
     ++statistics_.requests;

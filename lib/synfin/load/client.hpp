@@ -65,6 +65,9 @@ struct ClientConfig {
     /// WorkerConfig::max_connections of the worker.
     uint32_t max_connections = 1u << 20;
     uint16_t profile = 0;
+    /// The first request goes with the SYN where the server has given a cookie (RFC 7413). The time
+    /// to its first byte then counts from the opening.
+    bool early_data = false;
     /// What the requests ask for.
     std::string host = "synfin";
     std::string target = "/";
@@ -135,7 +138,11 @@ class Client final : public stack::Application {
     uint32_t coming_and_going() const {
         return live_.count() - static_cast<uint32_t>(statistics_.held);
     }
+    bool asks_early(Phase phase) const {
+        return config_.early_data && config_.requests > 0 && phase == Phase::opening;
+    }
     void ask(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left);
+    void send_request(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left);
     void take_response(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left,
                        bool keep_alive);
     bool check_body(Partial& partial, std::span<const uint8_t> piece);

@@ -113,6 +113,7 @@ int Sockets::shutdown(int descriptor, int how) {
                 socket->role = Role::fresh;
             }
             break;
+        case Role::awaiting_data:
         case Role::connecting:
             // There is no half of an attempt: it ends.
             disconnect(*socket);
@@ -143,6 +144,7 @@ void Sockets::let_go(Socket& socket) {
     ++socket.happenings;
     switch (socket.role) {
         case Role::listening: stop_listening(socket); break;
+        case Role::awaiting_data:
         case Role::connecting: disconnect(socket); break;
         case Role::connected:
             if (socket.lingers && socket.linger_time == Duration{}) {

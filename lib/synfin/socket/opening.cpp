@@ -107,7 +107,8 @@ int Sockets::listen(int descriptor, int backlog) {
     const auto listening = worker_.listen(socket->local, *this,
                                           {.profile = *profile,
                                            .backlog = std::max(socket->backlog, 1u),
-                                           .syn_cookies = config_.syn_cookies});
+                                           .syn_cookies = config_.syn_cookies,
+                                           .fast_open = socket->fast_open});
     worker_.release_profile(*profile);
     if (!listening) return -errno_of(listening.error());
     socket->bound = true;
@@ -141,7 +142,17 @@ int Sockets::accept(int descriptor, sockaddr* address, socklen_t* length, int fl
 
 // ---- connect
 
-int Sockets::open(Socket& socket, const wire::SocketAddress& remote) {
+tl::expected<wire::SocketAddress, int> Sockets::peer_named(const Socket& socket,
+                                                           const sockaddr* address,
+                                                           socklen_t length) const {
+    if (address == nullptr || length < sizeof(sa_family_t)) return tl::unexpected{EINVAL};
+    const auto remote = from_sockaddr(address, length);
+    if (!remote) return tl::unexpected{address->sa_family == AF_INET ? EINVAL : EAFNOSUPPORT};
+    if (socket.domain == AF_INET && remote->address.is_v6()) return tl::unexpected{EAFNOSUPPORT};
+    return *remote;
+}
+
+int Sockets::open(Socket& socket, const wire::SocketAddress& remote, bool fast_open) {
     const auto profile = profile_number(socket);
     if (!profile) return -profile.error();
     const auto id =
@@ -149,7 +160,8 @@ int Sockets::open(Socket& socket, const wire::SocketAddress& remote) {
                         {.source = socket.local.address,
                          .source_port = socket.local.port,
                          .profile = *profile,
-                         .user_data = static_cast<uint64_t>(reinterpret_cast<uintptr_t>(&socket))});
+                         .user_data = static_cast<uint64_t>(reinterpret_cast<uintptr_t>(&socket)),
+                         .fast_open = fast_open});
     worker_.release_profile(*profile);
     if (!id) return -errno_of(id.error());
     socket.id = *id;
@@ -178,7 +190,8 @@ int Sockets::connect(int descriptor, const sockaddr* address, socklen_t length) 
         return 0;
     }
     switch (socket->role) {
-        case Role::listening: return -EISCONN;
+        case Role::listening:
+        case Role::awaiting_data: return -EISCONN;
         case Role::connecting: return socket->non_blocking ? -EALREADY : await_connection(socket);
         case Role::connected:
             if (socket->connect_reported) return -EISCONN;
@@ -190,10 +203,17 @@ int Sockets::connect(int descriptor, const sockaddr* address, socklen_t length) 
     if (std::exchange(socket->attempt_failed, false)) {
         return socket->error == 0 ? -ECONNABORTED : -std::exchange(socket->error, 0);
     }
-    const auto remote = from_sockaddr(address, length);
-    if (!remote) return address->sa_family == AF_INET ? -EINVAL : -EAFNOSUPPORT;
-    if (socket->domain == AF_INET && remote->address.is_v6()) return -EAFNOSUPPORT;
-    if (const int refused = open(*socket, *remote); refused != 0) return refused;
+    const auto remote = peer_named(*socket, address, length);
+    if (!remote) return -remote.error();
+    if (socket->fast_open_connect &&
+        worker_.early_data_room(socket->local.address, remote->address, socket->profile) > 0) {
+        socket->remote = *remote;
+        socket->role = Role::awaiting_data;
+        return 0;
+    }
+    if (const int refused = open(*socket, *remote, socket->fast_open_connect); refused != 0) {
+        return refused;
+    }
     return socket->non_blocking ? -EINPROGRESS : await_connection(socket);
 }
 

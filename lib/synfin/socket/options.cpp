@@ -92,6 +92,7 @@ tcp_info info_of(const tcp::Info& from, bool listening) {
     if (from.timestamps) info.tcpi_options |= TCPI_OPT_TIMESTAMPS;
     if (from.sack) info.tcpi_options |= TCPI_OPT_SACK;
     if (from.window_scaling) info.tcpi_options |= TCPI_OPT_WSCALE;
+    if (from.early_data) info.tcpi_options |= TCPI_OPT_SYN_DATA;
     info.tcpi_snd_wscale = from.snd_scale & 0xf;
     info.tcpi_rcv_wscale = from.rcv_scale & 0xf;
     info.tcpi_rto = us_of(from.rto);
@@ -182,6 +183,8 @@ int get_tcp_option(const Socket& socket, int name, void* value, socklen_t* lengt
             return give(none ? 0 : static_cast<int>(p.user_timeout.count_ms()), value, length);
         }
         case TCP_INQ: return give(socket.give_queued_bytes, value, length);
+        case TCP_FASTOPEN: return give(static_cast<int>(socket.fast_open), value, length);
+        case TCP_FASTOPEN_CONNECT: return give(socket.fast_open_connect, value, length);
         case TCP_INFO: {
             const tcp_info info = info_of(worker.info(socket.id), socket.role == Role::listening);
             return give(&info, sizeof info, value, length);
@@ -337,6 +340,19 @@ int Sockets::set_tcp_option(Socket& socket, int name, const void* value, socklen
         case TCP_INQ:
             if (!in_range(0, 1)) return -EINVAL;
             socket.give_queued_bytes = n != 0;
+            return 0;
+        case TCP_FASTOPEN:
+            if (n < 0 || (socket.role != Role::fresh && socket.role != Role::listening)) {
+                return -EINVAL;
+            }
+            socket.fast_open = std::min(static_cast<uint32_t>(n), config_.max_backlog);
+            if (socket.role == Role::listening) {
+                worker_.set_fast_open(socket.local, socket.fast_open);
+            }
+            return 0;
+        case TCP_FASTOPEN_CONNECT:
+            if (!in_range(0, 1) || socket.role != Role::fresh) return -EINVAL;
+            socket.fast_open_connect = n != 0;
             return 0;
         default: return -ENOPROTOOPT;
     }

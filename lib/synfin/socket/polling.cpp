@@ -17,6 +17,7 @@ uint32_t Sockets::readiness(const Socket& socket) const {
     if (socket.role == Role::listening) return socket.accept_queue.empty() ? 0 : readable;
     uint32_t ready = socket.error != 0 ? uint32_t{EPOLLERR} : 0;
     if (socket.role == Role::connecting) return ready;
+    if (socket.role == Role::awaiting_data) return ready | writable;
     const bool over = socket.role == Role::fresh || socket.role == Role::ended;
     const bool receive_ended = receives_no_more(socket);
     if (over || (receive_ended && socket.send_ended)) ready |= EPOLLHUP;

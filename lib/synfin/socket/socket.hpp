@@ -19,11 +19,12 @@ namespace synfin::socket {
 
 /// Where in its life a socket is: what Linux spreads over the state of the socket and of TCP.
 enum class Role : uint8_t {
-    fresh,       ///< no connection: never opened, or the attempt failed
-    listening,   ///< bound to a port of the worker
-    connecting,  ///< the SYN is out
-    connected,   ///< `id` names a connection
-    ended,       ///< the connection is over; the socket still tells how
+    fresh,          ///< no connection: never opened, or the attempt failed
+    listening,      ///< bound to a port of the worker
+    awaiting_data,  ///< connect() was called; the SYN will leave with data (TCP_FASTOPEN_CONNECT)
+    connecting,     ///< the SYN is out
+    connected,      ///< `id` names a connection
+    ended,          ///< the connection is over; the socket still tells how
 };
 
 struct Socket {
@@ -59,6 +60,8 @@ struct Socket {
     Duration send_timeout = Duration::forever();
     Duration defer_accept;           ///< a connection is accepted when data has come
     bool give_queued_bytes = false;  ///< recvmsg tells how much is left (TCP_INQ)
+    uint32_t fast_open = 0;          ///< stack::ListenOptions::fast_open
+    bool fast_open_connect = false;
 
     // ---- listening
     std::deque<std::shared_ptr<Socket>> accept_queue;

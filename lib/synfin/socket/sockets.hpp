@@ -116,7 +116,12 @@ class Sockets : public stack::Application {
     // ---- opening.cpp
     bool is_bindable(const Socket& socket, const wire::SocketAddress& address) const;
     int choose_port(Socket& socket);
-    int open(Socket& socket, const wire::SocketAddress& remote);
+    tl::expected<wire::SocketAddress, int> peer_named(const Socket& socket, const sockaddr* address,
+                                                      socklen_t length) const;
+    int open(Socket& socket, const wire::SocketAddress& remote, bool fast_open = false);
+    /// connect() and send in one (MSG_FASTOPEN): returns how much the SYN carries, or -errno.
+    ssize_t open_with_data(Socket& socket, const wire::SocketAddress& remote,
+                           std::span<const iovec> pieces);
     int await_connection(const SocketPtr& socket);
     tl::expected<uint16_t, int> profile_number(const Socket& socket);
 
@@ -124,8 +129,12 @@ class Sockets : public stack::Application {
     ssize_t receive(int descriptor, std::span<const iovec> pieces, int flags);
     size_t take(Socket& socket, std::span<const iovec> pieces, size_t skip, bool consume);
     size_t pass_over(Socket& socket, size_t count, bool consume);
-    ssize_t transmit(int descriptor, std::span<const iovec> pieces, int flags);
-    ssize_t transmit(const SocketPtr& socket, std::span<const iovec> pieces, int flags);
+    ssize_t transmit(int descriptor, std::span<const iovec> pieces, int flags,
+                     const sockaddr* address = nullptr, socklen_t length = 0);
+    ssize_t transmit(const SocketPtr& socket, std::span<const iovec> pieces, size_t sent,
+                     int flags);
+    ssize_t transmit_early(const SocketPtr& socket, std::span<const iovec> pieces, int flags,
+                           const sockaddr* address, socklen_t length);
     size_t unread(const Socket& socket) const;
     /// Nothing comes after the unread bytes: the peer's FIN has arrived, or shutdown was called.
     bool receives_no_more(const Socket& socket) const;

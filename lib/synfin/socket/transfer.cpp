@@ -221,21 +221,79 @@ ssize_t Sockets::recvmsg(int descriptor, msghdr* message, int flags) {
 
 // ---- sending
 
-ssize_t Sockets::transmit(int descriptor, std::span<const iovec> pieces, int flags) {
+// An address counts for MSG_FASTOPEN only: a stream that stands ignores it (Linux says EISCONN for
+// datagrams only).
+ssize_t Sockets::transmit(int descriptor, std::span<const iovec> pieces, int flags,
+                          const sockaddr* address, socklen_t length) {
     int failure = 0;
     const SocketPtr socket = find(descriptor, failure);
     if (socket == nullptr) return failure;
-    return transmit(socket, pieces, flags);
+    if (!has_memory(pieces)) return -EFAULT;
+    if ((flags & MSG_FASTOPEN) != 0 || socket->role == Role::awaiting_data) {
+        return transmit_early(socket, pieces, flags, address, length);
+    }
+    return transmit(socket, pieces, 0, flags);
 }
 
-ssize_t Sockets::transmit(const SocketPtr& socket, std::span<const iovec> pieces, int flags) {
-    if (!has_memory(pieces)) return -EFAULT;
+ssize_t Sockets::open_with_data(Socket& socket, const wire::SocketAddress& remote,
+                                std::span<const iovec> pieces) {
+    if (const int refused = open(socket, remote, true); refused != 0) return refused;
+    const size_t room =
+        worker_.early_data_room(socket.local.address, remote.address, worker_.profile(socket.id));
+    size_t sent = 0;
+    while (sent < room) {
+        const std::span<uint8_t> stretch = stretch_at(pieces, sent);
+        const size_t count = std::min(stretch.size(), room - sent);
+        const size_t taken = worker_.send(socket.id, stretch.first(count));
+        sent += taken;
+        if (taken == 0) break;
+    }
+    return static_cast<ssize_t>(sent);
+}
+
+// connect() and the first send in one: what the SYN does not take waits for the handshake.
+ssize_t Sockets::transmit_early(const SocketPtr& socket, std::span<const iovec> pieces, int flags,
+                                const sockaddr* address, socklen_t length) {
+    const bool waits = !socket->non_blocking && (flags & MSG_DONTWAIT) == 0;
+    wire::SocketAddress remote = socket->remote;
+    switch (socket->role) {
+        case Role::fresh: {
+            if (address != nullptr && length >= sizeof(sa_family_t) &&
+                address->sa_family == AF_UNSPEC) {
+                return -EOPNOTSUPP;
+            }
+            const auto named = peer_named(*socket, address, length);
+            if (!named) return -named.error();
+            remote = *named;
+            break;
+        }
+        case Role::awaiting_data: break;
+        case Role::connecting: return -EALREADY;
+        case Role::listening:
+        case Role::connected:
+        case Role::ended: return -EISCONN;
+    }
+    if (std::exchange(socket->attempt_failed, false)) {
+        return socket->error == 0 ? -ECONNABORTED : -std::exchange(socket->error, 0);
+    }
+    socket->role = Role::fresh;
+    const ssize_t early = open_with_data(*socket, remote, pieces);
+    if (early < 0) return early;
+    if (waits) {
+        const int connected = await_connection(socket);
+        if (connected != 0 && (connected != -EINPROGRESS || early == 0)) return connected;
+        if (connected == 0) return transmit(socket, pieces, static_cast<size_t>(early), flags);
+    }
+    return early > 0 ? early : -EINPROGRESS;
+}
+
+ssize_t Sockets::transmit(const SocketPtr& socket, std::span<const iovec> pieces, size_t sent,
+                          int flags) {
     const bool urgent = (flags & MSG_OOB) != 0;
     const bool more_follows = (flags & MSG_MORE) != 0;
     const bool waits = !socket->non_blocking && (flags & MSG_DONTWAIT) == 0;
     const std::optional<Instant> deadline = deadline_after(socket->send_timeout);
     const size_t wanted = total(pieces);
-    size_t sent = 0;
     while (true) {
         if (socket->error != 0 && socket->role != Role::connected) {
             if (sent > 0) break;
@@ -279,14 +337,15 @@ ssize_t Sockets::send(int descriptor, const void* buffer, size_t count, int flag
     const iovec piece = piece_of(buffer, count);
     return transmit(descriptor, {&piece, 1}, flags);
 }
-// A stream that stands ignores the address (Linux says EISCONN for datagrams only).
 ssize_t Sockets::sendto(int descriptor, const void* buffer, size_t count, int flags,
-                        const sockaddr*, socklen_t) {
-    return send(descriptor, buffer, count, flags);
+                        const sockaddr* address, socklen_t length) {
+    const iovec piece = piece_of(buffer, count);
+    return transmit(descriptor, {&piece, 1}, flags, address, length);
 }
 ssize_t Sockets::sendmsg(int descriptor, const msghdr* message, int flags) {
     if (message == nullptr || message->msg_iovlen > IOV_MAX) return -EMSGSIZE;
-    return transmit(descriptor, {message->msg_iov, message->msg_iovlen}, flags);
+    return transmit(descriptor, {message->msg_iov, message->msg_iovlen}, flags,
+                    static_cast<const sockaddr*>(message->msg_name), message->msg_namelen);
 }
 
 }  // namespace synfin::socket

@@ -42,7 +42,8 @@ void Worker::Impl::deliver(uint32_t index, const tcp::InputResult& result) {
 
 void Worker::Impl::deliver_established(uint32_t index) {
     Connection& c = connections[index];
-    leave_backlog(index);
+    if (!tcp::takes_early_data(c)) leave_backlog(index);
+    if (c.has(Mark::established_told)) return;
     c.set(Mark::established_told);
     owners[owner_of[index]].application->on_established(self, id_of(index));
 }
@@ -124,6 +125,7 @@ void Worker::Impl::deliver_end(uint32_t index, CloseReason reason) {
     if (c.has(Mark::close_noted)) return;
     // The application has never heard of a half-open connection that came to nothing.
     if (c.has(Mark::passive_open) && !c.has(Mark::established_told)) return disown(index);
+    if (reason == CloseReason::reset) hold_fast_open_place(index);
     // Both FINs are through, but the application has not read everything: the end comes after that.
     if (reason == CloseReason::finished && is_read(c) && tcp::unread_bytes(c, env) > 0) return;
     tell_closed(index, reason);
@@ -143,12 +145,22 @@ void Worker::Impl::disown(uint32_t index) {
     owner_of[index] = no_owner;
 }
 
+void Worker::Impl::hold_fast_open_place(uint32_t index) {
+    if (!connections[index].has(Mark::counted_in_backlog)) return;
+    Owner& owner = owners[owner_of[index]];
+    ++owner.fast_open_held;
+    owner.fast_open_hold_end = now + tcp::fast_open_reset_hold;
+}
+
 void Worker::Impl::leave_backlog(uint32_t index) {
     Connection& c = connections[index];
     if (!c.has(Mark::counted_in_backlog)) return;
     c.clear(Mark::counted_in_backlog);
-    --owners[owner_of[index]].half_open;
+    Owner& owner = owners[owner_of[index]];
+    --owner.half_open;
     --half_open;
+    // Told of before it has left: by Fast Open.
+    if (c.has(Mark::established_told)) --owner.fast_open_pending;
 }
 
 // ---- what is told later

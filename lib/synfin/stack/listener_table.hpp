@@ -32,6 +32,10 @@ struct Owner {
     uint32_t backlog = 0;
     uint32_t half_open = 0;
     SynCookies syn_cookies = SynCookies::automatic;
+    uint32_t fast_open = 0;          ///< limit of the next two together
+    uint32_t fast_open_pending = 0;  ///< half-open, and the application has them already
+    uint32_t fast_open_held = 0;     ///< were so when a RST came; they count until the next
+    Instant fast_open_hold_end;
     Instant cookies_end;          ///< until then a cookie that was sent may come back
     OwnerNumber next = no_owner;  ///< the next listener of the same port
 };
@@ -59,6 +63,7 @@ class ListenerTable {
         owner.profile = options.profile;
         owner.backlog = options.backlog;
         owner.syn_cookies = options.syn_cookies;
+        owner.fast_open = options.fast_open;
         owner.next = by_port_[local.port];
         by_port_[local.port] = number;
         return number;

@@ -80,7 +80,21 @@ void Worker::Impl::open_passive(OwnerNumber listener, const Arrived& a, const tc
     c.set(Mark::counted_in_backlog);
     ++owner.half_open;
     ++half_open;
-    settle(index);
+    if (owner.fast_open != 0 && syn.options.has_fast_open) {
+        take_fast_open(index, syn);
+    } else {
+        settle(index);
+    }
+}
+
+// The application has the connection from now on, though it stays half-open for its listener.
+void Worker::Impl::take_fast_open(uint32_t index, const tcp::Segment& syn) {
+    Owner& owner = owners[owner_of[index]];
+    if (now >= owner.fast_open_hold_end) owner.fast_open_held = 0;
+    const bool has_room = owner.fast_open_pending + owner.fast_open_held < owner.fast_open;
+    const tcp::InputResult early = tcp::take_fast_open(connections[index], syn, has_room, env, now);
+    if (early.events.established) ++owner.fast_open_pending;
+    deliver(index, early);
 }
 
 uint32_t Worker::Impl::add_passive(OwnerNumber listener, const Arrived& a) {
@@ -197,7 +211,7 @@ tl::expected<uint32_t, Error> Worker::Impl::add_active(flow::FourTuple tuple,
     if (index != no_index) {
         Connection& c = connections[index];
         c.user_data = options.user_data;
-        tcp::open_active(c, last_seq, env, now);
+        tcp::open_active(c, last_seq, env, now, options.fast_open);
         if (enter_table(index)) {
             if (owns_port) c.set(Mark::owns_port);
             return index;

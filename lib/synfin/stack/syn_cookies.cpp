@@ -62,7 +62,9 @@ bool Worker::Impl::take_cookie(OwnerNumber listener, const Arrived& a,
 }
 
 bool Worker::Impl::is_put_off(uint32_t index, const tcp::Segment& segment) {
-    if (!connections[index].has(Mark::passive_open) || owner_of[index] == no_owner) return false;
+    const tcp::Connection& c = connections[index];
+    if (!c.has(Mark::passive_open) || c.has(Mark::established_told)) return false;
+    if (owner_of[index] == no_owner) return false;
     if (!may_end_handshake(segment.flags)) return false;
     const Owner& owner = owners[owner_of[index]];
     if (owner.application->accepts(self, owner.local)) return false;

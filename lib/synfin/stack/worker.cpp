@@ -1,5 +1,6 @@
 // A worker's construction, and what it answers to anyone.
 #include <algorithm>
+#include <bit>
 #include <stdexcept>
 #include <utility>
 
@@ -26,6 +27,9 @@ void check(const WorkerConfig& config) {
     require(config.max_time_wait > 0, "max_time_wait must be at least 1");
     require(config.max_transfers > 0, "max_transfers must be at least 1");
     require(config.max_buffer_chunks > 0, "max_buffer_chunks must be at least 1");
+    require(std::has_single_bit(config.max_fast_open_cookies),
+            "max_fast_open_cookies must be a power of two, not " +
+                std::to_string(config.max_fast_open_cookies));
     require(config.max_port_scopes > 0, "max_port_scopes must be at least 1");
     require(config.max_ipv6_addresses > 0 &&
                 config.max_ipv6_addresses <= flow::AddressBook::max_capacity,
@@ -97,6 +101,7 @@ constexpr uint64_t use_of_tuples = 0x7475'706c'6573;
 constexpr uint64_t use_of_neighbors = 0x6e65'6967'6862;
 constexpr uint64_t use_of_addresses = 0x6164'6472'6573;
 constexpr uint64_t use_of_ports = 0x706f'7274'73;
+constexpr uint64_t use_of_cookies = 0x636f'6f6b'6965;
 
 }  // namespace
 
@@ -120,13 +125,15 @@ Worker::Impl::Impl(Worker& worker, const WorkerConfig& worker_config)
                 derived_key(config.secret, use_of_neighbors)},
       transfers{config.max_transfers, config.max_transfers * ranges_per_transfer},
       buffers{config.max_buffer_chunks * nodes_per_chunk, config.max_buffer_chunks},
+      fast_open_cookies{config.max_fast_open_cookies, derived_key(config.secret, use_of_cookies)},
       env{.profiles = profiles.all(),
           .transfers = transfers,
           .buffers = buffers,
           .counters = tcp_counters,
           .secret = config.secret,
           .addresses = &addresses,
-          .mtu = smallest_mtu(config)},
+          .mtu = smallest_mtu(config),
+          .fast_open = &fast_open_cookies},
       notices{config.max_connections},
       reset_limit{config.resets_per_second},
       echo_limit{config.echo_replies_per_second},
@@ -191,6 +198,18 @@ tl::expected<ConnectionId, Error> Worker::connect(const wire::SocketAddress& rem
                                                   Application& application,
                                                   const ConnectOptions& options) {
     return impl_->connect(remote, application, options);
+}
+
+uint32_t Worker::early_data_room(const wire::IpAddress& source, const wire::IpAddress& remote,
+                                 const tcp::Profile& profile) {
+    const auto path = impl_->path_to(remote, source);
+    if (!path) return 0;
+    return tcp::early_data_room({path->source, remote}, profile, impl_->env, impl_->now);
+}
+
+void Worker::set_fast_open(const wire::SocketAddress& listener, uint32_t limit) {
+    const OwnerNumber number = impl_->owners.find_exact(listener);
+    if (number != no_owner) impl_->owners[number].fast_open = limit;
 }
 
 size_t Worker::send(ConnectionId id, std::span<const uint8_t> bytes) {

@@ -65,6 +65,8 @@ struct WorkerConfig {
     uint32_t max_neighbors = 4096;  ///< at most 65534; then: one not used lately goes
     uint32_t max_ipv6_addresses =
         1u << 20;  ///< ours and peers', at once, at most 2^24-1; then: connect() fails, SYNs drop
+    uint32_t max_fast_open_cookies = 1024;  ///< of servers, a power of two; then: one takes the
+                                            ///< place of another
     uint32_t resets_per_second =
         100'000;  ///< RST and ICMP replies without a connection; then: silence
     uint32_t echo_replies_per_second = 10'000;
@@ -110,6 +112,10 @@ struct ListenOptions {
     uint16_t profile = 0;
     uint32_t backlog = 65536;  ///< half-open connections of this listener; then: see SynCookies
     SynCookies syn_cookies = SynCookies::automatic;
+    /// Connections whose SYN's data the application may have before the handshake is complete
+    /// (RFC 7413), those of the last minute that a RST has ended included; then, and with 0: the
+    /// data waits for the handshake. Such data may come twice when the network duplicates a SYN.
+    uint32_t fast_open = 0;
 };
 
 struct ConnectOptions {
@@ -117,6 +123,9 @@ struct ConnectOptions {
     uint16_t source_port = 0;  ///< 0: ephemeral
     uint16_t profile = 0;
     uint64_t user_data = 0;
+    /// What is sent before this loop's transmit goes with the SYN, if the server has given us a
+    /// cookie before (RFC 7413); else the SYN asks for one.
+    bool fast_open = false;
 };
 
 /// One line of `synfin ss`.
@@ -164,6 +173,13 @@ class Worker {
     tl::expected<ConnectionId, Error> connect(const wire::SocketAddress& remote,
                                               Application& application,
                                               const ConnectOptions& options = {});
+
+    /// How many bytes connect() with Fast Open would send on its SYN; 0: it would ask for a cookie.
+    /// `source` as in ConnectOptions.
+    uint32_t early_data_room(const wire::IpAddress& source, const wire::IpAddress& remote,
+                             const tcp::Profile& profile);
+    /// ListenOptions::fast_open of a listener, from now on.
+    void set_fast_open(const wire::SocketAddress& listener, uint32_t limit);
 
     /// Queue bytes to be sent; returns how many were taken. If fewer than offered, on_writable
     /// comes when there is room. A stale id takes nothing.

@@ -40,6 +40,7 @@
 #include <synfin/stack/token_bucket.hpp>
 #include <synfin/stack/worker.hpp>
 #include <synfin/tcp/core.hpp>
+#include <synfin/tcp/fast_open.hpp>
 #include <synfin/timer/wheel.hpp>
 #include <synfin/wire/icmp6.hpp>
 #include <synfin/wire/packet.hpp>
@@ -114,6 +115,7 @@ struct Worker::Impl {
     // ---- opening.cpp
     void open_passive(OwnerNumber listener, const Arrived& a, const tcp::Segment& syn,
                       std::optional<tcp::Seq> last_seq);
+    void take_fast_open(uint32_t index, const tcp::Segment& syn);
     tl::expected<ConnectionId, Error> connect(const wire::SocketAddress& remote,
                                               Application& application,
                                               const ConnectOptions& options);
@@ -185,6 +187,8 @@ struct Worker::Impl {
     /// The connection has no application any more.
     void disown(uint32_t index);
     void leave_backlog(uint32_t index);
+    /// A RST is about to end it: if its listener counts it as pending by Fast Open, it goes on to.
+    void hold_fast_open_place(uint32_t index);
     void note(uint32_t index, Notice::Kind kind, tcp::CloseReason reason = tcp::CloseReason::none);
     void note_closed(uint32_t index, tcp::CloseReason reason);
     void tell_notices();
@@ -319,6 +323,7 @@ struct Worker::Impl {
     NeighborCache neighbors;
     tcp::TransferPool transfers;
     tcp::BufferPool buffers;
+    tcp::FastOpenCache fast_open_cookies;
     tcp::Counters tcp_counters;
     Counters counters;
     wire::DropCounters drops;

@@ -26,18 +26,6 @@ void take_echoed_sample(Connection& c, const Segment& s, Instant now) {
     take_round_trip_sample(c, std::max(elapsed_ms, 1u) * 1000);
 }
 
-// Drops `acked` octets of sequence space from the queue; what is not data is the FIN.
-uint32_t remove_acknowledged(Transfer& t, uint32_t acked, Environment& env) {
-    const uint32_t data = std::min(acked, t.unsent_or_unacked.bytes.load());
-    if (data <= t.cursor_offset) {
-        t.cursor_offset -= data;
-    } else {
-        t.cursor_node = no_index;
-    }
-    t.unsent_or_unacked.remove_front(data, env.buffers);
-    return data;
-}
-
 void acknowledge_new(Connection& c, Transfer* t, const Segment& s, AckReport& report,
                      Environment& env, Instant now, Events& events) {
     take_echoed_sample(c, s, now);
@@ -82,6 +70,17 @@ void move_timer(Connection& c, const Transfer* t, bool advanced, Duration reorde
 }
 
 }  // namespace
+
+uint32_t remove_acknowledged(Transfer& t, uint32_t acked, Environment& env) {
+    const uint32_t data = std::min(acked, t.unsent_or_unacked.bytes.load());
+    if (data <= t.cursor_offset) {
+        t.cursor_offset -= data;
+    } else {
+        t.cursor_node = no_index;
+    }
+    t.unsent_or_unacked.remove_front(data, env.buffers);
+    return data;
+}
 
 void update_send_window(Connection& c, const Segment& s) {
     const bool newer =

@@ -64,6 +64,8 @@ enum class Mark : uint32_t {
     // for the stack, again
     close_noted = 1u << 28,     ///< the application is about to be told of the end
     memory_blocked = 1u << 29,  ///< a send found no memory: on_writable comes without an ACK
+    /// RFC 7413: our SYN shall use or ask for a cookie; our SYN,ACK shall bring one.
+    fast_open = 1u << 30,
 };
 
 struct Counters;
@@ -82,8 +84,9 @@ struct alignas(64) Connection {
                                 ///< keep-alive timer: only one of them runs
     /// How often the RTO stands doubled. Unlike `backoff`, an ACK does not end it, only a sample
     /// does (Karn).
-    uint8_t rto_shift = 0;
-    uint32_t flags = 0;  ///< of Mark
+    uint8_t rto_shift : 5 = 0;
+    bool early_data : 1 = false;  ///< what a SYN carried was taken (RFC 7413)
+    uint32_t flags = 0;           ///< of Mark
     Relaxed<Seq> rcv_nxt;
     Seq rcv_edge;       ///< right edge of the window that was announced
     Seq last_ack_sent;  ///< Last.ACK.sent (RFC 7323)
@@ -96,7 +99,7 @@ struct alignas(64) Connection {
     uint32_t ts_offset = 0;  ///< per-tuple offset of our timestamp clock
 
     // ---- line 1
-    uint32_t cwnd = 0;      ///< bytes
+    uint32_t cwnd = 0;      ///< bytes; in SYN_SENT, those that our SYN has carried (RFC 7413)
     uint32_t ssthresh = 0;  ///< bytes
     /// RFC 6298, microseconds; srtt_us is 0 before the first sample, and rttvar_us then holds the
     /// moment of the first SYN's departure, or 0 if that is not known.

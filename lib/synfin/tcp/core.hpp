@@ -25,6 +25,9 @@
 
 namespace synfin::tcp {
 
+class FastOpenCache;
+struct AddressPair;
+
 /// What a worker lends to the protocol.
 struct Environment {
     std::span<const Profile> profiles;  ///< by Connection::profile
@@ -34,10 +37,14 @@ struct Environment {
     Secret secret;
     /// Whose ids the connections' addresses are; without one, ids stand for themselves.
     const flow::AddressBook* addresses = nullptr;
-    uint16_t mtu = 1500;  ///< of the device: IP header and all that follows
+    uint16_t mtu = 1500;                 ///< of the device: IP header and all that follows
+    FastOpenCache* fast_open = nullptr;  ///< cookies of servers; nullptr: none are kept
     /// The tuple for what is computed from the secret: see flow::AddressBook::fingerprint.
     flow::FourTuple fingerprint(const flow::FourTuple& tuple) const {
         return addresses == nullptr ? tuple : addresses->fingerprint(tuple);
+    }
+    wire::IpAddress address_of(flow::AddressId id) const {
+        return addresses == nullptr ? wire::IpAddress::v4(id) : addresses->resolve(id);
     }
     const Profile& profile_of(const Connection& c) const { return profiles[c.profile]; }
 };
@@ -108,8 +115,16 @@ struct InputResult {
 // ---- opening
 
 /// Active OPEN (section 3.10.1): fills in a fresh connection whose tuple, profile and neighbor are
-/// set, leaves it in SYN_SENT with a SYN to be sent.
-void open_active(Connection& c, std::optional<Seq> last_seq, Environment& env, Instant now);
+/// set, leaves it in SYN_SENT with a SYN to be sent. With `fast_open` what is queued before the SYN
+/// leaves goes with it, if the peer has given us a cookie before; else the SYN asks for one
+/// (RFC 7413).
+void open_active(Connection& c, std::optional<Seq> last_seq, Environment& env, Instant now,
+                 bool fast_open = false);
+
+/// How much data the SYN of an active OPEN between these two with Fast Open would carry now; 0: it
+/// would ask for a cookie.
+uint32_t early_data_room(const AddressPair& pair, const Profile& profile, const Environment& env,
+                         Instant now);
 
 /// A SYN has reached a listener (section 3.10.7.2): fills in a fresh connection whose tuple,
 /// profile and neighbor are set, leaves it in SYN_RECEIVED with a SYN,ACK to be sent. `last_seq` is
@@ -117,6 +132,15 @@ void open_active(Connection& c, std::optional<Seq> last_seq, Environment& env, I
 /// number will lie beyond it.
 void open_passive(Connection& c, const Segment& syn, std::optional<Seq> last_seq, Environment& env,
                   Instant now);
+
+/// The SYN that has just opened `c` passively carries the option of Fast Open (RFC 7413), and the
+/// listener allows it. Where the cookie is right, there is data, and `has_room` for one more such
+/// connection, the result has `established` set, and the data: they are the application's before
+/// the handshake is complete. input() sets `established` once more when it is.
+InputResult take_fast_open(Connection& c, const Segment& syn, bool has_room, Environment& env,
+                           Instant now);
+/// Whether the handshake is still to be completed of a connection that the application has.
+bool takes_early_data(const Connection& c);
 
 /// A listener under attack (RFC 4987): the SYN,ACK whose sequence number is a cookie, so that
 /// nothing has to be kept until the peer has shown that it exists. It is sent once for each SYN.

@@ -86,8 +86,7 @@ Check check_sequence(Connection& c, const Segment& s, Environment& env, Instant 
     ++env.counters.drop_out_of_window;
     if (is_synchronized(c.state)) report_duplicate(c, s, env);
     arm_keep_alive(c, env, now);  // what is sent again proves that the peer is there (MUST-26)
-    if (c.state == State::syn_received && s.flags.syn() && !s.flags.ack() &&
-        s.seq + 1 == c.rcv_nxt) {
+    if (c.state == State::syn_received && s.flags.syn() && !s.flags.ack() && s.seq == c.snd_wl1) {
         c.set(Mark::send_syn);  // our SYN,ACK was lost
         return Check::drop;
     }

@@ -23,8 +23,9 @@ void take_peer_syn(Connection& c, const Segment& s, Environment& env, Instant no
 
 InputResult input_syn_sent(Connection& c, const Segment& s, Environment& env, Instant now) {
     InputResult result;
+    const Seq sent_end = c.snd_nxt.load() + c.cwnd;  // with what the SYN has carried
     const bool ack_acceptable =
-        s.flags.ack() && s.ack.after(c.snd_una) && s.ack.at_or_before(c.snd_nxt);
+        s.flags.ack() && s.ack.after(c.snd_una) && s.ack.at_or_before(sent_end);
 
     // First, the ACK bit.
     if (s.flags.ack() && !ack_acceptable) {
@@ -59,6 +60,7 @@ InputResult input_syn_sent(Connection& c, const Segment& s, Environment& env, In
         return result;
     }
     c.snd_wl2 = s.ack;
+    take_fast_open_answer(c, s, env, now, result.events);
     complete_handshake(c, env, now, result.events);
     c.set(Mark::ack_now);
     if (!s.payload.empty() || s.flags.fin()) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <synfin/tcp/core.hpp>
+#include <synfin/tcp/fast_open.hpp>
 
 namespace synfin::tcp {
 
@@ -47,6 +48,15 @@ void check_urg(Connection& c, const Segment& segment, Environment& env, InputRes
 void end_urgent_data(const Connection& c, Transfer& t);
 /// Writes the urgent pointer into a segment that begins before the end of the urgent data.
 void write_urgent_pointer(const Transfer& t, OutSegment& out);
+
+// ---- fast_open.cpp
+
+/// Gives our first SYN the cookie and what of the queue it has room for, or lets it ask for one.
+void write_early_data(Connection& c, OutSegment& out, Environment& env, Instant now);
+/// Takes the cookie from a SYN,ACK, and what it acknowledges of the SYN's data off the queue.
+void take_fast_open_answer(Connection& c, const Segment& syn_ack, Environment& env, Instant now,
+                           Events& events);
+AddressPair addresses_of(const Connection& c, const Environment& env);
 
 // ---- options.cpp
 
@@ -129,6 +139,9 @@ struct AckReport {
 /// Section 3.10.7.4, fifth check, of an ACK in SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT.
 void process_ack(Connection& c, const Segment& segment, Environment& env, Instant now,
                  Events& events);
+/// Drops `acked` octets of sequence space from the queue; what is not data is the FIN. Returns how
+/// many were data.
+uint32_t remove_acknowledged(Transfer& t, uint32_t acked, Environment& env);
 void update_send_window(Connection& c, const Segment& segment);
 
 // ---- congestion.cpp, cubic.cpp
@@ -206,6 +219,12 @@ void end_connection(Connection& c, CloseReason reason, Environment& env, Events&
 void reset_connection(Connection& c, CloseReason reason, Events& events);
 /// ESTABLISHED, after either side's handshake; a close that was called earlier takes effect.
 void complete_handshake(Connection& c, Environment& env, Instant now, Events& events);
+
+// ---- output.cpp
+
+/// Points the segment at queued bytes, `offset` behind the first.
+void gather_queued(const Connection& c, uint32_t offset, uint32_t length, OutSegment& out,
+                   Environment& env);
 
 // ---- timers.cpp
 

@@ -47,7 +47,8 @@ uint32_t departure_by_echo(const Connection& c, const Segment& segment, Instant 
 
 }  // namespace
 
-void open_active(Connection& c, std::optional<Seq> last_seq, Environment& env, Instant now) {
+void open_active(Connection& c, std::optional<Seq> last_seq, Environment& env, Instant now,
+                 bool fast_open) {
     SYNFIN_ASSERT(c.state == State::closed);
     offer_options(c, env);
     // Until the peer's MSS is known (MUST-15 does not apply: it may still come), our own bounds it.
@@ -55,6 +56,7 @@ void open_active(Connection& c, std::optional<Seq> last_seq, Environment& env, I
     const TupleSecrets secrets = tuple_secrets(env.fingerprint(c.tuple()), env.secret);
     c.ts_offset = secrets.timestamp;
     start_sequence(c, sequence_beyond(last_seq, secrets, now));
+    if (fast_open) c.set(Mark::fast_open);
     set_state(c, State::syn_sent, env.counters);
 }
 

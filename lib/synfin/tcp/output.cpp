@@ -21,7 +21,10 @@ constexpr uint32_t output_marks =
 
 uint32_t low_us(Instant t) { return static_cast<uint32_t>(t.us()); }
 
-bool is_handshake(State s) { return s == State::syn_sent || s == State::syn_received; }
+// Data waits for the end of the handshake, but not behind a SYN whose data has been taken.
+bool awaits_handshake(const Connection& c) {
+    return c.state == State::syn_sent || (c.state == State::syn_received && !takes_early_data(c));
+}
 
 // ACK, window and timestamps: what every segment of a synchronized connection says (MUST-58).
 void write_acknowledgment(Connection& c, OutSegment& out, Environment& env, Instant now) {
@@ -89,6 +92,15 @@ bool emit_reset(Connection& c, OutSegment& out, Environment& env) {
     return true;
 }
 
+// A SYN that has to be sent again goes without: the option may be why it was not answered.
+void add_fast_open(Connection& c, OutSegment& out, Environment& env, Instant now) {
+    if (c.has(Mark::passive_open)) {
+        write_fast_open_cookie(addresses_of(c, env), env.secret, now, out.options);
+    } else if (c.state == State::syn_sent && !c.has(Mark::syn_retransmitted)) {
+        write_early_data(c, out, env, now);
+    }
+}
+
 bool emit_syn(Connection& c, OutSegment& out, Environment& env, Instant now) {
     c.clear(Mark::send_syn);
     out.seq = c.snd_una;
@@ -97,6 +109,7 @@ bool emit_syn(Connection& c, OutSegment& out, Environment& env, Instant now) {
     const auto window =
         static_cast<uint16_t>(std::min<uint32_t>(receive_buffer_space(c, env), 0xffff));
     out.window = window;
+    if (c.has(Mark::fast_open)) add_fast_open(c, out, env, now);
     if (c.state != State::syn_sent) {
         out.flags |= flag::ack;
         out.ack = c.rcv_nxt;
@@ -185,7 +198,8 @@ bool emit_retransmission(Connection& c, Transfer& t, OutSegment& out, uint32_t p
 // and silly-window avoidance with Nagle's rule (section 3.8.6.2.1, MUST-38, SHLD-7).
 uint32_t sendable_length(const Connection& c, const Transfer& t, uint32_t congestion_left,
                          uint32_t unsent, uint32_t payload_max, const Environment& env) {
-    const uint32_t flight = c.snd_nxt.load().distance_from(c.snd_una);
+    // Nagle's rule is about data: a SYN,ACK that early data is answered behind does not count.
+    const uint32_t flight = c.snd_nxt.load().distance_from(data_begin(c));
     // Negative when the window has shrunk (MUST-34, SHLD-15).
     const uint32_t window_left = c.snd_wnd > flight ? c.snd_wnd - flight : 0;
     const uint32_t usable = std::min(window_left, congestion_left);
@@ -336,9 +350,14 @@ void arm_persist_if_stuck(Connection& c, Environment& env, Instant now) {
 
 }  // namespace
 
+void gather_queued(const Connection& c, uint32_t offset, uint32_t length, OutSegment& out,
+                   Environment& env) {
+    gather(*transfer_of(c, env), offset, length, env.buffers, out);
+}
+
 bool wants_output(const Connection& c, const Environment& env) {
     if ((c.flags & output_marks) != 0) return true;
-    if (is_handshake(c.state) || c.state == State::closed) return false;
+    if (awaits_handshake(c) || c.state == State::closed) return false;
     if (c.has(Mark::send_closed) && !c.has(Mark::fin_sent)) return true;
     const Transfer* t = transfer_of(c, env);
     if (t == nullptr) return false;
@@ -356,12 +375,12 @@ bool next_segment(Connection& c, OutSegment& out, Environment& env, Instant now)
     out.urgent = 0;
     if (c.has(Mark::send_reset)) return emit_reset(c, out, env);
     if (c.has(Mark::send_syn)) return emit_syn(c, out, env, now);
-    if (is_handshake(c.state) && !c.has(Mark::ack_now)) return false;
+    if (awaits_handshake(c) && !c.has(Mark::ack_now)) return false;
 
     Transfer* t = transfer_of(c, env);
     const uint32_t payload_max = t == nullptr ? 0 : tcp::payload_max(c, env);
     bool sent = false;
-    if (!is_handshake(c.state)) {
+    if (!awaits_handshake(c)) {
         sent = emit_text(c, t, out, payload_max, env, now);
         if (!sent && c.has(Mark::send_fin_again)) sent = emit_fin_again(c, out, env);
         if (!sent && c.has(Mark::send_probe)) sent = emit_probe(c, out, payload_max, env, now);

@@ -49,14 +49,15 @@ inline constexpr TcpFlags cwr{0x80};
 
 /// One block of a SACK option (RFC 2018): [left, right) in sequence space.
 struct SackBlock {
-    uint32_t left = 0;
-    uint32_t right = 0;
+    uint32_t left;
+    uint32_t right;
     friend constexpr bool operator==(SackBlock, SackBlock) = default;
 };
 
 /// The options of one segment, after their lengths were checked. What is absent keeps its default.
 struct TcpOptions {
     static constexpr uint8_t max_sack_blocks = 4;
+    static constexpr uint8_t fast_open_bytes_max = 16;
 
     uint16_t mss = 0;          ///< valid if has_mss
     uint8_t window_scale = 0;  ///< valid if has_window_scale; as received, not clamped
@@ -64,10 +65,16 @@ struct TcpOptions {
     bool has_window_scale : 1 = false;
     bool has_timestamps : 1 = false;
     bool sack_permitted : 1 = false;
+    bool has_fast_open : 1 = false;   ///< RFC 7413
     uint8_t sack_count = 0;           ///< 0..4
+    uint8_t fast_open_bytes = 0;      ///< of the cookie, 4..16; 0: one is asked for
     uint32_t ts_value = 0;            ///< TSval, valid if has_timestamps
     uint32_t ts_echo = 0;             ///< TSecr
-    SackBlock sack[max_sack_blocks];  ///< only the first sack_count are written
+    /// What no SYN carries, and what only a SYN carries: one place for both.
+    union {
+        SackBlock sack[max_sack_blocks] = {};  ///< only the first sack_count are written
+        uint8_t fast_open_cookie[fast_open_bytes_max];
+    };
 };
 
 }  // namespace synfin::wire

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <synfin/wire/tcp_options.hpp>
 
 namespace synfin::wire {
@@ -37,6 +39,18 @@ bool read_option(const uint8_t* at, size_t length, TcpOptions& options) {
             for (size_t i = 0; i < blocks; ++i) {
                 options.sack[i] = {load_be32(at + 2 + 8 * i), load_be32(at + 6 + 8 * i)};
             }
+            return true;
+        }
+        case tcp_option::fast_open: {
+            // RFC 7413 section 4.1.1: what has another length is ignored.
+            const size_t cookie = length - 2;
+            if (cookie % 2 != 0 || (cookie != 0 && cookie < 4) ||
+                cookie > TcpOptions::fast_open_bytes_max) {
+                return true;
+            }
+            options.has_fast_open = true;
+            options.fast_open_bytes = static_cast<uint8_t>(cookie);
+            std::copy_n(at + 2, cookie, options.fast_open_cookie);
             return true;
         }
         default: return true;

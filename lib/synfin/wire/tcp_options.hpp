@@ -18,6 +18,7 @@ inline constexpr uint8_t window_scale = 3;
 inline constexpr uint8_t sack_permitted = 4;
 inline constexpr uint8_t sack = 5;
 inline constexpr uint8_t timestamps = 8;
+inline constexpr uint8_t fast_open = 34;
 }  // namespace tcp_option
 
 inline constexpr size_t tcp_options_bytes_max = 40;
@@ -57,7 +58,8 @@ namespace detail {
 constexpr size_t fixed_options_length(const TcpOptions& options) {
     return (options.has_mss ? 4u : 0u) + (options.has_timestamps ? 12u : 0u) +
            (options.sack_permitted && !options.has_timestamps ? 4u : 0u) +
-           (options.has_window_scale ? 4u : 0u);
+           (options.has_window_scale ? 4u : 0u) +
+           (options.has_fast_open ? (options.fast_open_bytes + 5u) / 4 * 4 : 0u);
 }
 }  // namespace detail
 
@@ -94,6 +96,18 @@ inline WrittenOptions write_tcp_options(uint8_t* out, const TcpOptions& options)
         put(0x01010402u);
     }
     if (options.has_window_scale) put(0x01030300u | options.window_scale);
+    if (options.has_fast_open) [[unlikely]] {
+        // Two NOPs in front where the length needs them.
+        uint8_t bytes[4 + TcpOptions::fast_open_bytes_max] = {1, 1};
+        const size_t length = size_t{2} + options.fast_open_bytes;
+        const size_t begin = length % 4 == 0 ? 0 : 2;
+        bytes[begin] = tcp_option::fast_open;
+        bytes[begin + 1] = static_cast<uint8_t>(length);
+        for (size_t i = 0; i < options.fast_open_bytes; ++i) {
+            bytes[begin + 2 + i] = options.fast_open_cookie[i];
+        }
+        for (size_t i = 0; i < begin + length; i += 4) put(load_be32(bytes + i));
+    }
     if (const uint32_t blocks = sack_blocks_that_fit(options); blocks != 0) {
         put(0x01010500u | (2 + 8 * blocks));
         for (uint32_t i = 0; i < blocks; ++i) {

@@ -35,6 +35,7 @@ inline bool read_options(const uint8_t* at, size_t length, TcpOptions& options) 
     options.has_window_scale = false;
     options.has_timestamps = false;
     options.sack_permitted = false;
+    options.has_fast_open = false;
     options.sack_count = 0;
     if (length == 0) return true;
     if (length == 12 && load_be32(at) == nop_nop_timestamps) {

@@ -46,6 +46,48 @@ TEST(TcpOptionsParser, Must4_EachKnownOptionIsRead) {
     EXPECT_EQ(sack->sack[1], (SackBlock{3, 0xff000004}));
 }
 
+TEST(TcpOptionsParser, Rfc7413_FastOpenIsReadAndIllegalLengthsAreIgnored) {
+    const auto request = parse({34, 2, 1, 1});
+    EXPECT_TRUE(request->has_fast_open);
+    EXPECT_EQ(request->fast_open_bytes, 0);
+    const auto cookie = parse({1, 1, 34, 6, 9, 8, 7, 6});
+    EXPECT_TRUE(cookie->has_fast_open);
+    ASSERT_EQ(cookie->fast_open_bytes, 4);
+    EXPECT_EQ(cookie->fast_open_cookie[0], 9);
+    EXPECT_EQ(cookie->fast_open_cookie[3], 6);
+    for (const uint8_t length : {uint8_t{3}, uint8_t{4}, uint8_t{5}, uint8_t{7}, uint8_t{20}}) {
+        Bytes bytes(20, 1);
+        bytes[0] = 34;
+        bytes[1] = length;
+        const auto options = parse(bytes);
+        ASSERT_TRUE(options) << int{length};
+        EXPECT_FALSE(options->has_fast_open) << int{length};
+    }
+}
+
+TEST(TcpOptionsWriter, Rfc7413_FastOpenIsReadAsItWasWritten) {
+    for (const uint8_t length : std::initializer_list<uint8_t>{0, 4, 6, 8, 10, 12, 14, 16}) {
+        TcpOptions options;
+        options.has_mss = options.has_timestamps = options.sack_permitted = true;
+        options.has_window_scale = options.has_fast_open = true;
+        options.mss = 1460;
+        options.fast_open_bytes = length;
+        for (uint8_t i = 0; i < length; ++i) {
+            options.fast_open_cookie[i] = static_cast<uint8_t>(100 + i);
+        }
+        Bytes bytes(tcp_options_length(options));
+        EXPECT_LE(bytes.size(), tcp_options_bytes_max);
+        const WrittenOptions written = write_tcp_options(bytes.data(), options);
+        EXPECT_EQ(written.length, bytes.size());
+        const auto read = parse(bytes);
+        ASSERT_TRUE(read && read->has_fast_open) << int{length};
+        EXPECT_EQ(read->window_scale, options.window_scale);
+        ASSERT_EQ(read->fast_open_bytes, length);
+        EXPECT_TRUE(std::equal(options.fast_open_cookie, options.fast_open_cookie + length,
+                               read->fast_open_cookie));
+    }
+}
+
 TEST(TcpOptionsParser, TheUsualLayoutOfTimestampsIsReadAsAnyOther) {
     const auto options = parse({1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8});
     EXPECT_TRUE(options->has_timestamps);
