@@ -166,8 +166,12 @@ void TcpOptions::attach(OptionTable& table) {
                    profile.retransmission_timeout, 1_ms, Duration::hours(24));
     table.duration("fin-wait-2-timeout", "how long a peer may leave its FIN out after our close",
                    profile.fin_wait_2_timeout, 1_ms, Duration::hours(24));
-    table.choice("congestion", "congestion control (RFC 9438, RFC 5681)", {"cubic", "newreno"},
-                 congestion_);
+    table.choice("congestion", "congestion control (RFC 9438, RFC 5681, RFC 8257)",
+                 {"cubic", "newreno", "dctcp"}, congestion_);
+    table.choice("ecn",
+                 "explicit congestion notification (RFC 3168): not at all, where the peer asks for "
+                 "it (with dctcp as `ask`), or asked for",
+                 {"off", "accept", "ask"}, ecn_);
     table.flag("no-timestamps", "do not offer timestamps (RFC 7323)", no_timestamps);
     table.flag("no-window-scaling", "do not offer window scaling (RFC 7323)", no_window_scaling);
     table.flag("no-sack", "do not offer selective acknowledgments (RFC 2018)", no_sack);
@@ -194,7 +198,11 @@ void TcpOptions::apply_to(stack::WorkerConfig& config) const {
     p.sack = !no_sack;
     p.nagle = !no_nagle;
     p.congestion = congestion_ == "newreno" ? tcp::CongestionAlgorithm::new_reno
+                   : congestion_ == "dctcp" ? tcp::CongestionAlgorithm::dctcp
                                             : tcp::CongestionAlgorithm::cubic;
+    p.ecn = ecn_ == "off"   ? tcp::EcnUse::off
+            : ecn_ == "ask" ? tcp::EcnUse::ask
+                            : tcp::EcnUse::accept;
     config.profiles = {p};
 }
 

@@ -68,6 +68,7 @@ struct TcpOptions {
     uint64_t send_buffer_ = profile.send_buffer_bytes;
     uint64_t mss_ = 0;
     std::string congestion_ = "cubic";
+    std::string ecn_ = "accept";
 };
 
 /// What a server's listeners do at their limits.

@@ -130,7 +130,7 @@ BENCHMARK(syn_dropped_at_the_limit);
 void cookie_made_and_read(benchmark::State& state) {
     tcp::HandshakeName handshake{
         {IpAddress::v4(10, 0, 0, 1), 80}, {IpAddress::v4(198, 18, 0, 1), 4000}, tcp::Seq{1}};
-    wire::TcpOptions offered;
+    const tcp::CookieOffer offered{};
     const tcp::Secret secret{1, 2};
     const Instant now = Instant::from_us(1'000'000);
     for (auto _ : state) {

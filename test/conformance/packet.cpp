@@ -92,6 +92,7 @@ std::string difference(const Packet& e, const Sent& s) {
         return "the urgent pointer is " + std::to_string(s.urgent);
     if (e.push_presence == Presence::required && !s.flags.psh()) return "PSH is missing";
     if (e.push_presence == Presence::forbidden && s.flags.psh()) return "PSH is set";
+    if (e.ecn && *e.ecn != s.ecn) return "the ECN codepoint differs";
     if (e.sequence && *e.sequence != s.seq) return "the sequence number differs";
     if (e.acknowledgment && *e.acknowledgment != s.ack) return "the acknowledgment differs";
     if (e.any_payload ? s.payload.empty() : e.length_bytes != s.payload.size())

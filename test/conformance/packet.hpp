@@ -56,6 +56,12 @@ class Packet {
     Packet& sack(std::vector<RelativeBlock> blocks) {
         return sack_blocks = std::move(blocks), *this;
     }
+    Packet& ece() { return flags |= wire::flag::ece, *this; }
+    Packet& cwr() { return flags |= wire::flag::cwr, *this; }
+    /// The codepoint of the IP header.
+    Packet& ect() { return ecn = wire::Ecn::ect_0, *this; }
+    Packet& ce() { return ecn = wire::Ecn::ce, *this; }
+    Packet& not_ect() { return ecn = wire::Ecn::not_capable, *this; }
     Packet& psh() { return push_presence = Presence::required, *this; }
     Packet& no_psh() { return push_presence = Presence::forbidden, *this; }
     Packet& fin() { return flags |= wire::flag::fin, *this; }
@@ -76,6 +82,7 @@ class Packet {
     std::optional<uint16_t> window_field, mss_option;
     std::optional<uint8_t> scale_option;
     std::optional<uint32_t> ts_value, ts_echo;
+    std::optional<wire::Ecn> ecn;
     std::optional<std::string> content;
     std::optional<std::vector<RelativeBlock>> sack_blocks;
     uint16_t urgent_pointer = 0;
@@ -117,6 +124,7 @@ struct Sent {
     uint16_t window = 0;
     uint16_t urgent = 0;
     wire::TcpFlags flags;
+    wire::Ecn ecn = wire::Ecn::not_capable;
     wire::TcpOptions options;
     std::vector<RelativeBlock> sack_blocks;
     std::string payload;

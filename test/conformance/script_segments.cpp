@@ -24,6 +24,7 @@ tcp::Segment Script::segment_of(const Packet& p, std::string& storage) {
     if (p.flags.ack() || p.acknowledgment) s.ack = local_seq(p.acknowledgment.value_or(sent_end_));
     s.window = p.window_field.value_or(peer_window_);
     s.urgent = p.urgent_pointer;
+    s.ecn = p.ecn.value_or(wire::Ecn::not_capable);
     if (p.content) {
         storage = *p.content;
     } else {
@@ -217,6 +218,7 @@ void Script::record(const tcp::OutSegment& out, bool wanted) {
     sent.window = out.window;
     sent.urgent = out.urgent;
     sent.flags = out.flags;
+    sent.ecn = out.ecn;
     sent.options = out.options;
     for (unsigned i = 0; i < out.options.sack_count; ++i)
         sent.sack_blocks.push_back({out.options.sack[i].left - setup_.peer_isn,
@@ -254,6 +256,9 @@ void Script::judge_segment(const Sent& s, const tcp::OutSegment& out) {
         EXPECT_TRUE(f.ack()) << "RFC 9293 section 3.1: ACK is always sent once established"
                              << story();
     }
+    const bool new_data = !f.syn() && !f.rst() && !s.payload.empty() && s.seq >= sent_end_;
+    EXPECT_TRUE(new_data || s.ecn == wire::Ecn::not_capable)
+        << "RFC 3168 section 6.1: ECT on new data only" << story();
     EXPECT_TRUE(urgent_given_ || !f.urg()) << "SHLD-13" << story();
     EXPECT_FALSE(f.syn() && (f.fin() || f.rst())) << story();
     EXPECT_FALSE(f.fin() && f.rst()) << story();

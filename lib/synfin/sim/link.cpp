@@ -15,6 +15,39 @@ bool can_be_corrupted(std::span<const uint8_t> frame) {
     return frame[12] != 0x08 || frame[13] != 0x06;
 }
 
+bool is_v4(std::span<const uint8_t> frame) {
+    return frame.size() >= 34 && frame[12] == 0x08 && frame[13] == 0x00;
+}
+bool is_v6(std::span<const uint8_t> frame) {
+    return frame.size() >= 54 && frame[12] == 0x86 && frame[13] == 0xdd;
+}
+
+wire::Ecn ecn_of(std::span<const uint8_t> frame) {
+    if (is_v4(frame)) return wire::ecn_of(frame[15]);
+    if (is_v6(frame)) return wire::ecn_of(frame[15] >> 4);
+    return wire::Ecn::not_capable;
+}
+
+bool is_ecn_capable(std::span<const uint8_t> frame) {
+    return ecn_of(frame) != wire::Ecn::not_capable;
+}
+
+// What a router does: CE, and IPv4's checksum brought up to date (RFC 1624).
+void mark(FrameBytes& frame) {
+    if (is_v6(frame)) {
+        frame[15] |= 0x30;
+        return;
+    }
+    const unsigned before = frame[15];
+    frame[15] |= 0x03;
+    const auto old_sum = static_cast<unsigned>(frame[24] << 8 | frame[25]);
+    unsigned sum = (~old_sum & 0xffff) + (~before & 0xffff) + frame[15];
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    frame[24] = static_cast<uint8_t>(~sum >> 8);
+    frame[25] = static_cast<uint8_t>(~sum);
+}
+
 }  // namespace
 
 Link::Link(const LinkFaults& faults, Prng& random, Schedule schedule, Trace trace)
@@ -47,6 +80,11 @@ void Link::send_to(Device& device, std::span<const uint8_t> frame) {
         return;
     }
     FrameBytes bytes{frame.begin(), frame.end()};
+    if (is_ecn_capable(frame) && happens(faults_.marking)) {
+        ++counters_.marked;
+        mark(bytes);
+        trace_(bytes.size());
+    }
     if (can_be_corrupted(frame) && happens(faults_.corruption)) {
         ++counters_.corrupted;
         const uint64_t bit =

@@ -16,6 +16,7 @@
 #include <synfin/base/prng.hpp>
 #include <synfin/sim/device.hpp>
 #include <synfin/wire/address.hpp>
+#include <synfin/wire/tcp_fields.hpp>
 #include <synfin/wire/pcap.hpp>
 
 namespace synfin::sim {
@@ -26,6 +27,7 @@ struct LinkFaults {
     Duration jitter{};                            ///< added, uniform in [0, jitter]
     double loss = 0;
     double duplication = 0;
+    double marking = 0;     ///< CE on what is ECN-capable (RFC 3168)
     double corruption = 0;  ///< one bit behind the Ethernet header is flipped; ARP is spared
     /// Frames that stay behind for `reordering_delay`, so that later ones overtake them.
     double reordering = 0;
@@ -38,6 +40,7 @@ struct LinkCounters {
     uint64_t delivered = 0;  ///< duplicates included
     uint64_t lost = 0;
     uint64_t duplicated = 0;
+    uint64_t marked = 0;
     uint64_t corrupted = 0;
     uint64_t reordered = 0;
 };

@@ -15,6 +15,7 @@ struct CongestionName {
 inline constexpr CongestionName congestion_names[] = {
     {"cubic", tcp::CongestionAlgorithm::cubic},
     {"reno", tcp::CongestionAlgorithm::new_reno},
+    {"dctcp", tcp::CongestionAlgorithm::dctcp},
 };
 
 constexpr std::optional<tcp::CongestionAlgorithm> congestion_named(std::string_view name) {

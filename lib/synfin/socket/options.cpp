@@ -92,6 +92,7 @@ tcp_info info_of(const tcp::Info& from, bool listening) {
     if (from.timestamps) info.tcpi_options |= TCPI_OPT_TIMESTAMPS;
     if (from.sack) info.tcpi_options |= TCPI_OPT_SACK;
     if (from.window_scaling) info.tcpi_options |= TCPI_OPT_WSCALE;
+    if (from.ecn) info.tcpi_options |= TCPI_OPT_ECN;
     if (from.early_data) info.tcpi_options |= TCPI_OPT_SYN_DATA;
     info.tcpi_snd_wscale = from.snd_scale & 0xf;
     info.tcpi_rcv_wscale = from.rcv_scale & 0xf;

@@ -18,6 +18,7 @@ tcp::Segment segment_of(const wire::Packet& p) {
             .window = p.window,
             .urgent = p.urgent,
             .flags = p.flags,
+            .ecn = wire::ecn_of(p.traffic_class),
             .options = p.options,
             .payload = p.payload};
 }

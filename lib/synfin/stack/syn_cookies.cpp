@@ -33,7 +33,7 @@ void Worker::Impl::send_cookie(OwnerNumber listener, const Arrived& a, const tcp
                                     .remote = remote,
                                     .seq = reply.seq,
                                     .ack = reply.ack,
-                                    .flags = wire::flag::syn | wire::flag::ack,
+                                    .flags = reply.flags,
                                     .window = reply.window,
                                     .options = reply.options});
 }

@@ -70,7 +70,7 @@ void Worker::Impl::write_connection(uint32_t index, TransmitBatch& batch,
     segment.source_port = c.local_port;
     segment.destination_port = c.remote_port;
     segment.hop_limit = profile.time_to_live;
-    segment.traffic_class = static_cast<uint8_t>(profile.diffserv << 2);
+    const auto diffserv = static_cast<uint8_t>(profile.diffserv << 2);
     segment.options = &out.options;
     for (unsigned written = 0;; ++written) {
         if (batch.full()) {
@@ -82,6 +82,7 @@ void Worker::Impl::write_connection(uint32_t index, TransmitBatch& batch,
             break;
         }
         if (!tcp::next_segment(c, out, env, now)) break;
+        segment.traffic_class = diffserv | static_cast<uint8_t>(out.ecn);
         segment.flags = out.flags;
         segment.window = out.window;
         segment.urgent = out.urgent;

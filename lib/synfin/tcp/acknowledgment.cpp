@@ -97,7 +97,10 @@ void process_ack(Connection& c, const Segment& s, Environment& env, Instant now,
     Transfer* t = transfer_of(c, env);
     AckReport report;
     report.flight_before = c.snd_nxt.load().distance_from(c.snd_una);
-    if (t != nullptr) report.duplicate = is_duplicate(c, s);
+    if (t != nullptr) {
+        report.duplicate = is_duplicate(c, s);
+        report.echo = c.ecn && s.flags.ece();
+    }
     if (s.ack.after(c.snd_una)) acknowledge_new(c, t, s, report, env, now, events);
     Duration reordering_wait;
     if (t != nullptr) {

@@ -39,21 +39,22 @@ uint32_t initial_window(const Connection& c, const Environment& env) {
     return std::min(segments * mss, std::max(2 * mss, segments * 1460));
 }
 
-constexpr CongestionControl new_reno{new_reno_on_ack, new_reno_on_loss, new_reno_on_timeout,
-                                     new_reno_on_undo};
-
 }  // namespace
+
+constinit const CongestionControl new_reno{new_reno_on_ack, new_reno_on_loss, new_reno_on_loss,
+                                           new_reno_on_timeout, new_reno_on_undo};
 
 const CongestionControl& congestion_control(CongestionAlgorithm algorithm) {
     switch (algorithm) {
         case CongestionAlgorithm::cubic: return cubic;
         case CongestionAlgorithm::new_reno: return new_reno;
+        case CongestionAlgorithm::dctcp: return dctcp;
     }
     return cubic;
 }
 
 bool window_was_used(const Connection& c, const AckReport& ack) {
-    return c.cwnd / 2 <= ack.flight_before;
+    return c.cwnd / 2 <= ack.flight_before && !ack.echo;
 }
 
 void grow_in_slow_start(Connection& c, const Transfer& t, const AckReport& ack) {

@@ -127,7 +127,7 @@ void restart_flight(const Connection& c, Transfer& t, Environment& env) {
 void drop_transfer_if_idle(Connection& c, Transfer& t, Environment& env) {
     end_urgent_data(c, t);
     if (t.urgent_in || !t.unsent_or_unacked.empty() || !t.unread.empty() || t.held != no_index ||
-        t.held_fin || t.owes_dsack()) {
+        t.held_fin || t.owes_dsack() || t.mark_change_count != 0) {
         return;
     }
     // A recovery whose rest is the FIN goes on without its bookkeeping.

@@ -84,9 +84,13 @@ struct alignas(64) Connection {
                                 ///< keep-alive timer: only one of them runs
     /// How often the RTO stands doubled. Unlike `backoff`, an ACK does not end it, only a sample
     /// does (Karn).
-    uint8_t rto_shift : 5 = 0;
+    uint8_t rto_shift : 4 = 0;
     bool early_data : 1 = false;  ///< what a SYN carried was taken (RFC 7413)
-    uint32_t flags = 0;           ///< of Mark
+    // RFC 3168
+    bool ecn : 1 = false;        ///< both SYNs carried it; before that, ours offers it
+    bool echoes_ce : 1 = false;  ///< our ACKs carry ECE
+    bool owes_cwr : 1 = false;   ///< the next new data carries CWR
+    uint32_t flags = 0;          ///< of Mark
     Relaxed<Seq> rcv_nxt;
     Seq rcv_edge;       ///< right edge of the window that was announced
     Seq last_ack_sent;  ///< Last.ACK.sent (RFC 7323)

@@ -20,6 +20,7 @@
 #include <synfin/tcp/isn.hpp>
 #include <synfin/tcp/profile.hpp>
 #include <synfin/tcp/segment.hpp>
+#include <synfin/tcp/syn_cookie.hpp>
 #include <synfin/tcp/transfer.hpp>
 #include <synfin/wire/address.hpp>
 
@@ -148,6 +149,7 @@ struct CookieReply {
     Seq seq;
     Seq ack;
     uint16_t window = 0;
+    wire::TcpFlags flags;
     wire::TcpOptions options;
 };
 CookieReply answer_with_cookie(const wire::SocketAddress& local, const wire::SocketAddress& remote,
@@ -156,15 +158,14 @@ CookieReply answer_with_cookie(const wire::SocketAddress& local, const wire::Soc
 
 /// What the SYN had offered to whose cookie this segment, which has found no connection, is the
 /// answer; nothing if it is none.
-std::optional<wire::TcpOptions> read_cookie(const wire::SocketAddress& local,
-                                            const wire::SocketAddress& remote,
-                                            const Segment& segment, const Profile& profile,
-                                            const Environment& env, Instant now);
+std::optional<CookieOffer> read_cookie(const wire::SocketAddress& local,
+                                       const wire::SocketAddress& remote, const Segment& segment,
+                                       const Profile& profile, const Environment& env, Instant now);
 
 /// Fills in a fresh connection whose tuple, profile and neighbor are set, as if the SYN had been
 /// taken and the SYN,ACK been sent from it. `segment`, of which `offered` has been read, must be
 /// its first input: that completes the handshake.
-void open_from_cookie(Connection& c, const Segment& segment, const wire::TcpOptions& offered,
+void open_from_cookie(Connection& c, const Segment& segment, const CookieOffer& offered,
                       Environment& env, Instant now);
 
 // ---- what happens to a connection

@@ -58,6 +58,9 @@ using Count = Relaxed<uint64_t>;
     X(fast_open_passive_fails, "TCPFastOpenPassiveFail", "SYNs with a cookie that was not right") \
     X(fast_open_overflows, "TCPFastOpenListenOverflow", "SYNs whose data found no room")          \
     X(fast_open_cookie_requests, "TCPFastOpenCookieReqd", "SYNs that asked for a cookie")         \
+    X(ecn_marks_received, "InCEPkts", "data segments that came with CE (RFC 3168)")               \
+    X(ecn_reductions, "TCPECNReductions", "windows reduced because of an echo of CE")             \
+    X(ecn_fallbacks, "TCPECNFallback", "SYNs sent again without asking for ECN")                  \
     X(syn_cookies_sent, "SyncookiesSent", "SYN,ACKs whose sequence number was a cookie")          \
     X(syn_cookies_received, "SyncookiesRecv", "connections that a cookie has opened")             \
     X(syn_cookies_failed, "SyncookiesFailed", "ACKs with no valid cookie while there were some")  \

@@ -109,6 +109,6 @@ void on_undo(Transfer& t) {  // section 4.9
 
 }  // namespace
 
-constinit const CongestionControl cubic{on_ack, on_loss, on_timeout, on_undo};
+constinit const CongestionControl cubic{on_ack, on_loss, on_loss, on_timeout, on_undo};
 
 }  // namespace synfin::tcp

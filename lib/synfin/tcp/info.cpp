@@ -11,6 +11,7 @@ Info info(const Connection& c, const Environment& env) {
     i.timestamps = c.has(Mark::timestamps);
     i.sack = c.has(Mark::sack_permitted);
     i.window_scaling = c.has(Mark::window_scaling);
+    i.ecn = c.ecn;
     i.early_data = c.early_data;
     i.snd_scale = c.snd_scale;
     i.rcv_scale = c.rcv_scale;

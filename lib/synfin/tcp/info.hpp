@@ -20,6 +20,7 @@ struct Info {
     bool timestamps = false;
     bool sack = false;
     bool window_scaling = false;
+    bool ecn = false;
     bool early_data = false;  ///< the SYN's data was taken (RFC 7413)
     uint8_t snd_scale = 0;
     uint8_t rcv_scale = 0;

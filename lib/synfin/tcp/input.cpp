@@ -88,6 +88,7 @@ Check check_sequence(Connection& c, const Segment& s, Environment& env, Instant 
     arm_keep_alive(c, env, now);  // what is sent again proves that the peer is there (MUST-26)
     if (c.state == State::syn_received && s.flags.syn() && !s.flags.ack() && s.seq == c.snd_wl1) {
         c.set(Mark::send_syn);  // our SYN,ACK was lost
+        c.ecn = c.ecn && agrees_to_ecn(s, env.profile_of(c));
         return Check::drop;
     }
     // A window of zero is being probed, or something was sent again: the answer must not be
@@ -409,6 +410,7 @@ bool run_checks(Connection& c, const Segment& s, Environment& env, Instant now,
         return false;
     }
     if (check_ack(c, s, env, now, result) == Check::drop) return false;
+    if (c.ecn) take_congestion_marks(c, s, env);
     arm_keep_alive(c, env, now);
     if (advance_after_fin_ack(c, env, now, result.events)) return true;
     if (s.flags.urg()) [[unlikely]]

@@ -130,6 +130,7 @@ struct AckReport {
     uint32_t flight_before = 0;  ///< octets between snd_una and snd_nxt
     uint32_t acked = 0;          ///< by which snd_una has moved
     bool duplicate = false;      ///< RFC 5681 section 2
+    bool echo = false;           ///< it echoes a CE (RFC 3168)
     bool dsack = false;          ///< the peer got [dsack_left, dsack_right) twice
     Seq dsack_left;
     Seq dsack_right;
@@ -144,7 +145,7 @@ void process_ack(Connection& c, const Segment& segment, Environment& env, Instan
 uint32_t remove_acknowledged(Transfer& t, uint32_t acked, Environment& env);
 void update_send_window(Connection& c, const Segment& segment);
 
-// ---- congestion.cpp, cubic.cpp
+// ---- congestion.cpp, cubic.cpp, dctcp.cpp
 
 /// Congestion control of one algorithm, over the fields of Connection and Transfer.
 struct CongestionControl {
@@ -152,6 +153,8 @@ struct CongestionControl {
     void (*on_ack)(Connection& c, Transfer& t, const AckReport& ack, Instant now);
     /// A loss was seen by ACKs: sets ssthresh.
     void (*on_loss)(Connection& c, Transfer& t, uint32_t flight);
+    /// A CE was echoed, for the first time in this window: sets ssthresh.
+    void (*on_echo)(Connection& c, Transfer& t, uint32_t flight);
     /// The retransmission timer expired for the first time for this data, or for a FIN without a
     /// transfer: sets ssthresh.
     void (*on_timeout)(Connection& c, Transfer* t, uint32_t flight);
@@ -159,8 +162,11 @@ struct CongestionControl {
     void (*on_undo)(Transfer& t);
 };
 extern const CongestionControl cubic;
+extern const CongestionControl new_reno;
+extern const CongestionControl dctcp;
 inline constexpr uint32_t largest_congestion_window = uint32_t{1} << 30;
-/// Whether the window was the limit; else it says nothing about the path (RFC 7661).
+/// Whether the window was the limit; else it says nothing about the path (RFC 7661). Nor does an
+/// echo of congestion let anything grow (RFC 3168 section 6.1.2).
 bool window_was_used(const Connection& c, const AckReport& ack);
 /// By the bytes acknowledged, at most two segments for an ACK (RFC 3465), one after a timeout.
 void grow_in_slow_start(Connection& c, const Transfer& t, const AckReport& ack);
@@ -169,6 +175,26 @@ void start_congestion_control(Connection& c, const Environment& env);
 /// Nothing has been sent for longer than the RTO: what cwnd knew of the path is stale (RFC 5681
 /// section 4.1).
 void restart_after_idle(Connection& c, const Environment& env);
+
+// ---- ecn.cpp
+
+/// Whether a connection begins with the offer of ECN.
+bool offers_ecn(const Profile& profile, bool passive);
+/// Whether this SYN or SYN,ACK of the peer asks for ECN, or agrees to it.
+bool agrees_to_ecn(const Segment& syn, const Profile& profile);
+wire::TcpFlags ecn_flags_of_syn(const Connection& c);
+/// ECT, and CWR if it is owed, for a segment of new data up to `end`.
+void mark_new_data(Connection& c, Transfer& t, Seq end, OutSegment& out);
+/// CE and CWR of an acceptable segment.
+void take_congestion_marks(Connection& c, const Segment& segment, Environment& env);
+/// Turns an ACK into the one that is owed for what came before a change of marks.
+void write_ack_of_mark_change(Connection& c, Transfer& t, OutSegment& out);
+/// An ACK with ECE: reduces the window, unless that has been done for this window of data.
+void respond_to_echo(Connection& c, Transfer& t, const AckReport& ack, Environment& env);
+/// Whether what is lost or echoed now belongs to a window for which an echo was answered.
+inline bool is_answered_echo(const Connection& c, const Transfer& t) {
+    return t.reduced_for_echo && c.snd_una.load().at_or_before(t.echo_point);
+}
 
 // ---- sack_blocks.cpp
 

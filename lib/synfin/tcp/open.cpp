@@ -4,7 +4,6 @@
 
 #include <synfin/base/assert.hpp>
 #include <synfin/tcp/internal.hpp>
-#include <synfin/tcp/syn_cookie.hpp>
 
 namespace synfin::tcp {
 
@@ -75,12 +74,15 @@ CookieReply answer_with_cookie(const wire::SocketAddress& local, const wire::Soc
                                const Segment& syn, const Profile& profile, uint32_t ts_offset,
                                const Environment& env, Instant now) {
     const uint16_t mss = receive_mss(profile, remote.address.is_v6(), env.mtu);
-    wire::TcpOptions agreed = syn.options;
+    CookieOffer offer{syn.options, offers_ecn(profile, true) && agrees_to_ecn(syn, profile)};
+    wire::TcpOptions& agreed = offer.options;
     agreed.has_window_scale = agreed.has_window_scale && profile.window_scaling;
     agreed.sack_permitted = agreed.sack_permitted && profile.sack;
     CookieReply reply;
-    reply.seq = make_syn_cookie({local, remote, syn.seq}, agreed, mss, env.secret, now);
+    reply.seq = make_syn_cookie({local, remote, syn.seq}, offer, mss, env.secret, now);
     reply.ack = syn.seq + 1;
+    reply.flags = wire::flag::syn | wire::flag::ack;
+    if (offer.ecn) reply.flags |= wire::flag::ece;
     reply.window = static_cast<uint16_t>(std::min<uint32_t>(profile.receive_buffer_bytes, 0xffff));
     reply.options.has_mss = true;
     reply.options.mss = mss;
@@ -95,20 +97,21 @@ CookieReply answer_with_cookie(const wire::SocketAddress& local, const wire::Soc
     return reply;
 }
 
-std::optional<wire::TcpOptions> read_cookie(const wire::SocketAddress& local,
-                                            const wire::SocketAddress& remote,
-                                            const Segment& segment, const Profile& profile,
-                                            const Environment& env, Instant now) {
+std::optional<CookieOffer> read_cookie(const wire::SocketAddress& local,
+                                       const wire::SocketAddress& remote, const Segment& segment,
+                                       const Profile& profile, const Environment& env,
+                                       Instant now) {
     const uint16_t mss = receive_mss(profile, remote.address.is_v6(), env.mtu);
     return read_syn_cookie({local, remote, segment.seq - 1}, segment.ack - 1, mss, env.secret, now);
 }
 
-void open_from_cookie(Connection& c, const Segment& segment, const wire::TcpOptions& offered,
+void open_from_cookie(Connection& c, const Segment& segment, const CookieOffer& offered,
                       Environment& env, Instant now) {
     Segment syn;
     syn.seq = segment.seq - 1;
     syn.flags = wire::flag::syn;
-    syn.options = offered;
+    if (offered.ecn) syn.flags |= wire::flag::ece | wire::flag::cwr;
+    syn.options = offered.options;
     syn.options.has_timestamps = segment.options.has_timestamps;
     syn.options.ts_value = segment.options.ts_value;
     take_listeners_syn(c, syn, env, now);

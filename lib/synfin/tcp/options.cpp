@@ -44,6 +44,7 @@ void negotiate(Connection& c, const Segment& syn, Environment& env, Instant now)
     if (!o.has_window_scale) c.clear(Mark::window_scaling);
     if (!o.sack_permitted) c.clear(Mark::sack_permitted);
     if (!o.has_timestamps) c.clear(Mark::timestamps);
+    if (c.ecn) c.ecn = agrees_to_ecn(syn, env.profile_of(c));
     if (c.has(Mark::window_scaling)) {
         c.snd_scale = std::min(o.window_scale, max_window_shift) & 0xf;
     } else {
@@ -65,6 +66,7 @@ void offer_options(Connection& c, const Environment& env) {
     if (p.timestamps) c.set(Mark::timestamps);
     if (p.sack) c.set(Mark::sack_permitted);
     if (!p.nagle) c.set(Mark::no_nagle);
+    c.ecn = offers_ecn(p, c.has(Mark::passive_open));
     if (p.keep_alive) c.set(Mark::keep_alive);
 }
 

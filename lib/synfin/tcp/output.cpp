@@ -32,6 +32,7 @@ void write_acknowledgment(Connection& c, OutSegment& out, Environment& env, Inst
     out.flags |= flag::ack;
     out.window = announce_window(c, env);
     write_plain_options(c, env, now, out.options);
+    if (c.echoes_ce) out.flags |= flag::ece;
     c.last_ack_sent = c.rcv_nxt;
     c.clear(Mark::ack_now);
     c.clear(Mark::delayed_ack);
@@ -104,7 +105,7 @@ void add_fast_open(Connection& c, OutSegment& out, Environment& env, Instant now
 bool emit_syn(Connection& c, OutSegment& out, Environment& env, Instant now) {
     c.clear(Mark::send_syn);
     out.seq = c.snd_una;
-    out.flags = flag::syn;
+    out.flags = flag::syn | ecn_flags_of_syn(c);
     write_syn_options(c, env, now, out.options);
     const auto window =
         static_cast<uint16_t>(std::min<uint32_t>(receive_buffer_space(c, env), 0xffff));
@@ -127,6 +128,7 @@ bool emit_syn(Connection& c, OutSegment& out, Environment& env, Instant now) {
     } else {
         ++env.counters.retrans_segs;
         ++env.counters.syn_retransmits;
+        if (c.ecn && c.state == State::syn_sent) ++env.counters.ecn_fallbacks;
     }
     return true;
 }
@@ -247,6 +249,7 @@ bool emit_new(Connection& c, OutSegment& out, uint32_t payload_max, uint32_t lea
     write_data(c, t, seq, length, out, env);
     const Seq end = seq + out.payload_length + (out.flags.fin() ? 1 : 0);
     if (out.flags.fin()) c.set(Mark::fin_sent);
+    if (c.ecn && length > 0) mark_new_data(c, *t, end, out);
     if (t == nullptr) {
         c.snd_nxt = end;
     } else {
@@ -339,6 +342,17 @@ bool emit_probe(Connection& c, OutSegment& out, uint32_t payload_max, Environmen
     return true;
 }
 
+// The ACK of all that has come is still to follow.
+bool emit_ack_of_mark_change(Connection& c, Transfer& t, OutSegment& out, Environment& env,
+                             Instant now) {
+    out.seq = acceptable_seq(c);
+    ++env.counters.out_segs;
+    write_acknowledgment(c, out, env, now);
+    write_ack_of_mark_change(c, t, out);
+    c.set(Mark::ack_now);
+    return true;
+}
+
 // When there is data that nothing else will ever send, the persist timer must (SHLD-29).
 void arm_persist_if_stuck(Connection& c, Environment& env, Instant now) {
     if (c.has(Mark::retransmit_armed) || c.has(Mark::syn_unacked)) return;
@@ -369,6 +383,7 @@ bool wants_output(const Connection& c, const Environment& env) {
 bool next_segment(Connection& c, OutSegment& out, Environment& env, Instant now) {
     if (c.state == State::closed) return false;
     out.flags = flag::none;
+    out.ecn = wire::Ecn::not_capable;
     out.options = wire::TcpOptions{};
     out.piece_count = 0;
     out.payload_length = 0;
@@ -378,6 +393,8 @@ bool next_segment(Connection& c, OutSegment& out, Environment& env, Instant now)
     if (awaits_handshake(c) && !c.has(Mark::ack_now)) return false;
 
     Transfer* t = transfer_of(c, env);
+    if (c.ecn && t != nullptr && t->mark_change_count > 0) [[unlikely]]
+        return emit_ack_of_mark_change(c, *t, out, env, now);
     const uint32_t payload_max = t == nullptr ? 0 : tcp::payload_max(c, env);
     bool sent = false;
     if (!awaits_handshake(c)) {

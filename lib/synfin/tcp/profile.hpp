@@ -8,7 +8,14 @@
 
 namespace synfin::tcp {
 
-enum class CongestionAlgorithm : uint8_t { cubic, new_reno };
+enum class CongestionAlgorithm : uint8_t { cubic, new_reno, dctcp };
+
+/// Explicit congestion notification (RFC 3168).
+enum class EcnUse : uint8_t {
+    off,
+    accept,  ///< where the peer asks for it; with DCTCP as `ask`, because that needs it
+    ask,
+};
 
 struct Profile {
     // Windows and segments
@@ -22,6 +29,7 @@ struct Profile {
     bool nagle = true;           ///< MUST-17: can be switched off
     bool cork = false;  ///< segments that are not full wait until the persist timer sends them
     CongestionAlgorithm congestion = CongestionAlgorithm::cubic;
+    EcnUse ecn = EcnUse::accept;
     uint8_t initial_window_segments = 10;  ///< RFC 6928
     uint8_t time_to_live = 64;             ///< MUST-49
     uint8_t diffserv = 0;                  ///< MUST-48: the upper six bits of the TOS byte

@@ -39,9 +39,13 @@ void reduce_proportionally(Connection& c, Transfer& t, uint32_t delivered, bool 
 
 void enter_fast_recovery(Connection& c, Transfer& t, Environment& env, Instant now) {
     remember_for_undo(c, t, false);
-    // Without what limited transmit has sent beyond the window (RFC 5681 section 3.2, step 2).
-    congestion_control(env.profile_of(c).congestion)
-        .on_loss(c, t, std::min(flight_size(c), c.cwnd));
+    // Without what limited transmit has sent beyond the window (RFC 5681 section 3.2, step 2); and
+    // once in a window of data, for whatever reason (RFC 3168 section 6.1.2).
+    if (!is_answered_echo(c, t)) {
+        congestion_control(env.profile_of(c).congestion)
+            .on_loss(c, t, std::min(flight_size(c), c.cwnd));
+    }
+    c.owes_cwr = c.ecn;
     Recovery& r = t.recovery;
     r.phase = Phase::fast;
     r.point = c.snd_nxt;
@@ -139,6 +143,8 @@ uint32_t bytes_in_flight(const Connection& c, const Transfer& t) {
 Duration respond_to_ack(Connection& c, Transfer& t, const Segment& s, const AckReport& ack,
                         Environment& env, Instant now) {
     Recovery& r = t.recovery;
+    if (ack.echo) [[unlikely]]
+        respond_to_echo(c, t, ack, env);
     if (r.phase == Phase::none && t.flight.empty() && !t.tail_probe.under_way && !ack.dsack)
         [[likely]] {
         congestion_control(env.profile_of(c).congestion).on_ack(c, t, ack, now);

@@ -8,6 +8,8 @@ namespace synfin::tcp {
 
 namespace {
 
+constexpr unsigned most_doublings = 15;
+
 // G of RFC 6298: our clock ticks in microseconds.
 constexpr uint32_t clock_granularity_us = 1;
 constexpr Duration rto_after_syn_timeout = Duration::seconds(3);  // (5.7)
@@ -51,8 +53,7 @@ Duration backed_off_rto(const Connection& c, const Environment& env) {
 }
 
 void back_off_rto(Connection& c) {
-    constexpr uint8_t most_doublings = 20;
-    if (c.rto_shift < most_doublings) c.rto_shift = (c.rto_shift + 1) & 0x1f;
+    if (c.rto_shift < most_doublings) c.rto_shift = (c.rto_shift + 1) & 0xf;
 }
 
 Duration time_tried(const Connection& c, const Environment& env) {
@@ -62,7 +63,7 @@ Duration time_tried(const Connection& c, const Environment& env) {
     const unsigned first = c.rto_shift > c.backoff ? c.rto_shift - c.backoff : 0u;
     Duration sum;
     for (unsigned i = 0; i <= c.backoff; ++i) {
-        sum = sum + std::min(base * (int64_t{1} << std::min(first + i, 20u)), max);
+        sum = sum + std::min(base * (int64_t{1} << std::min(first + i, most_doublings)), max);
     }
     return sum;
 }

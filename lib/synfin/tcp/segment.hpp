@@ -18,6 +18,7 @@ struct Segment {
     uint16_t window = 0;  ///< as it stands in the header, not scaled
     uint16_t urgent = 0;  ///< urgent pointer, meaningful if flags.urg()
     wire::TcpFlags flags;
+    wire::Ecn ecn = wire::Ecn::not_capable;  ///< of the IP header
     wire::TcpOptions options;
     std::span<const uint8_t> payload;
 
@@ -40,6 +41,7 @@ struct OutSegment {
     uint16_t window = 0;
     uint16_t urgent = 0;
     wire::TcpFlags flags;
+    wire::Ecn ecn = wire::Ecn::not_capable;  ///< for the IP header
     wire::TcpOptions options;
     std::array<std::span<const uint8_t>, max_pieces> pieces{};
     unsigned piece_count = 0;

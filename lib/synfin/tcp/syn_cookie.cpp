@@ -46,34 +46,39 @@ uint32_t authentication(const HandshakeName& h, uint32_t tick, uint8_t low, cons
 
 }  // namespace
 
-Seq make_syn_cookie(const HandshakeName& h, const wire::TcpOptions& agreed, uint16_t own_mss,
+Seq make_syn_cookie(const HandshakeName& h, const CookieOffer& offer, uint16_t own_mss,
                     const Secret& secret, Instant now) {
+    const wire::TcpOptions& agreed = offer.options;
     const bool v6 = h.remote.address.is_v6();
     const auto sizes = segment_sizes(v6, own_mss);
     const uint8_t shift =
         agreed.has_window_scale ? std::min(agreed.window_scale, max_window_shift) : no_shift;
     const uint8_t size = largest_reached(sizes, agreed.has_mss ? agreed.mss : default_send_mss(v6));
-    const uint32_t tick = tick_of(now);
-    const auto low = static_cast<uint8_t>(uint32_t{shift} << 4 | uint32_t{size} << 2 |
-                                          (agreed.sack_permitted ? 2u : 0u) | (tick & 1u));
-    const uint32_t upper = authentication(h, tick, low, secret);
+    const auto low =
+        static_cast<uint8_t>(uint32_t{shift} << 4 | uint32_t{size} << 2 |
+                             (agreed.sack_permitted ? 2u : 0u) | (offer.ecn ? 1u : 0u));
+    const uint32_t upper = authentication(h, tick_of(now), low, secret);
     return Seq{upper << 8 | (low ^ (upper >> 16))};
 }
 
-std::optional<wire::TcpOptions> read_syn_cookie(const HandshakeName& h, Seq cookie,
-                                                uint16_t own_mss, const Secret& secret,
-                                                Instant now) {
+std::optional<CookieOffer> read_syn_cookie(const HandshakeName& h, Seq cookie, uint16_t own_mss,
+                                           const Secret& secret, Instant now) {
     const uint32_t upper = cookie.value() >> 8;
     const auto low = static_cast<uint8_t>(cookie.value() ^ (upper >> 16));
-    const uint32_t tick = tick_of(now) - ((tick_of(now) ^ low) & 1u);
-    if (authentication(h, tick, low, secret) != upper) return std::nullopt;
-    wire::TcpOptions offered;
+    const uint32_t tick = tick_of(now);
+    if (authentication(h, tick, low, secret) != upper &&
+        authentication(h, tick - 1, low, secret) != upper) {
+        return std::nullopt;
+    }
+    CookieOffer offer;
+    wire::TcpOptions& offered = offer.options;
     offered.has_mss = true;
     offered.mss = segment_sizes(h.remote.address.is_v6(), own_mss)[low >> 2 & 3u];
     offered.sack_permitted = (low & 2u) != 0;
     offered.window_scale = low >> 4;
     offered.has_window_scale = offered.window_scale != no_shift;
-    return offered;
+    offer.ecn = (low & 1u) != 0;
+    return offer;
 }
 
 }  // namespace synfin::tcp

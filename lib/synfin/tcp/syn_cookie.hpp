@@ -3,21 +3,20 @@
 //
 //      31                       8 7       4 3     2   1      0
 //     +--------------------------+---------+-------+------+------+
-//     |  authentication, 24 bits |  shift  |  MSS  | SACK | tick |
+//     |  authentication, 24 bits |  shift  |  MSS  | SACK | ECN  |
 //     +--------------------------+---------+-------+------+------+
 //
 // The upper bits are SipHash-2-4 of both addresses, both ports, the peer's initial sequence number,
 // the number of the present tick of a slow clock, and the low byte; so each tick has, in effect, a
 // key of its own. The low byte holds what the SYN offered: the peer's window shift (15: none), the
-// largest entry of a table that its MSS reaches, SACK-permitted, and which of two ticks it was. It
-// is covered with the uppermost byte, so that sequence numbers look alike in no byte.
+// largest entry of a table that its MSS reaches, SACK-permitted, and whether we have agreed on ECN.
+// It is covered with the uppermost byte, so that sequence numbers look alike in no byte.
 //
 // An acknowledgment is believed during the tick of its cookie and the next, so for one to two
-// minutes. The last bit says which of the two to try: a guess is right once in 2^24 times.
+// minutes. Both are tried: a guess is right once in 2^23 times.
 //
 // Everything fits into the sequence number, so a peer without timestamps loses nothing; timestamps
 // themselves need no bit, because every segment of a peer that has agreed on them carries them.
-// ECN is not remembered: such a connection is one without.
 #pragma once
 
 #include <cstdint>
@@ -38,19 +37,24 @@ struct HandshakeName {
     Seq peer_isn;
 };
 
+/// What a SYN offered, of what a cookie remembers.
+struct CookieOffer {
+    wire::TcpOptions options;
+    bool ecn = false;  ///< it asked for ECN (RFC 3168), and we have agreed
+};
+
 inline constexpr Duration syn_cookie_tick = Duration::seconds(60);
 /// No cookie is believed for longer.
 inline constexpr Duration syn_cookie_lifetime = syn_cookie_tick * 2;
 
-/// The initial sequence number that stands for a SYN with the options `agreed`: what the SYN
-/// offered and we accept. `own_mss` is what we announce ourselves; it bounds the peer's.
-Seq make_syn_cookie(const HandshakeName& handshake, const wire::TcpOptions& agreed,
-                    uint16_t own_mss, const Secret& secret, Instant now);
+/// The initial sequence number that stands for a SYN of which `agreed` is what we accept. `own_mss`
+/// is what we announce ourselves; it bounds the peer's.
+Seq make_syn_cookie(const HandshakeName& handshake, const CookieOffer& agreed, uint16_t own_mss,
+                    const Secret& secret, Instant now);
 
 /// What the SYN of this handshake had offered, if `cookie` was made for it and has not expired. The
 /// MSS may be smaller than it was, never larger.
-std::optional<wire::TcpOptions> read_syn_cookie(const HandshakeName& handshake, Seq cookie,
-                                                uint16_t own_mss, const Secret& secret,
-                                                Instant now);
+std::optional<CookieOffer> read_syn_cookie(const HandshakeName& handshake, Seq cookie,
+                                           uint16_t own_mss, const Secret& secret, Instant now);
 
 }  // namespace synfin::tcp

@@ -88,6 +88,7 @@ void on_retransmission_timeout(Connection& c, Environment& env, Instant now, Eve
     ++c.backoff;
     back_off_rto(c);
     c.cwnd = c.mss;
+    c.owes_cwr = c.ecn;
     if (t != nullptr) {
         begin_timeout_recovery(c, *t, env);
     } else {

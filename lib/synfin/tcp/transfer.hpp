@@ -137,6 +137,22 @@ struct Cubic {
     bool in_epoch = false;
 };
 
+/// What DCTCP knows of the share of marked octets (RFC 8257 section 3.3).
+struct Dctcp {
+    double alpha = 1;
+    uint32_t acked = 0;   ///< since the observation window began
+    uint32_t marked = 0;  ///< of these, by ACKs with ECE
+    Seq window_end;
+    bool observing = false;
+};
+
+/// DCTCP's receiver: what arrived before `end` came with other marks than what followed, and an ACK
+/// of its own tells so (RFC 8257 section 3.2).
+struct MarkChange {
+    Seq end;
+    bool marked = false;
+};
+
 /// The one probe of a tail that may be under way (RFC 8985 section 7.3).
 struct TailProbe {
     bool due = false;  ///< to be sent at the next output
@@ -164,6 +180,12 @@ struct Transfer {
     LossTimer loss_timer = LossTimer::timeout;
     uint32_t acked_for_growth = 0;  ///< NewReno: bytes acknowledged since cwnd last grew
     Cubic cubic;
+    Dctcp dctcp;
+    bool reduced_for_echo = false;  ///< for an ECE, and that answers all up to `echo_point`
+    Seq echo_point;
+    static constexpr uint8_t max_mark_changes = 4;
+    uint8_t mark_change_count = 0;
+    MarkChange mark_changes[max_mark_changes];
     Pushing pushing = Pushing::usual;
     uint8_t unanswered_probes = 0;  ///< zero-window probes since the peer was last heard
     // reassembly: ranges in order of sequence, never touching each other

@@ -47,6 +47,10 @@ inline constexpr TcpFlags ece{0x40};
 inline constexpr TcpFlags cwr{0x80};
 }  // namespace flag
 
+/// The two lower bits of IPv4's TOS and IPv6's traffic class (RFC 3168 section 5).
+enum class Ecn : uint8_t { not_capable = 0, ect_1 = 1, ect_0 = 2, ce = 3 };
+constexpr Ecn ecn_of(uint8_t traffic_class) { return static_cast<Ecn>(traffic_class & 3); }
+
 /// One block of a SACK option (RFC 2018): [left, right) in sequence space.
 struct SackBlock {
     uint32_t left;
@@ -65,11 +69,11 @@ struct TcpOptions {
     bool has_window_scale : 1 = false;
     bool has_timestamps : 1 = false;
     bool sack_permitted : 1 = false;
-    bool has_fast_open : 1 = false;   ///< RFC 7413
-    uint8_t sack_count = 0;           ///< 0..4
-    uint8_t fast_open_bytes = 0;      ///< of the cookie, 4..16; 0: one is asked for
-    uint32_t ts_value = 0;            ///< TSval, valid if has_timestamps
-    uint32_t ts_echo = 0;             ///< TSecr
+    bool has_fast_open : 1 = false;  ///< RFC 7413
+    uint8_t sack_count = 0;          ///< 0..4
+    uint8_t fast_open_bytes = 0;     ///< of the cookie, 4..16; 0: one is asked for
+    uint32_t ts_value = 0;           ///< TSval, valid if has_timestamps
+    uint32_t ts_echo = 0;            ///< TSecr
     /// What no SYN carries, and what only a SYN carries: one place for both.
     union {
         SackBlock sack[max_sack_blocks] = {};  ///< only the first sack_count are written

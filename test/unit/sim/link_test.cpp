@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 
 #include <synfin/sim/link.hpp>
+#include <synfin/wire/packet.hpp>
+#include <synfin/wire/segment_writer.hpp>
 
 namespace synfin::sim {
 namespace {
@@ -90,6 +92,38 @@ TEST(Link, CorruptionFlipsOneBit) {
             bits += std::popcount(static_cast<unsigned>(arrival.frame[i] ^ sent));
         }
         EXPECT_EQ(bits, 1);
+    }
+}
+
+/// A segment with one byte, as it arrives from a link that marks all it may.
+wire::Packet passed(FrameBytes& frame, bool v6, wire::Ecn ecn) {
+    Bench bench{{.marking = 1}};
+    const auto l2 =
+        wire::make_l2_header(mac_b, mac_a, v6 ? wire::ethertype::ipv6 : wire::ethertype::ipv4);
+    const uint8_t byte = 7;
+    const std::span<const uint8_t> piece{&byte, 1};
+    wire::SegmentFrame segment;
+    segment.l2 = &l2;
+    segment.source = v6 ? wire::IpAddress::v6(1, 1) : wire::IpAddress::v4(198, 18, 0, 1);
+    segment.destination = v6 ? wire::IpAddress::v6(1, 2) : wire::IpAddress::v4(198, 18, 0, 2);
+    segment.traffic_class = static_cast<uint8_t>(0xb8 | static_cast<uint8_t>(ecn));
+    segment.flags = wire::flag::ack;
+    segment.pieces = {&piece, 1};
+    frame.resize(200);
+    frame.resize(wire::write_segment(frame, segment, {}));
+    bench.link.inject(frame);
+    frame = bench.arrivals.at(0).frame;
+    wire::Packet packet;
+    EXPECT_EQ(wire::parse_frame(frame, {}, packet), wire::PacketKind::tcp);
+    return packet;
+}
+
+TEST(Link, MarksWhatIsEcnCapableAndLeavesTheRestOfTheOctetAndTheChecksumRight) {
+    for (const bool v6 : {false, true}) {
+        FrameBytes frame;
+        EXPECT_EQ(passed(frame, v6, wire::Ecn::ect_0).traffic_class, 0xbb);
+        EXPECT_EQ(passed(frame, v6, wire::Ecn::ect_1).traffic_class, 0xbb);
+        EXPECT_EQ(passed(frame, v6, wire::Ecn::not_capable).traffic_class, 0xb8);
     }
 }
 

@@ -25,14 +25,16 @@ HandshakeName handshake(bool v6 = false) {
     return {{IpAddress::v4(198, 18, 0, 1), 80}, {IpAddress::v4(198, 19, 0, 7), 40'000}, Seq{12345}};
 }
 
-wire::TcpOptions offer(uint16_t mss, int shift, bool sack) {
-    wire::TcpOptions o;
+CookieOffer offer(uint16_t mss, int shift, bool sack, bool ecn = false) {
+    CookieOffer all;
+    all.ecn = ecn;
+    wire::TcpOptions& o = all.options;
     o.has_mss = true;
     o.mss = mss;
     o.has_window_scale = shift >= 0;
     o.window_scale = static_cast<uint8_t>(std::max(shift, 0));
     o.sack_permitted = sack;
-    return o;
+    return all;
 }
 
 bool is_believed(const HandshakeName& h, Seq cookie, Instant now, const Secret& key = secret) {
@@ -48,21 +50,31 @@ TEST(SynCookie, Rfc4987_RemembersWindowScaleAndSackOfEachSyn) {
                 const auto read =
                     read_syn_cookie(handshake(v6), cookie, own_mss, secret, tick_begin);
                 ASSERT_TRUE(read) << shift;
-                EXPECT_EQ(read->has_window_scale, shift >= 0);
+                EXPECT_EQ(read->options.has_window_scale, shift >= 0);
                 if (shift >= 0) {
-                    EXPECT_EQ(read->window_scale, shift);
+                    EXPECT_EQ(read->options.window_scale, shift);
                 }
-                EXPECT_EQ(read->sack_permitted, sack);
-                EXPECT_EQ(read->mss, own_mss);
+                EXPECT_EQ(read->options.sack_permitted, sack);
+                EXPECT_EQ(read->options.mss, own_mss);
             }
         }
+    }
+}
+
+TEST(SynCookie, RemembersWhetherEcnWasAgreedOn) {
+    for (const bool ecn : {false, true}) {
+        const Seq cookie =
+            make_syn_cookie(handshake(), offer(1460, 7, true, ecn), own_mss, secret, tick_begin);
+        EXPECT_EQ(read_syn_cookie(handshake(), cookie, own_mss, secret, tick_begin)->ecn, ecn);
     }
 }
 
 TEST(SynCookie, ShiftBeyond14CountsAs14) {  // RFC 7323 section 2.3
     const Seq cookie =
         make_syn_cookie(handshake(), offer(1460, 200, true), own_mss, secret, tick_begin);
-    EXPECT_EQ(read_syn_cookie(handshake(), cookie, own_mss, secret, tick_begin)->window_scale, 14);
+    EXPECT_EQ(
+        read_syn_cookie(handshake(), cookie, own_mss, secret, tick_begin)->options.window_scale,
+        14);
 }
 
 TEST(SynCookie, Must16_MssIsNeverLargerThanTheOneOffered) {
@@ -73,9 +85,9 @@ TEST(SynCookie, Must16_MssIsNeverLargerThanTheOneOffered) {
                                                    secret, tick_begin);
                 const auto read = read_syn_cookie(handshake(v6), cookie, own, secret, tick_begin);
                 ASSERT_TRUE(read);
-                ASSERT_LE(read->mss, offered);
+                ASSERT_LE(read->options.mss, offered);
                 if (offered >= own) {
-                    ASSERT_EQ(read->mss, own);
+                    ASSERT_EQ(read->options.mss, own);
                 }
             }
         }
@@ -83,11 +95,12 @@ TEST(SynCookie, Must16_MssIsNeverLargerThanTheOneOffered) {
 }
 
 TEST(SynCookie, Must15_MssThatIsAbsentIsTheDefault) {
-    wire::TcpOptions none;
+    const CookieOffer none{};
     Seq cookie = make_syn_cookie(handshake(), none, own_mss, secret, tick_begin);
-    EXPECT_EQ(read_syn_cookie(handshake(), cookie, own_mss, secret, tick_begin)->mss, 536);
+    EXPECT_EQ(read_syn_cookie(handshake(), cookie, own_mss, secret, tick_begin)->options.mss, 536);
     cookie = make_syn_cookie(handshake(true), none, own_mss, secret, tick_begin);
-    EXPECT_EQ(read_syn_cookie(handshake(true), cookie, own_mss, secret, tick_begin)->mss, 1220);
+    EXPECT_EQ(read_syn_cookie(handshake(true), cookie, own_mss, secret, tick_begin)->options.mss,
+              1220);
 }
 
 TEST(SynCookie, IsBelievedInItsTickAndTheNextAndNotLonger) {
@@ -134,7 +147,7 @@ TEST(SynCookie, NoBitOfItCanBeChanged) {
     }
 }
 
-// One guess in 2^24 is right; a million of them are right less than once in ten times, and this
+// One guess in 2^23 is right; a million of them are right about once in eight times, and this
 // sequence of guesses is not.
 TEST(SynCookie, GuessesAreNotBelieved) {
     Prng random{5};
