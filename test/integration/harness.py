@@ -577,7 +577,8 @@ def case(name):
     return add
 
 
-def _comment(text):
+def note(text):
+    """Puts something into the record of the test."""
     for line in text.rstrip().splitlines():
         print("#   " + line, flush=True)
 
@@ -592,8 +593,8 @@ def _run_case(number, name, function):
             except Skip:
                 raise
             except BaseException:
-                _comment(traceback.format_exc())
-                _comment(lab.describe())
+                note(traceback.format_exc())
+                note(lab.describe())
                 raise
     except Skip as reason:
         print(f"ok {number} - {name} # SKIP {reason}", flush=True)
@@ -602,7 +603,7 @@ def _run_case(number, name, function):
         print(f"not ok {number} - {name}", flush=True)
         return False
     print(f"ok {number} - {name}", flush=True)
-    _comment(f"{time.monotonic() - started:.1f} s")
+    note(f"{time.monotonic() - started:.1f} s")
     return True
 
 
