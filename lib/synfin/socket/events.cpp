@@ -28,6 +28,15 @@ Socket* Sockets::listener_for(const wire::SocketAddress& local) const {
     return any;
 }
 
+bool Sockets::is_full(const Socket& listener) {
+    return listener.accept_queue.size() + listener.deferred.size() > listener.backlog;
+}
+
+bool Sockets::accepts(Worker&, const wire::SocketAddress& local) {
+    const Socket* listener = listener_for(local);
+    return listener == nullptr || config_.reset_on_overflow || !is_full(*listener);
+}
+
 void Sockets::on_established(Worker& worker, ConnectionId id) {
     if (Socket* socket = socket_of(id)) {  // our connect() has succeeded
         socket->role = Role::connected;
@@ -35,10 +44,7 @@ void Sockets::on_established(Worker& worker, ConnectionId id) {
         return;
     }
     Socket* listener = listener_for(worker.local(id));
-    const bool full =
-        listener != nullptr &&
-        listener->accept_queue.size() + listener->deferred.size() >= config_.max_backlog;
-    if (listener == nullptr || full) return worker.abort(id);
+    if (listener == nullptr || is_full(*listener)) return worker.abort(id);
     auto socket = std::make_shared<Socket>(*listener);
     socket->accept_queue.clear();
     socket->deferred.clear();

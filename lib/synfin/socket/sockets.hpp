@@ -34,8 +34,10 @@ namespace synfin::socket {
 
 struct SocketsConfig {
     size_t max_descriptors = 65536;  ///< then: EMFILE
-    uint32_t max_backlog = 4096;     ///< listen() with more gets so many; connections that
-                                     ///< nobody accepts beyond them are reset
+    uint32_t max_backlog = 4096;     ///< listen() with more gets so many
+    /// What a handshake finds that ends when nobody has accepted more than `backlog` others: its
+    /// last ACK is dropped, and our SYN,ACK sent again; or a RST (tcp_abort_on_overflow).
+    bool reset_on_overflow = false;
     stack::SynCookies syn_cookies = stack::SynCookies::automatic;  ///< of all that listen
 };
 
@@ -86,6 +88,7 @@ class Sockets : public stack::Application {
     stack::ConnectionId connection(int descriptor) const;
 
     // ---- stack::Application
+    bool accepts(stack::Worker&, const wire::SocketAddress& local) override;
     void on_established(stack::Worker&, stack::ConnectionId id) override;
     size_t on_data(stack::Worker&, stack::ConnectionId id, std::span<const uint8_t> data) override;
     void on_peer_closed(stack::Worker&, stack::ConnectionId id) override;
@@ -150,6 +153,8 @@ class Sockets : public stack::Application {
     int collect(WatchSet& set, std::span<epoll_event> events);
 
     // ---- events.cpp
+    /// Nobody accepts: one more than the backlog waits, as Linux counts.
+    static bool is_full(const Socket& listener);
     Socket* listener_for(const wire::SocketAddress& local) const;
     void accept_deferred(Socket& socket);
 

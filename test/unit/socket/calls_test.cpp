@@ -279,6 +279,65 @@ TEST_F(Calls, AListenerRestartsWhileOldConnectionsWaitIfItSaysSo) {
     EXPECT_EQ(server.listen(again, 1), 0);
 }
 
+/// Three peers whose SYNs arrive before anybody is accepted, at a listener with room for two: as on
+/// Linux, one more than its backlog.
+class FullQueue : public SocketWorld {
+  protected:
+    void open(Sockets& sockets) {
+        const int fd = stream(sockets);
+        EXPECT_EQ(bind(sockets, fd, server_host), 0);
+        EXPECT_EQ(sockets.listen(fd, 1), 0);
+        listener = fd;
+        for (int& peer : peers) {
+            peer = stream(client, SOCK_NONBLOCK);
+            EXPECT_EQ(connect(peer), -EINPROGRESS);
+        }
+        settle();
+    }
+    const tcp::Counters& counters() const { return server_host.worker().tcp_counters(); }
+    int peers[3] = {};
+};
+
+TEST_F(FullQueue, LastAckIsDroppedAndTheSynAckSentAgainUntilThereIsRoom) {
+    open(server);
+    EXPECT_EQ(counters().listen_overflows, 1u);
+    EXPECT_EQ(counters().out_rsts, 0u);
+    for (const int peer : peers) {
+        EXPECT_EQ(connect(peer), 0) << "each peer believes that it is connected";
+        EXPECT_EQ(write(client, peer, "x"), 1);
+    }
+    settle(Duration::seconds(4));
+    EXPECT_GT(counters().syn_retransmits, 0u);
+    EXPECT_GT(counters().listen_overflows, 2u);
+    EXPECT_EQ(counters().out_rsts, 0u);
+    EXPECT_EQ(server_host.worker().gauges().half_open, 1u);
+
+    server.accept(listener, nullptr, nullptr);
+    server.accept(listener, nullptr, nullptr);
+    EXPECT_EQ(read(server, server.accept(listener, nullptr, nullptr)), "x");
+    EXPECT_EQ(server_host.worker().gauges().half_open, 0u);
+}
+
+TEST_F(FullQueue, SynIsDroppedWhileItIsFull) {
+    open(server);
+    const uint64_t opened = counters().passive_opens;
+    EXPECT_EQ(connect(stream(client, SOCK_NONBLOCK)), -EINPROGRESS);
+    settle();
+    EXPECT_EQ(counters().passive_opens, opened);
+    EXPECT_EQ(counters().listen_overflows, 2u);
+}
+
+TEST_F(FullQueue, IsAResetIfTheUserWantsIt) {
+    Sockets strict{server_host.worker(), server_waiter, {.reset_on_overflow = true}};
+    open(strict);
+    EXPECT_EQ(counters().out_rsts, 1u);
+    int resets = 0;
+    for (const int peer : peers) {
+        if (read(client, peer) == "error " + std::to_string(ECONNRESET)) ++resets;
+    }
+    EXPECT_EQ(resets, 1);
+}
+
 TEST_F(Calls, AListenerThatClosesResetsWhatNobodyHasAccepted) {
     listener = listening();
     const int fd = stream(client);
