@@ -8,11 +8,13 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include <synfin/base/assert.hpp>
 #include <synfin/wire/arp.hpp>
 #include <synfin/wire/describe.hpp>
 #include <synfin/wire/ethernet.hpp>
+#include <synfin/wire/fragment.hpp>
 #include <synfin/wire/icmp4.hpp>
 #include <synfin/wire/icmp6.hpp>
 #include <synfin/wire/packet.hpp>
@@ -103,6 +105,18 @@ void touch_icmp6(const Packet& packet) {
     }
 }
 
+void touch_fragment(const Packet& packet) {
+    const Fragment fragment = read_fragment(packet.network);
+    touch(fragment.header);
+    touch(fragment.data);
+    SYNFIN_ASSERT(fragment.protocol_at < fragment.header.size());
+    std::vector<uint8_t> header{fragment.header.begin(), fragment.header.end()};
+    make_header_whole(header, fragment.protocol_at, fragment.protocol, fragment.data.size());
+    header.insert(header.end(), fragment.data.begin(), fragment.data.end());
+    Packet whole = packet;
+    SYNFIN_ASSERT(parse_whole(header, whole) != PacketKind::arp);
+}
+
 }  // namespace
 
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -123,6 +137,7 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         case PacketKind::arp: SYNFIN_ASSERT(ArpView::checked(packet.network).has_value()); break;
         case PacketKind::icmp4: touch_icmp4(packet); break;
         case PacketKind::icmp6: touch_icmp6(packet); break;
+        case PacketKind::fragment: touch_fragment(packet); break;
         case PacketKind::other:
         case PacketKind::drop: break;
     }

@@ -22,6 +22,14 @@ namespace synfin::stack {
     X(drop_from_ourselves, "DropFromOurselves", "IP packets that claim to come from us")           \
     X(drop_from_broadcast, "DropFromBroadcast", "IP packets from a subnet's broadcast address")    \
     X(drop_protocol, "DropProtocol", "IP packets of a protocol that nobody here speaks")           \
+    X(fragments_in, "FragmentsIn", "fragments of TCP segments received")                           \
+    X(fragments_repeated, "FragmentsRepeated", "fragments that were here already")                 \
+    X(fragments_refused, "FragmentsRefused",                                                       \
+      "fragments that contradict others of their datagram, or of a datagram that was refused")     \
+    X(datagrams_reassembled, "DatagramsReassembled", "datagrams put together from fragments")      \
+    X(reassembly_timeouts, "ReassemblyTimeouts", "datagrams that were not whole after a minute")   \
+    X(reassembly_evictions, "ReassemblyEvictions",                                                 \
+      "datagrams given up for newer ones: max_reassembly_bytes was reached")                       \
     X(arp_requests_in, "ArpRequestsIn", "ARP requests received")                                   \
     X(arp_replies_in, "ArpRepliesIn", "ARP replies received")                                      \
     X(arp_unsolicited, "ArpUnsolicited", "ARP packets that taught nothing: nobody had asked")      \

@@ -104,14 +104,7 @@ void Worker::Impl::parse(std::span<const Frame> frames) {
 // The checks that need to know who we are (RFC 1122 section 3.2.1.3); what is not TCP is dealt with
 // at once.
 void Worker::Impl::classify(const Frame& frame, const wire::Packet& packet, uint32_t place) {
-    if (packet.kind == wire::PacketKind::drop) {
-        drops.add(packet.drop);
-        if (is_segment_error(packet.drop)) {
-            ++tcp_counters.in_segs;
-            ++tcp_counters.in_errs;
-        }
-        return;
-    }
+    if (packet.kind == wire::PacketKind::drop) return count_drop(packet.drop);
     const uint16_t vlan = packet.has_vlan_tag ? packet.vlan_tag & vlan_identifier_mask : 0;
     if (vlan != interfaces[frame.port].end.vlan) {
         ++counters.drop_vlan;
@@ -124,19 +117,46 @@ void Worker::Impl::classify(const Frame& frame, const wire::Packet& packet, uint
     if (packet.kind == wire::PacketKind::arp) return take_arp(packet, frame.port);
     if (packet.link_group) return take_group_message(packet, frame.port);
     if (packet.kind == wire::PacketKind::tcp) [[likely]] {
-        Arrived& a = arrived[place];
-        a.port = frame.port;
-        a.tuple = {.local_address = known_id(packet.destination),
-                   .remote_address = known_id(packet.source),
-                   .local_port = packet.destination_port,
-                   .remote_port = packet.source_port};
+        find_name(place, frame.port);
         segments[segment_count++] = static_cast<uint8_t>(place);
         return;
     }
     if (!is_between_us_and_a_peer(packet)) return;
+    if (packet.kind == wire::PacketKind::fragment) return take_fragment(place, frame.port);
     if (packet.kind == wire::PacketKind::icmp4) return take_icmp4(packet, frame.port);
     if (packet.kind == wire::PacketKind::icmp6) return take_icmp6(packet, frame.port);
     ++counters.drop_protocol;
+}
+
+void Worker::Impl::count_drop(wire::Drop reason) {
+    drops.add(reason);
+    if (is_segment_error(reason)) {
+        ++tcp_counters.in_segs;
+        ++tcp_counters.in_errs;
+    }
+}
+
+void Worker::Impl::find_name(uint32_t place, uint8_t port) {
+    Arrived& a = arrived[place];
+    a.port = port;
+    a.tuple = {.local_address = known_id(a.packet.destination),
+               .remote_address = known_id(a.packet.source),
+               .local_port = a.packet.destination_port,
+               .remote_port = a.packet.source_port};
+}
+
+void Worker::Impl::take_fragment(uint32_t place, uint8_t port) {
+    Arrived& a = arrived[place];
+    const auto whole = reassembly.take(wire::read_fragment(a.packet.network), now, counters);
+    if (whole.empty()) return;
+    switch (wire::parse_whole(whole, a.packet)) {
+        case wire::PacketKind::drop: return count_drop(a.packet.drop);
+        case wire::PacketKind::tcp:
+            find_name(place, port);
+            a.hash = flow::tuple_hash(a.tuple, hash_key);
+            return take_segment(place, [] {});
+        default: ++counters.drop_protocol; return;
+    }
 }
 
 // Not asked for a segment whose connection is found: it is, or there would be no connection.

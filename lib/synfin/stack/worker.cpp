@@ -135,6 +135,7 @@ Worker::Impl::Impl(Worker& worker, const WorkerConfig& worker_config)
           .mtu = smallest_mtu(config),
           .fast_open = &fast_open_cookies},
       notices{config.max_connections},
+      reassembly{config.max_reassembly_bytes},
       reset_limit{config.resets_per_second},
       echo_limit{config.echo_replies_per_second},
       half_open_max{config.max_half_open != 0 ? config.max_half_open

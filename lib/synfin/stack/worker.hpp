@@ -67,6 +67,8 @@ struct WorkerConfig {
         1u << 20;  ///< ours and peers', at once, at most 2^24-1; then: connect() fails, SYNs drop
     uint32_t max_fast_open_cookies = 1024;  ///< of servers, a power of two; then: one takes the
                                             ///< place of another
+    uint32_t max_reassembly_bytes =
+        1u << 20;  ///< of fragments; then: the oldest datagram that is not whole goes; 0: none wait
     uint32_t resets_per_second =
         100'000;  ///< RST and ICMP replies without a connection; then: silence
     uint32_t echo_replies_per_second = 10'000;

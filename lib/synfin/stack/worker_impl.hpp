@@ -2,6 +2,7 @@
 // it.
 //
 //   receive.cpp    a burst in stages: parse, hash, prefetch, look up, tcp::input
+//   reassembly.hpp fragments, until their datagram is whole
 //   datagrams.cpp  what is not TCP: ARP, ICMP, ICMPv6
 //   neighbor_discovery.cpp  solicitations and advertisements (IPv6)
 //   opening.cpp    how connections come into being: connect, a SYN at a listener
@@ -36,6 +37,7 @@
 #include <synfin/stack/neighbor_cache.hpp>
 #include <synfin/stack/notices.hpp>
 #include <synfin/stack/profile_pool.hpp>
+#include <synfin/stack/reassembly.hpp>
 #include <synfin/stack/reply_queue.hpp>
 #include <synfin/stack/token_bucket.hpp>
 #include <synfin/stack/worker.hpp>
@@ -81,6 +83,10 @@ struct Worker::Impl {
     void parse(std::span<const Frame> frames);
     void hash_segments();
     void classify(const Frame& frame, const wire::Packet& packet, uint32_t place);
+    void count_drop(wire::Drop reason);
+    void find_name(uint32_t place, uint8_t port);
+    /// A segment that the fragment has made whole goes its way at once, before the burst.
+    void take_fragment(uint32_t place, uint8_t port);
     /// The addresses of a packet that is for us; counts what is not.
     bool is_between_us_and_a_peer(const wire::Packet& packet);
     template <typename BeforeDelivery>
@@ -331,6 +337,7 @@ struct Worker::Impl {
     NoticeQueue notices;
     uint32_t being_read = no_index;    ///< the connection whose unread bytes its handler looks at
     bool close_after_reading = false;  ///< and which that handler has closed
+    Reassembly reassembly;
     TokenBucket reset_limit;
     TokenBucket echo_limit;
     Relaxed<uint64_t> half_open;

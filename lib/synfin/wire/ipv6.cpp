@@ -32,11 +32,16 @@ Drop Ipv6View::walk_extensions() {
         const uint8_t* extension = at_ + header_;
         size_t length = size_t{8} + size_t{8} * extension[1];
         if (protocol_ == ipv6_extension::fragment) {
-            // Offset and M; an atomic fragment has neither, and is none.
-            if ((load_be16(extension + 2) & 0xfff9u) != 0) return Drop::ip_fragment;
             if (fragment_header_) return Drop::ip_bad_extension;
             fragment_header_ = true;
-            length = 8;
+            length = fragment_header_bytes;
+            // Offset and M; an atomic fragment has neither, and is none.
+            if ((load_be16(extension + 2) & 0xfff9u) != 0) {
+                fragment_ = true;
+                protocol_ = extension[0];
+                header_ += length;
+                return Drop::none;
+            }
         } else if (length > left) {
             return Drop::ip_bad_extension;
         } else if (protocol_ == ipv6_extension::routing) {
@@ -47,6 +52,7 @@ Drop Ipv6View::walk_extensions() {
                 return drop;
             }
         }
+        named_at_ = header_;
         protocol_ = extension[0];
         header_ += length;
     }

@@ -32,12 +32,14 @@ constexpr bool is_ipv6_multicast(const IpAddress& address) {
 class Ipv6View {
   public:
     static constexpr size_t header_bytes = 40;
+    static constexpr size_t fragment_header_bytes = 8;
 
     /// Walks over hop-by-hop options, routing without segments left, destination options and the
-    /// fragment header of an atomic fragment (RFC 6946). Any other fragment is refused, and so is
-    /// an option that says of itself that who does not know it must discard the packet (RFC 8200
-    /// section 4.2). Bytes after the packet (Ethernet padding) are left out. Jumbograms (payload
-    /// length 0, RFC 2675) do not exist here.
+    /// fragment header of an atomic fragment (RFC 6946). At any other fragment's header the walk
+    /// ends: what follows belongs to a whole that is not here. Refused is an option that says of
+    /// itself that who does not know it must discard the packet (RFC 8200 section 4.2). Bytes after
+    /// the packet (Ethernet padding) are left out. Jumbograms (payload length 0, RFC 2675) do not
+    /// exist here.
     static tl::expected<Ipv6View, Drop> checked(std::span<const uint8_t> bytes) {
         if (bytes.size() < header_bytes) [[unlikely]]
             return tl::unexpected{Drop::ip_too_short};
@@ -65,6 +67,10 @@ class Ipv6View {
     uint8_t protocol() const { return protocol_; }
     /// Whether a fragment header was among them; neighbor discovery must not have one (RFC 6980).
     bool has_fragment_header() const { return fragment_header_; }
+    /// A part of a larger packet: `payload` follows the fragment header.
+    bool is_fragment() const { return fragment_; }
+    /// Where the octet stands that names the fragment header of a fragment.
+    size_t fragment_named_at() const { return named_at_; }
     IpAddress source() const { return load_ipv6(at_ + 8); }
     IpAddress destination() const { return load_ipv6(at_ + 24); }
     std::span<const uint8_t> datagram() const { return {at_, total_}; }
@@ -85,6 +91,8 @@ class Ipv6View {
     size_t header_ = header_bytes;
     uint8_t protocol_;
     bool fragment_header_ = false;
+    bool fragment_ = false;
+    size_t named_at_ = 6;
 };
 
 /// Writes the fixed header for `payload_bytes` of payload, flow label 0. Returns 40.

@@ -1,5 +1,6 @@
 #include <synfin/wire/arp.hpp>
 #include <synfin/wire/ethernet.hpp>
+#include <synfin/wire/fragment.hpp>
 #include <synfin/wire/icmp4.hpp>
 #include <synfin/wire/icmp6.hpp>
 #include <synfin/wire/ipv4.hpp>
@@ -48,6 +49,28 @@ PacketKind parse_tcp(Packet& packet, bool to_group, PartialSum pseudo_header, bo
     return accept(packet, PacketKind::tcp);
 }
 
+/// What is left of a fragment's checks once its headers are known to fit.
+PacketKind parse_fragment(Packet& packet) {
+    const Fragment fragment = read_fragment(packet.network);
+    constexpr uint32_t datagram_bytes_max = 65535;
+    const bool between_words = fragment.more && fragment.data.size() % 8 != 0;
+    if (fragment.data.empty() || between_words ||
+        fragment.header.size() + fragment.end() > datagram_bytes_max) {
+        return refuse(packet, Drop::ip_bad_fragment);
+    }
+    // In IPv6 other headers may stand between; what comes of them is seen in the whole.
+    const bool may_be_tcp =
+        fragment.protocol == ip_protocol::tcp ||
+        (packet.source.is_v6() && fragment.protocol == ipv6_extension::destination_options);
+    if (!may_be_tcp) return refuse(packet, Drop::ip_fragment);
+    // RFC 1858: no fragment but the first may touch the header of TCP, and the first has all of it.
+    const bool tiny = fragment.protocol == ip_protocol::tcp &&
+                      (fragment.offset == 0 ? fragment.data.size() < TcpView::header_bytes_min
+                                            : fragment.offset < TcpView::header_bytes_min);
+    if (tiny) return refuse(packet, Drop::ip_tiny_fragment);
+    return accept(packet, PacketKind::fragment);
+}
+
 /// Takes over what the IP headers of both families say.
 template <typename View>
 void read_ip(const View& ip, Packet& packet) {
@@ -73,7 +96,7 @@ PacketKind parse_ipv4(std::span<const uint8_t> bytes, VerifiedChecksums verified
         return refuse(packet, Drop::ip_bad_destination);
     }
     if (ip->is_fragment()) [[unlikely]]
-        return refuse(packet, Drop::ip_fragment);
+        return parse_fragment(packet);
 
     if (packet.protocol == ip_protocol::tcp) [[likely]] {
         const bool to_group = destination >= 0xe000'0000;  // multicast, class E, broadcast
@@ -111,6 +134,9 @@ PacketKind parse_ipv6(std::span<const uint8_t> bytes, VerifiedChecksums verified
         return refuse(packet, Drop::ip_bad_destination);
     }
 
+    if (ip->is_fragment()) [[unlikely]]
+        return parse_fragment(packet);
+
     if (packet.protocol == ip_protocol::tcp) [[likely]] {
         return parse_tcp(packet, is_ipv6_multicast(packet.destination),
                          pseudo_header_sum_ipv6(packet.source, packet.destination, ip_protocol::tcp,
@@ -142,6 +168,11 @@ PacketKind parse_frame(std::span<const uint8_t> frame, VerifiedChecksums verifie
     if (parse_usual_frame(frame, verified, packet)) [[likely]]
         return PacketKind::tcp;
     return parse_frame_slowly(frame, verified, packet);
+}
+
+PacketKind parse_whole(std::span<const uint8_t> datagram, Packet& packet) {
+    return datagram[0] >> 4 == 4 ? parse_ipv4(datagram, {.ip = true}, packet)
+                                 : parse_ipv6(datagram, {}, packet);
 }
 
 PacketKind parse_frame_slowly(std::span<const uint8_t> frame, VerifiedChecksums verified,

@@ -13,12 +13,13 @@
 namespace synfin::wire {
 
 enum class PacketKind : uint8_t {
-    drop,   ///< refused for the reason in Packet::drop
-    tcp,    ///< all fields are valid
-    arp,    ///< `network` passes ArpView::checked
-    icmp4,  ///< `payload` passes Icmp4View::checked
-    icmp6,  ///< `payload` passes Icmp6View::checked
-    other,  ///< IP with a protocol that is not ours: `protocol`
+    drop,      ///< refused for the reason in Packet::drop
+    tcp,       ///< all fields are valid
+    arp,       ///< `network` passes ArpView::checked
+    icmp4,     ///< `payload` passes Icmp4View::checked
+    icmp6,     ///< `payload` passes Icmp6View::checked
+    fragment,  ///< of what may be TCP: `network` can be read by read_fragment
+    other,     ///< IP with a protocol that is not ours: `protocol`
 };
 
 /// What one frame says. Pointers and spans point into the frame.
@@ -66,10 +67,14 @@ struct VerifiedChecksums {
 /// written; it may be used again and again without being cleared.
 ///
 /// Refused here, besides all that is malformed: sources that no host may have, TCP to or through a
-/// group address, TCP from an address to itself, and fragments. Left to the caller, who knows the
-/// addresses of the interface: whether the destination is ours, and directed broadcasts.
+/// group address, TCP from an address to itself, and fragments of which no segment can come. Left
+/// to the caller, who knows the addresses of the interface: whether the destination is ours, and
+/// directed broadcasts.
 PacketKind parse_frame(std::span<const uint8_t> frame, VerifiedChecksums verified, Packet& packet);
-/// The same without the fast path of usual_frame.hpp.
+/// Reads a datagram that was put together from fragments, the last of which has left its link
+/// header in `packet`. The header checksum counts as verified.
+PacketKind parse_whole(std::span<const uint8_t> datagram, Packet& packet);
+/// The same as parse_frame without the fast path of usual_frame.hpp.
 PacketKind parse_frame_slowly(std::span<const uint8_t> frame, VerifiedChecksums verified,
                               Packet& packet);
 

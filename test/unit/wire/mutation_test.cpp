@@ -33,7 +33,11 @@ std::vector<Bytes> good_frames() {
     neighbor[ip_at + 7] = 255;
     Bytes tagged = ipv4_tcp(syn_options);
     tagged.insert(tagged.begin() + 12, {0x81, 0x00, 0x20, 0x05});
+    Bytes fragment = ipv4_frame(6, Bytes(48));
+    put16(fragment, ip_at + 6, 0x2003);
     return {ipv4_tcp(),
+            sealed_ipv4(fragment),
+            ipv6_tcp({}, Bytes(44), {6, 0, 0, 1, 0, 0, 0, 9}, 44),
             ipv4_tcp(syn_options),
             ipv4_tcp(sack_options, text),
             ipv4_tcp({1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2}, text) + Bytes(9),
@@ -75,7 +79,7 @@ Bytes mutated(const std::vector<Bytes>& frames, std::mt19937_64& random) {
 
 TEST(Mutation, EveryFrameIsParsedSafelyAndEverySegmentSurvivesBeingWrittenAgain) {
     const std::vector<Bytes> frames = good_frames();
-    std::array<size_t, 6> kinds{};
+    std::array<size_t, static_cast<size_t>(PacketKind::other) + 1> kinds{};
     std::array<size_t, drop_count> drops{};
     std::mt19937_64 random{20240607};
     for (int i = 0; i < 200'000; ++i) {

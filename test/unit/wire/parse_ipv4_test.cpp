@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <synfin/wire/fragment.hpp>
+
 #include "frames.hpp"
 
 namespace synfin::wire {
@@ -147,11 +149,48 @@ TEST(ParseIpv4, TcpInABroadcastFrameIsDropped) {
     EXPECT_EQ(drop_of(frame), Drop::tcp_to_group);
 }
 
-TEST(ParseIpv4, FragmentsAreDropped) {
-    EXPECT_EQ(drop_of(with_byte(6, 0x20)), Drop::ip_fragment);  // first: MF
-    EXPECT_EQ(drop_of(with_byte(7, 0x01)), Drop::ip_fragment);  // last: offset
-    EXPECT_EQ(drop_of(with_byte(6, 0x1f)), Drop::ip_fragment);
-    EXPECT_EQ(drop_of(with_byte(6, 0x3f)), Drop::ip_fragment);
+/// A frame that says of itself that it is a fragment.
+Bytes ipv4_fragment(uint16_t flags_and_offset, size_t data_bytes, uint8_t protocol = 6) {
+    Bytes frame = ipv4_frame(protocol, Bytes(data_bytes));
+    put16(frame, ip_at + 6, flags_and_offset);
+    return sealed_ipv4(frame);
+}
+
+TEST(ParseIpv4, FragmentOfASegmentIsLeftToReassembly) {
+    Bytes frame = ipv4_fragment(0x2000 | 5, 64);
+    put16(frame, ip_at + 4, 0xabcd);
+    const Parsed parsed{sealed_ipv4(frame)};
+    ASSERT_EQ(parsed.returned, PacketKind::fragment);
+    const Fragment fragment = read_fragment(parsed.packet.network);
+    EXPECT_EQ(fragment.identification, 0xabcdu);
+    EXPECT_EQ(fragment.offset, 40u);
+    EXPECT_TRUE(fragment.more);
+    EXPECT_EQ(fragment.protocol, 6);
+    EXPECT_EQ(fragment.header.size(), 20u);
+    EXPECT_EQ(fragment.data.size(), 64u);
+    EXPECT_EQ(fragment.source, parsed.packet.source);
+}
+
+TEST(ParseIpv4, FragmentThatNoDatagramCanBeMadeOfIsDropped) {
+    EXPECT_EQ(drop_of(ipv4_fragment(0x2000, 27)), Drop::ip_bad_fragment);  // part of a word
+    EXPECT_EQ(drop_of(ipv4_fragment(0x0005, 27)), Drop::none);             // the last may be so
+    EXPECT_EQ(drop_of(ipv4_fragment(0x0005, 0)), Drop::ip_bad_fragment);
+    EXPECT_EQ(drop_of(ipv4_fragment(0x1fff, 8)), Drop::ip_bad_fragment);  // the ping of death
+    EXPECT_EQ(drop_of(ipv4_fragment(0x1ffc, 11)), Drop::none);            // to 65515, and a header
+    EXPECT_EQ(drop_of(ipv4_fragment(0x1ffc, 12)), Drop::ip_bad_fragment);
+}
+
+TEST(ParseIpv4, Rfc1858_FragmentThatDividesTheTcpHeaderIsDropped) {
+    EXPECT_EQ(drop_of(ipv4_fragment(0x2000, 16)), Drop::ip_tiny_fragment);
+    EXPECT_EQ(drop_of(ipv4_fragment(0x2000, 24)), Drop::none);
+    EXPECT_EQ(drop_of(ipv4_fragment(0x0001, 40)), Drop::ip_tiny_fragment);
+    EXPECT_EQ(drop_of(ipv4_fragment(0x2002, 40)), Drop::ip_tiny_fragment);
+    EXPECT_EQ(drop_of(ipv4_fragment(0x0003, 40)), Drop::none);
+}
+
+TEST(ParseIpv4, FragmentOfAnotherProtocolIsDropped) {
+    EXPECT_EQ(drop_of(ipv4_fragment(0x2000, 64, 17)), Drop::ip_fragment);
+    EXPECT_EQ(drop_of(ipv4_fragment(0x2000, 64, 1)), Drop::ip_fragment);
 }
 
 TEST(ParseIpv4, DontFragmentAndTheReservedFlagAreNoFragments) {

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <synfin/wire/fragment.hpp>
 #include <synfin/wire/ipv6.hpp>
 
 #include "frames.hpp"
@@ -150,9 +151,49 @@ TEST(ParseIpv6, RoutingHeaderWithSegmentsLeftIsDropped) {
     EXPECT_EQ(drop_of(ipv6_tcp({}, {}, {6, 0, 0, 1, 0, 0, 0, 0}, routing)), Drop::ip_source_routed);
 }
 
-TEST(ParseIpv6, FragmentsAreDropped) {
-    EXPECT_EQ(drop_of(ipv6_tcp({}, {}, {6, 0, 0, 1, 0, 0, 0, 9}, fragment)), Drop::ip_fragment);
-    EXPECT_EQ(drop_of(ipv6_tcp({}, {}, {6, 0, 0, 8, 0, 0, 0, 9}, fragment)), Drop::ip_fragment);
+TEST(ParseIpv6, FragmentOfASegmentIsLeftToReassembly) {
+    const Parsed parsed{ipv6_tcp({}, Bytes(44), {6, 0, 0, 0x29, 0x12, 0x34, 0x56, 0x78}, fragment)};
+    ASSERT_EQ(parsed.returned, PacketKind::fragment);
+    const Fragment read = read_fragment(parsed.packet.network);
+    EXPECT_EQ(read.identification, 0x12345678u);
+    EXPECT_EQ(read.offset, 40u);
+    EXPECT_TRUE(read.more);
+    EXPECT_EQ(read.protocol, 6);
+    EXPECT_EQ(read.header.size(), 40u);
+    EXPECT_EQ(read.protocol_at, 6u);
+    EXPECT_EQ(read.data.size(), 64u);
+}
+
+TEST(ParseIpv6, FragmentHeaderIsFoundBehindOthers) {
+    Bytes extensions = padded_options(fragment);
+    const Bytes more{6, 0, 0, 1, 0, 0, 0, 9};
+    extensions.insert(extensions.end(), more.begin(), more.end());
+    const Parsed parsed{ipv6_tcp({}, Bytes(44), extensions, destination_options)};
+    ASSERT_EQ(parsed.returned, PacketKind::fragment);
+    const Fragment read = read_fragment(parsed.packet.network);
+    EXPECT_EQ(read.header.size(), 48u);
+    EXPECT_EQ(read.protocol_at, 40u);
+    EXPECT_EQ(read.offset, 0u);
+}
+
+TEST(ParseIpv6, FragmentThatNoPacketCanBeMadeOfIsDropped) {
+    EXPECT_EQ(drop_of(ipv6_tcp({}, {}, {6, 0, 0, 1, 0, 0, 0, 9}, fragment)),
+              Drop::ip_bad_fragment);  // part of a word
+    EXPECT_EQ(drop_of(ipv6_tcp({}, Bytes(44), {6, 0, 0xff, 0xf8, 0, 0, 0, 9}, fragment)),
+              Drop::ip_bad_fragment);  // beyond 65535
+}
+
+TEST(ParseIpv6, Rfc1858_FragmentThatDividesTheTcpHeaderIsDropped) {
+    EXPECT_EQ(drop_of(ipv6_tcp({}, Bytes(44), {6, 0, 0, 8, 0, 0, 0, 9}, fragment)),
+              Drop::ip_tiny_fragment);
+}
+
+TEST(ParseIpv6, FragmentOfAnotherProtocolIsDropped) {
+    EXPECT_EQ(drop_of(ipv6_tcp({}, Bytes(44), {17, 0, 0, 1, 0, 0, 0, 9}, fragment)),
+              Drop::ip_fragment);
+    EXPECT_EQ(drop_of(ipv6_tcp({}, Bytes(44), {58, 0, 0, 1, 0, 0, 0, 9}, fragment)),
+              Drop::ip_fragment);
+    EXPECT_EQ(drop_of(ipv6_tcp({}, Bytes(44), {60, 0, 0, 1, 0, 0, 0, 9}, fragment)), Drop::none);
 }
 
 TEST(ParseIpv6, AtomicFragmentIsAWholePacket) {

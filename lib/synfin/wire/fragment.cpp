@@ -1,0 +1,59 @@
+#include <synfin/base/assert.hpp>
+#include <synfin/wire/fragment.hpp>
+#include <synfin/wire/ipv4.hpp>
+#include <synfin/wire/ipv6.hpp>
+
+namespace synfin::wire {
+
+namespace {
+
+constexpr size_t ipv4_protocol_at = 9;
+
+bool is_ipv4(uint8_t first_octet) { return first_octet >> 4 == 4; }
+
+}  // namespace
+
+Fragment read_fragment(std::span<const uint8_t> datagram) {
+    if (is_ipv4(datagram[0])) {
+        const auto ip = Ipv4View::checked(datagram, true);
+        SYNFIN_ASSERT(ip && ip->is_fragment());
+        const uint16_t flags_and_offset = load_be16(datagram.data() + 6);
+        return {.source = ip->source(),
+                .destination = ip->destination(),
+                .identification = load_be16(datagram.data() + 4),
+                .protocol = ip->protocol(),
+                .more = (flags_and_offset & 0x2000u) != 0,
+                .offset = (flags_and_offset & 0x1fffu) * 8u,
+                .header = datagram.first(ip->header_length()),
+                .protocol_at = ipv4_protocol_at,
+                .data = ip->payload()};
+    }
+    const auto ip = Ipv6View::checked(datagram);
+    SYNFIN_ASSERT(ip && ip->is_fragment());
+    const size_t header = ip->header_length() - Ipv6View::fragment_header_bytes;
+    const uint8_t* at = datagram.data() + header;
+    const uint16_t offset_and_more = load_be16(at + 2);
+    return {.source = ip->source(),
+            .destination = ip->destination(),
+            .identification = load_be32(at + 4),
+            .protocol = at[0],
+            .more = (offset_and_more & 1u) != 0,
+            .offset = offset_and_more & 0xfff8u,
+            .header = datagram.first(header),
+            .protocol_at = ip->fragment_named_at(),
+            .data = ip->payload()};
+}
+
+void make_header_whole(std::span<uint8_t> header, size_t protocol_at, uint8_t protocol,
+                       size_t data_bytes) {
+    header[protocol_at] = protocol;
+    if (is_ipv4(header[0])) {
+        store_be16(&header[2], static_cast<uint16_t>(header.size() + data_bytes));
+        store_be16(&header[6], 0);
+    } else {
+        const size_t extensions = header.size() - Ipv6View::header_bytes;
+        store_be16(&header[4], static_cast<uint16_t>(extensions + data_bytes));
+    }
+}
+
+}  // namespace synfin::wire
