@@ -279,6 +279,15 @@ TEST(Adapter, SynCookiesAreAKnob) {
     EXPECT_FALSE(answer.options.empty());
 }
 
+TEST(Adapter, EcnIsAKnob) {
+    for (const auto& [value, flags] : {std::pair{"0", "S"}, {"1", "SEW"}, {"2", "S"}}) {
+        Driver d{std::string{"ecn="} + value};
+        const int fd = d.socket(SOCK_STREAM | SOCK_NONBLOCK);
+        d.connect(fd, 8080);
+        d.expect({.flags = flags});
+    }
+}
+
 TEST(Adapter, TheCongestionControlIsAKnob) {
     Driver d{"congestion=reno"};
     const int fd = d.socket();

@@ -63,7 +63,7 @@ uint32_t pseudo_sum(const std::vector<uint8_t>& bytes) {
     return sum;
 }
 
-constexpr std::string_view flag_letters = "FSRP.U";
+constexpr std::string_view flag_letters = "FSRP.UEW";
 
 uint8_t bits_of(const std::string& flags) {
     uint8_t bits = 0;

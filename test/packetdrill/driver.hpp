@@ -32,7 +32,7 @@ using Where = std::source_location;
 
 /// A TCP segment, as it is written in a test.
 struct Packet {
-    std::string flags;  ///< of "FSRP.", as packetdrill writes them
+    std::string flags;  ///< of "FSRP.UEW", as packetdrill does
     uint32_t seq = 0;
     uint32_t ack = 0;
     uint32_t length = 0;  ///< of the payload

@@ -35,6 +35,11 @@ void set_syn_cookies(Knobs& knobs, int64_t number) {
     knobs.syn_cookies = by_number[number];
 }
 
+void set_ecn(Knobs& knobs, int64_t number) {
+    constexpr tcp::EcnUse by_number[] = {tcp::EcnUse::off, tcp::EcnUse::ask, tcp::EcnUse::accept};
+    knobs.profile.ecn = by_number[number];
+}
+
 constexpr NumericKnob numeric_knobs[] = {
     {"mtu", 65535, [](Knobs& k, int64_t n) { k.mtu = static_cast<uint32_t>(n); }},
     {"rcvbuf", most_bytes,
@@ -46,6 +51,7 @@ constexpr NumericKnob numeric_knobs[] = {
     {"window_scaling", 1, [](Knobs& k, int64_t n) { k.profile.window_scaling = n != 0; }},
     {"nagle", 1, [](Knobs& k, int64_t n) { k.profile.nagle = n != 0; }},
     {"syncookies", 2, set_syn_cookies},
+    {"ecn", 2, set_ecn},
     {"mss", 65495, [](Knobs& k, int64_t n) { k.profile.mss_clamp = static_cast<uint16_t>(n); }},
     {"initial_window", 255,
      [](Knobs& k, int64_t n) { k.profile.initial_window_segments = static_cast<uint8_t>(n); }},
