@@ -76,6 +76,45 @@ TEST(ReceiveWindow, FinIsTakenThoughTheWindowIsClosed) {
     s.expect_received_bytes(1000);
 }
 
+TEST(ReceiveWindow, NothingElseIsTakenBehindAFinInAClosedWindow) {
+    Script s{{.profile = {.receive_buffer_bytes = 1000}}};
+    s.establish({.mss = 1000});
+    s.stop_reading();
+    s.inject(Data().seq(1).ack(1).length(1000));
+    s.ignore_sent();
+    s.inject_burst({FinAck().seq(1001).ack(1), Rst().seq(500'000)});
+    s.expect(Ack().seq(1).ack(1002).window(0));
+    EXPECT_EQ(s.counters().drop_rst_out_of_window, 1u);
+    s.resume_reading();
+    s.expect_received_bytes(1000);
+}
+
+TEST(Close, WithDataQueuedInSynReceivedWaitsForTheEndOfTheHandshake) {
+    Script s;
+    s.call_open();
+    s.expect(Syn().seq(0));
+    s.call_send_bytes(10);
+    s.inject(Syn().seq(0));
+    s.expect(SynAck().seq(0).ack(1));
+    s.call_close();
+    s.expect_state(State::syn_received);
+    s.inject(Ack().seq(1).ack(1));
+    s.expect(FinAck().seq(1).ack(1).length(10));
+    s.expect_state(State::fin_wait_1);
+    s.ignore_sent();
+}
+
+TEST(Reassembly, FinThatComesBehindAHoleAndWithWhatFillsItLeavesNoMemoryInUse) {
+    Script s;
+    s.establish();
+    s.inject(FinAck().seq(11).ack(1));
+    s.inject(FinAck().seq(1).ack(1).length(10));
+    s.expect_state(State::close_wait);
+    s.expect_received_bytes(10);
+    s.ignore_sent();
+    EXPECT_EQ(s.connection().transfer.load(), no_index);
+}
+
 TEST(ReceiveWindow, FinBehindDataThatFillsTheWindowIsTaken) {
     Script s{{.profile = {.receive_buffer_bytes = 1000}}};
     s.establish({.mss = 1000});

@@ -303,9 +303,12 @@ TEST(Adapter, BytesAreSplicedThroughAPipe) {
     const int fd = d.establish_server();
     int ends[2] = {};
     ASSERT_EQ(d.table.pipe(d.table.userdata, ends), 0);
-    const auto splice = [&](int from, int to, size_t count) {
-        return d.table.splice(d.table.userdata, from, nullptr, to, nullptr, count, 0);
+    const auto splice = [&](int from, int to, size_t count, loff_t offset = 0) {
+        loff_t none = 0;
+        return d.table.splice(d.table.userdata, from, &offset, to, &none, count, 0);
     };
+    EXPECT_EQ(splice(fd, ends[1], 10, 1), -1);
+    EXPECT_EQ(errno, ESPIPE);
     EXPECT_EQ(splice(ends[0], fd, 10), -1);
     EXPECT_EQ(errno, EAGAIN);
     d.inject(Packet::data(1, 1, 100));

@@ -7,7 +7,8 @@
 
 namespace synfin::packetdrill {
 
-/// As splice(2); -errno where it fails. An offset is refused: neither side can seek.
+/// As splice(2); -errno where it fails. An offset other than zero is refused: neither side can
+/// seek.
 ssize_t splice(VirtualHost& host, int from, const loff_t* from_offset, int to,
                const loff_t* to_offset, size_t count, unsigned flags);
 

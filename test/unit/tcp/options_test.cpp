@@ -377,6 +377,19 @@ TEST(Paws, AfterTwentyFourDaysOfSilenceAnyTimestampIsAccepted) {
     s.expect(Ack().ack(12).echoing(7));
 }
 
+TEST(Paws, TwentyFourDaysAreCountedFromTheLatestTimestamp) {
+    Script s;
+    s.establish({.timestamps = true});
+    const uint32_t later = 2'000'000'000;
+    s.wait(Duration::hours(24 * 20));
+    s.inject(Data().seq(1).ack(1).payload("new").timestamps(later, s.last_ts_value()));
+    s.wait(Duration::hours(24 * 10));
+    s.ignore_sent();
+    s.inject(Data().seq(4).ack(1).payload("old").timestamps(later - 1, s.last_ts_value()));
+    s.expect(Ack().ack(4).echoing(later));
+    s.expect_received("new");
+}
+
 TEST(Paws, OldTimestampOfASynAckRepeatedIsHarmless) {
     Script s;
     s.establish({.timestamps = true, .active = true});
