@@ -15,8 +15,12 @@ namespace synfin::packetdrill {
 
 namespace {
 
-TEST(Adapter, AServerAnswersReadsWritesAndCloses) {
-    Driver d;
+class EachFamily : public ::testing::TestWithParam<Family> {};
+INSTANTIATE_TEST_SUITE_P(Adapter, EachFamily,
+                         ::testing::Values(Family::ipv4, Family::ipv6, Family::ipv4_mapped_ipv6));
+
+TEST_P(EachFamily, AServerAnswersReadsWritesAndCloses) {
+    Driver d{"mtu=1500", GetParam()};
     const int fd = d.establish_server();
     ASSERT_GE(fd, 0);
     EXPECT_EQ(d.write(fd, 500), 500);
@@ -43,8 +47,8 @@ TEST(Adapter, APeerThatClosesFirstIsReadToTheEnd) {
     d.expect_silence();
 }
 
-TEST(Adapter, AClientConnectsWithoutBlocking) {
-    Driver d;
+TEST_P(EachFamily, AClientConnectsWithoutBlocking) {
+    Driver d{"mtu=1500", GetParam()};
     const int fd = d.establish_client();
     EXPECT_EQ(d.poll(fd, POLLOUT), POLLOUT);
     EXPECT_EQ(d.get(fd, SOL_SOCKET, SO_ERROR), 0);
@@ -53,8 +57,8 @@ TEST(Adapter, AClientConnectsWithoutBlocking) {
     EXPECT_EQ(errno, EISCONN);
 }
 
-TEST(Adapter, ARefusedConnectTellsSo) {
-    Driver d;
+TEST_P(EachFamily, ARefusedConnectTellsSo) {
+    Driver d{"mtu=1500", GetParam()};
     const int fd = d.socket(SOCK_STREAM | SOCK_NONBLOCK);
     EXPECT_EQ(d.connect(fd, 8080), -1);
     d.expect(Packet::syn());
@@ -64,8 +68,8 @@ TEST(Adapter, ARefusedConnectTellsSo) {
     EXPECT_EQ(d.get(fd, SOL_SOCKET, SO_ERROR), ECONNREFUSED);
 }
 
-TEST(Adapter, TheRetransmissionTimerFiresAtItsExactMicrosecond) {
-    Driver d;
+TEST_P(EachFamily, TheRetransmissionTimerFiresAtItsExactMicrosecond) {
+    Driver d{"mtu=1500", GetParam()};
     const int fd = d.establish_server(100_ms);
     EXPECT_EQ(d.write(fd, 10), 10);
     Packet last = d.expect(Packet::data(1, 1, 10));
@@ -163,8 +167,8 @@ TEST(Adapter, BothSidesCloseAtOnce) {
     d.expect(Packet::of_ack(2, 2));
 }
 
-TEST(Adapter, AResetIsToldByReadAndWrite) {
-    Driver d;
+TEST_P(EachFamily, AResetIsToldByReadAndWrite) {
+    Driver d{"mtu=1500", GetParam()};
     const int fd = d.establish_server();
     d.inject(Packet::rst(1));
     EXPECT_EQ(d.read(fd, 10), -1);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <fstream>
 
 #include <arpa/inet.h>
@@ -15,9 +16,12 @@ namespace synfin::packetdrill {
 
 namespace {
 
-constexpr uint32_t local_address = 0xc0a8'0001;   // 192.168.0.1
-constexpr uint32_t remote_address = 0xc000'0201;  // 192.0.2.1
-constexpr uint32_t remote_isn = 0xffff'fff0;      // so that every test wraps
+using Address = std::vector<uint8_t>;
+const Address local_v4{192, 168, 0, 1};
+const Address remote_v4{192, 0, 2, 1};
+const Address local_v6{0xfd, 0x3d, 0xfa, 0x7b, 0xd1, 0x7d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+const Address remote_v6{0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+constexpr uint32_t remote_isn = 0xffff'fff0;  // so that every test wraps
 constexpr uint16_t default_window = 65535;
 
 // AddressSanitizer replaces functions of libc, which a deep binding would undo.
@@ -57,9 +61,10 @@ uint32_t checksum(const std::vector<uint8_t>& bytes, size_t from, size_t to, uin
     return ~sum & 0xffff;
 }
 
-uint32_t pseudo_sum(const std::vector<uint8_t>& bytes) {
-    uint32_t sum = IPPROTO_TCP + static_cast<uint32_t>(bytes.size() - 20);
-    for (size_t i = 12; i < 20; i += 2) sum += get16(bytes, i);
+// Of the addresses, which are what comes last in both families' headers.
+uint32_t pseudo_sum(const std::vector<uint8_t>& bytes, size_t ip) {
+    uint32_t sum = IPPROTO_TCP + static_cast<uint32_t>(bytes.size() - ip);
+    for (size_t i = ip == 20 ? 12 : 8; i < ip; i += 2) sum += get16(bytes, i);
     return sum;
 }
 
@@ -81,12 +86,32 @@ std::string letters_of(uint8_t bits) {
     return letters;
 }
 
-sockaddr_in address_of(uint32_t address, uint16_t port) {
-    sockaddr_in in{};
-    in.sin_family = AF_INET;
-    in.sin_port = htons(port);
-    in.sin_addr.s_addr = htonl(address);
-    return in;
+struct SocketAddress {
+    sockaddr_storage storage{};
+    socklen_t length = 0;
+    const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+};
+
+SocketAddress address_of(Family family, const Address& v4, const Address& v6, uint16_t port) {
+    SocketAddress result;
+    if (family == Family::ipv4) {
+        sockaddr_in in{
+            .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {}, .sin_zero = {}};
+        std::memcpy(&in.sin_addr, v4.data(), v4.size());
+        std::memcpy(&result.storage, &in, result.length = sizeof in);
+        return result;
+    }
+    sockaddr_in6 in{};
+    in.sin6_family = AF_INET6;
+    in.sin6_port = htons(port);
+    Address bytes = v6;
+    if (family == Family::ipv4_mapped_ipv6) {
+        bytes = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+        bytes.insert(bytes.end(), v4.begin(), v4.end());
+    }
+    std::memcpy(&in.sin6_addr, bytes.data(), bytes.size());
+    std::memcpy(&result.storage, &in, result.length = sizeof in);
+    return result;
 }
 
 }  // namespace
@@ -99,7 +124,7 @@ std::string to_text(const Packet& p) {
     return text + " at " + std::to_string(p.at.count_us()) + " us";
 }
 
-Driver::Driver(const std::string& flags) {
+Driver::Driver(const std::string& flags, Family family) : family_{family} {
     object_ = dlopen(SYNFIN_PACKETDRILL_OBJECT, RTLD_NOW | RTLD_LOCAL | deep_binding);
     if (object_ == nullptr) throw std::runtime_error{dlerror()};
     using Init = void (*)(const char*, packetdrill_interface*);
@@ -119,25 +144,34 @@ Driver::~Driver() {
 // ---- the network
 
 std::vector<uint8_t> Driver::bytes_of(const Packet& p) const {
-    const size_t header = 40 + p.options.size();
-    std::vector<uint8_t> bytes(header + p.length);
-    bytes[0] = 0x45;
-    put16(bytes, 2, static_cast<uint32_t>(bytes.size()));
-    bytes[8] = 64;
-    bytes[9] = IPPROTO_TCP;
-    put32(bytes, 12, remote_address);
-    put32(bytes, 16, local_address);
-    put16(bytes, 10, checksum(bytes, 0, 20));
-    put16(bytes, 20, remote_port_);
-    put16(bytes, 22, local_port_);
-    put32(bytes, 24, remote_isn + p.seq);
+    const size_t ip = ip_bytes();
+    std::vector<uint8_t> bytes(ip + 20 + p.options.size() + p.length);
+    if (family_ == Family::ipv6) {
+        bytes[0] = 0x60;
+        put16(bytes, 4, static_cast<uint32_t>(bytes.size() - ip));
+        bytes[6] = IPPROTO_TCP;
+        bytes[7] = 64;
+        std::copy(remote_v6.begin(), remote_v6.end(), bytes.begin() + 8);
+        std::copy(local_v6.begin(), local_v6.end(), bytes.begin() + 24);
+    } else {
+        bytes[0] = 0x45;
+        put16(bytes, 2, static_cast<uint32_t>(bytes.size()));
+        bytes[8] = 64;
+        bytes[9] = IPPROTO_TCP;
+        std::copy(remote_v4.begin(), remote_v4.end(), bytes.begin() + 12);
+        std::copy(local_v4.begin(), local_v4.end(), bytes.begin() + 16);
+        put16(bytes, 10, checksum(bytes, 0, ip));
+    }
+    put16(bytes, ip, remote_port_);
+    put16(bytes, ip + 2, local_port_);
+    put32(bytes, ip + 4, remote_isn + p.seq);
     const bool acknowledges = p.flags.find('.') != std::string::npos;
-    if (acknowledges) put32(bytes, 28, local_isn_.value_or(0) + p.ack);
-    bytes[32] = static_cast<uint8_t>((20 + p.options.size()) / 4 << 4);
-    bytes[33] = bits_of(p.flags);
-    put16(bytes, 34, p.window.value_or(default_window));
-    std::copy(p.options.begin(), p.options.end(), bytes.begin() + 40);
-    put16(bytes, 36, checksum(bytes, 20, bytes.size(), pseudo_sum(bytes)));
+    if (acknowledges) put32(bytes, ip + 8, local_isn_.value_or(0) + p.ack);
+    bytes[ip + 12] = static_cast<uint8_t>((20 + p.options.size()) / 4 << 4);
+    bytes[ip + 13] = bits_of(p.flags);
+    put16(bytes, ip + 14, p.window.value_or(default_window));
+    std::copy(p.options.begin(), p.options.end(), bytes.begin() + static_cast<ptrdiff_t>(ip) + 20);
+    put16(bytes, ip + 16, checksum(bytes, ip, bytes.size(), pseudo_sum(bytes, ip)));
     return bytes;
 }
 
@@ -150,28 +184,45 @@ void Driver::inject(const Packet& packet) {
     EXPECT_EQ(table.netdev_send(table.userdata, bytes.data(), bytes.size()), 0);
 }
 
-Packet Driver::take(const std::vector<uint8_t>& bytes) {
-    EXPECT_GE(bytes.size(), 40u);
+void Driver::check_ip(const std::vector<uint8_t>& bytes) const {
+    const auto holds = [&](size_t at, const Address& address) {
+        return std::equal(address.begin(), address.end(),
+                          bytes.begin() + static_cast<ptrdiff_t>(at));
+    };
+    if (family_ == Family::ipv6) {
+        EXPECT_EQ(bytes[0] >> 4, 6);
+        EXPECT_EQ(get16(bytes, 4), bytes.size() - 40);
+        EXPECT_EQ(bytes[6], IPPROTO_TCP);
+        EXPECT_TRUE(holds(8, local_v6) && holds(24, remote_v6)) << "the addresses are wrong";
+        return;
+    }
     EXPECT_EQ(bytes[0], 0x45);
     EXPECT_EQ(get16(bytes, 2), bytes.size());
     EXPECT_EQ(checksum(bytes, 0, 20), 0u) << "the IP checksum is wrong";
-    EXPECT_EQ(checksum(bytes, 20, bytes.size(), pseudo_sum(bytes)), 0u)
+    EXPECT_TRUE(holds(12, local_v4) && holds(16, remote_v4)) << "the addresses are wrong";
+}
+
+Packet Driver::take(const std::vector<uint8_t>& bytes) {
+    const size_t ip = ip_bytes();
+    EXPECT_GE(bytes.size(), ip + 20);
+    check_ip(bytes);
+    EXPECT_EQ(checksum(bytes, ip, bytes.size(), pseudo_sum(bytes, ip)), 0u)
         << "the TCP checksum is wrong";
-    EXPECT_EQ(get32(bytes, 12), local_address);
-    EXPECT_EQ(get32(bytes, 16), remote_address);
-    if (!we_listen_) local_port_ = static_cast<uint16_t>(get16(bytes, 20));
-    EXPECT_EQ(get16(bytes, 20), local_port_);
-    EXPECT_EQ(get16(bytes, 22), remote_port_);
+    if (!we_listen_) local_port_ = static_cast<uint16_t>(get16(bytes, ip));
+    EXPECT_EQ(get16(bytes, ip), local_port_);
+    EXPECT_EQ(get16(bytes, ip + 2), remote_port_);
+    const uint8_t bits = bytes[ip + 13];
     Packet p;
-    p.flags = letters_of(bytes[33]);
-    if ((bytes[33] & 2) != 0) local_isn_ = get32(bytes, 24);
+    p.flags = letters_of(bits);
+    if ((bits & 2) != 0) local_isn_ = get32(bytes, ip + 4);
     // A reset that answers something unknown carries a number of the sender's choice.
-    p.seq = get32(bytes, 24) - local_isn_.value_or(0);
-    if ((bytes[33] & 0x10) != 0) p.ack = get32(bytes, 28) - remote_isn;
-    const size_t header = 20 + size_t{4} * (bytes[32] >> 4);
+    p.seq = get32(bytes, ip + 4) - local_isn_.value_or(0);
+    if ((bits & 0x10) != 0) p.ack = get32(bytes, ip + 8) - remote_isn;
+    const size_t header = ip + size_t{4} * (bytes[ip + 12] >> 4);
     p.length = static_cast<uint32_t>(bytes.size() - header);
-    p.window = static_cast<uint16_t>(get16(bytes, 34));
-    p.options.assign(bytes.begin() + 40, bytes.begin() + static_cast<ptrdiff_t>(header));
+    p.window = static_cast<uint16_t>(get16(bytes, ip + 14));
+    p.options.assign(bytes.begin() + static_cast<ptrdiff_t>(ip) + 20,
+                     bytes.begin() + static_cast<ptrdiff_t>(header));
     return p;
 }
 
@@ -240,11 +291,14 @@ void Driver::wait(Duration d) {
 
 // ---- calls
 
-int Driver::socket(int type) { return table.socket(table.userdata, AF_INET, type, IPPROTO_TCP); }
+int Driver::socket(int type) {
+    const int domain = family_ == Family::ipv4 ? AF_INET : AF_INET6;
+    return table.socket(table.userdata, domain, type, IPPROTO_TCP);
+}
 
 int Driver::bind(int fd, uint16_t port) {
-    const sockaddr_in in = address_of(local_address, port);
-    return table.bind(table.userdata, fd, reinterpret_cast<const sockaddr*>(&in), sizeof in);
+    const SocketAddress address = address_of(family_, local_v4, local_v6, port);
+    return table.bind(table.userdata, fd, address.get(), address.length);
 }
 
 int Driver::listen(uint16_t port, int backlog) {
@@ -265,8 +319,8 @@ int Driver::accept(int fd) {
 
 int Driver::connect(int fd, uint16_t port) {
     remote_port_ = port;
-    const sockaddr_in in = address_of(remote_address, port);
-    return table.connect(table.userdata, fd, reinterpret_cast<const sockaddr*>(&in), sizeof in);
+    const SocketAddress address = address_of(family_, remote_v4, remote_v6, port);
+    return table.connect(table.userdata, fd, address.get(), address.length);
 }
 
 ssize_t Driver::read(int fd, size_t count) {

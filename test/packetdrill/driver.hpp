@@ -69,9 +69,12 @@ struct Packet {
 
 std::string to_text(const Packet& packet);
 
+/// The modes of packetdrill: which packets travel, and what kind of socket they are for.
+enum class Family : uint8_t { ipv4, ipv6, ipv4_mapped_ipv6 };
+
 class Driver {
   public:
-    explicit Driver(const std::string& flags = "mtu=1500");
+    explicit Driver(const std::string& flags = "mtu=1500", Family family = Family::ipv4);
     ~Driver();
     Driver(const Driver&) = delete;
     Driver& operator=(const Driver&) = delete;
@@ -124,7 +127,10 @@ class Driver {
     std::optional<Packet> receive();
     Packet take(const std::vector<uint8_t>& bytes);
     std::vector<uint8_t> bytes_of(const Packet& packet) const;
+    void check_ip(const std::vector<uint8_t>& bytes) const;
+    size_t ip_bytes() const { return family_ == Family::ipv6 ? 40 : 20; }
 
+    const Family family_;
     void* object_ = nullptr;
     long long begin_us_ = 0;
     uint16_t local_port_ = 0, remote_port_ = 0;
