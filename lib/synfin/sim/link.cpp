@@ -6,7 +6,8 @@ namespace synfin::sim {
 
 namespace {
 
-constexpr uint64_t ethernet_header_bits = uint64_t{14} * 8;
+constexpr size_t ethernet_header_bytes = 14;
+constexpr uint64_t ethernet_header_bits = uint64_t{ethernet_header_bytes} * 8;
 
 // ARP has no checksum: behind a real link's frame check sequence it never arrives with a wrong bit,
 // and one that did would mislead its receiver for minutes.
@@ -64,7 +65,12 @@ void Link::transmit(const Device* from, std::span<const uint8_t> frame) {
     ++counters_.transmitted;
     if (capture_ && now_) capture_->write(frame, now_());
     if (tap_) tap_(frame);
-    if (frame.size() < 14) return;
+    if (frame.size() < ethernet_header_bytes) return;
+    if (faults_.largest_packet != 0 &&
+        frame.size() > ethernet_header_bytes + faults_.largest_packet) {
+        ++counters_.too_large;
+        return;
+    }
     wire::MacAddress destination;
     std::copy_n(frame.begin(), destination.bytes.size(), destination.bytes.begin());
     for (const Plug& plug : plugs_) {

@@ -16,8 +16,8 @@
 #include <synfin/base/prng.hpp>
 #include <synfin/sim/device.hpp>
 #include <synfin/wire/address.hpp>
-#include <synfin/wire/tcp_fields.hpp>
 #include <synfin/wire/pcap.hpp>
+#include <synfin/wire/tcp_fields.hpp>
 
 namespace synfin::sim {
 
@@ -32,6 +32,8 @@ struct LinkFaults {
     /// Frames that stay behind for `reordering_delay`, so that later ones overtake them.
     double reordering = 0;
     Duration reordering_delay = Duration::milliseconds(1);
+    /// Larger IP packets vanish, as behind a tunnel whose ICMP is filtered; 0: none does.
+    uint32_t largest_packet = 0;
 };
 
 /// What became of the frames of a link.
@@ -39,6 +41,7 @@ struct LinkCounters {
     uint64_t transmitted = 0;
     uint64_t delivered = 0;  ///< duplicates included
     uint64_t lost = 0;
+    uint64_t too_large = 0;
     uint64_t duplicated = 0;
     uint64_t marked = 0;
     uint64_t corrupted = 0;

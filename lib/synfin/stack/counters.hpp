@@ -45,11 +45,18 @@ namespace synfin::stack {
     X(advertisements_out, "NeighborAdvertisementsOut", "IPv6 neighbor advertisements sent")        \
     X(advertisements_unsolicited, "NeighborAdvertisementsUnsolicited",                             \
       "IPv6 neighbor advertisements that taught nothing")                                          \
+    X(duplicate_addresses, "DuplicateAddresses",                                                   \
+      "IPv6 neighbor advertisements of other hosts for an address of ours")                        \
     X(echo_requests_in, "EchoRequestsIn", "ICMP echo requests received")                           \
     X(echo_replies_out, "EchoRepliesOut", "ICMP echo replies sent")                                \
     X(echo_limited, "EchoLimited", "ICMP echo requests left unanswered by the rate limit")         \
     X(icmp_errors_in, "IcmpErrorsIn", "ICMP errors received")                                      \
     X(icmp_errors_ignored, "IcmpErrorsIgnored", "ICMP errors about no connection of ours")         \
+    X(too_big_ignored, "TooBigIgnored",                                                            \
+      "ICMP messages about the size of a packet that were not believed (RFC 5927)")                \
+    X(path_evictions, "PathEvictions", "path MTUs forgotten because their table was full")         \
+    X(icmp_errors_out, "IcmpErrorsOut", "ICMP errors sent")                                        \
+    X(icmp_errors_limited, "IcmpErrorsLimited", "ICMP errors not sent, by the rate limit")         \
     X(icmp_other, "IcmpOther", "ICMP messages of other kinds")                                     \
     X(resets_limited, "ResetsLimited", "segments left unanswered by the limit on RST")             \
     X(replies_dropped, "RepliesDropped", "replies dropped because their queue was full")           \

@@ -1,8 +1,11 @@
 // What arrives and is not TCP: ARP questions and answers, echoes and errors of ICMP and ICMPv6.
+#include <algorithm>
+
 #include <synfin/stack/worker_impl.hpp>
 #include <synfin/wire/arp.hpp>
 #include <synfin/wire/icmp4.hpp>
 #include <synfin/wire/icmp6.hpp>
+#include <synfin/wire/ipv6.hpp>
 #include <synfin/wire/quoted.hpp>
 
 namespace synfin::stack {
@@ -23,8 +26,6 @@ tcp::Report unreachable_report(uint8_t code) {
         case wire::icmp4_code::network_prohibited:
         case wire::icmp4_code::host_prohibited:
         case wire::icmp4_code::communication_prohibited: return Report::prohibited;
-        // Not a matter of reaching anybody.
-        case wire::icmp4_code::fragmentation_needed: return Report::none;
         default: return Report::host_unreachable;
     }
 }
@@ -96,6 +97,8 @@ void Worker::Impl::take_icmp4(const wire::Packet& packet, uint8_t port) {
     switch (view->type()) {
         case wire::Icmp4Type::echo_request: return take_echo_request(*view, packet, port);
         case wire::Icmp4Type::destination_unreachable:
+            if (view->code() == wire::icmp4_code::fragmentation_needed)
+                return take_too_big(view->quoted(), view->next_hop_mtu());
             return take_icmp_error(view->quoted(), unreachable_report(view->code()));
         case wire::Icmp4Type::time_exceeded:
             return take_icmp_error(view->quoted(), tcp::Report::time_exceeded);
@@ -115,7 +118,9 @@ void Worker::Impl::take_icmp6(const wire::Packet& packet, uint8_t port) {
     switch (view->type()) {
         case wire::Icmp6Type::echo_request: return take_echo_request(*view, packet, port);
         case wire::Icmp6Type::neighbor_solicitation: return take_solicitation(packet, *view, port);
-        case wire::Icmp6Type::neighbor_advertisement: return take_advertisement(*view, port);
+        case wire::Icmp6Type::neighbor_advertisement:
+            return take_advertisement(packet, *view, port);
+        case wire::Icmp6Type::packet_too_big: return take_too_big(view->quoted(), view->mtu());
         case wire::Icmp6Type::destination_unreachable:
             return take_icmp_error(view->quoted(), unreachable_report6(view->code()));
         case wire::Icmp6Type::time_exceeded:
@@ -143,29 +148,82 @@ void Worker::Impl::take_echo_request(const View& message, const wire::Packet& pa
                           .identifier = message.identifier(),
                           .sequence = message.sequence(),
                           .data = message.echo_data()};
-    if (!interfaces[port].replies.push_echo(reply)) ++counters.replies_dropped;
+    if (!interfaces[port].replies.push_with_data(reply)) ++counters.replies_dropped;
+}
+
+uint32_t Worker::Impl::find_quoted(const std::optional<wire::QuotedTcp>& q) {
+    ++counters.icmp_errors_in;
+    uint32_t index = no_index;
+    if (q) {
+        const flow::FourTuple tuple{.local_address = known_id(q->source),
+                                    .remote_address = known_id(q->destination),
+                                    .local_port = q->source_port,
+                                    .remote_port = q->destination_port};
+        index = look_up(tuple, flow::tuple_hash(tuple, hash_key));
+    }
+    if (index == no_index) ++counters.icmp_errors_ignored;
+    return index;
 }
 
 // MUST-54: to the connection that the quoted segment came from.
 void Worker::Impl::take_icmp_error(std::span<const uint8_t> quoted, tcp::Report error) {
-    ++counters.icmp_errors_in;
     const auto q = wire::read_quoted_tcp(quoted);
-    if (!q) {
-        ++counters.icmp_errors_ignored;
-        return;
-    }
-    const flow::FourTuple tuple{.local_address = known_id(q->source),
-                                .remote_address = known_id(q->destination),
-                                .local_port = q->source_port,
-                                .remote_port = q->destination_port};
-    const uint32_t index = look_up(tuple, flow::tuple_hash(tuple, hash_key));
-    if (index == no_index) {
-        ++counters.icmp_errors_ignored;
-        return;
-    }
+    const uint32_t index = find_quoted(q);
+    if (index == no_index) return;
     tcp::InputResult result;
     result.events = tcp::on_icmp_error(connections[index], tcp::Seq{q->seq}, error, env, now);
     deliver(index, result);
+}
+
+// RFC 1191 and RFC 8201, with what RFC 5927 section 7 asks of a message before it is believed: the
+// quoted segment is in flight and larger than what is said to pass, and that is no less than any
+// real path takes. A router of before RFC 1191 names no size.
+void Worker::Impl::take_too_big(std::span<const uint8_t> quoted, uint32_t mtu) {
+    const auto q = wire::read_quoted_tcp(quoted);
+    const uint32_t index = find_quoted(q);
+    if (index == no_index) return;
+    const bool v4 = q->destination.is_v4();
+    if (v4) {
+        if (mtu == 0) mtu = wire::plateau_below(q->packet_bytes);
+        mtu = std::max<uint32_t>(mtu, PathMtuTable::smallest_v4);
+    }
+    const bool plausible = mtu < q->packet_bytes && (v4 || mtu >= PathMtuTable::smallest_v6);
+    const auto size = static_cast<uint16_t>(mtu - ConnectionPaths::header_bytes(q->destination));
+    auto verdict = tcp::TooBig::not_believed;
+    if (plausible) verdict = tcp::on_too_big(connections[index], tcp::Seq{q->seq}, size, env, now);
+    if (verdict == tcp::TooBig::believed) {
+        paths.reduce(q->destination, static_cast<uint16_t>(mtu), now);
+    } else if (verdict == tcp::TooBig::not_believed) {
+        ++counters.too_big_ignored;
+    }
+    settle(index);
+}
+
+// RFC 1122 section 3.2.2.1 and RFC 4443 sections 3.1 and 3.4. The caller has made sure that both
+// addresses are those of one host each and that it is no later fragment; what is not ICMP is no
+// error message.
+void Worker::Impl::refuse_protocol(const wire::Packet& packet, uint8_t port) {
+    if (!icmp_error_limit.take(now)) {
+        ++counters.icmp_errors_limited;
+        return;
+    }
+    IcmpError error{};
+    error.destination = packet.source_mac();
+    error.local = packet.destination;
+    error.remote = packet.source;
+    const bool v4 = packet.source.is_v4();
+    if (packet.protocol == wire::ip_protocol::udp) {
+        error.code = v4 ? wire::icmp4_code::port_unreachable : wire::icmp6_code::port_unreachable;
+    } else if (v4) {
+        error.code = wire::icmp4_code::protocol_unreachable;
+    } else {
+        error.is_parameter_problem = true;
+        error.code = wire::icmp6_code::unrecognized_next_header;
+        error.pointer = wire::next_header_offset(packet.network);
+    }
+    error.data = packet.network.first(std::min(
+        packet.network.size(), v4 ? wire::icmp4_quote_bytes_max : wire::icmp6_quote_bytes_max));
+    if (!interfaces[port].replies.push_with_data(error)) ++counters.replies_dropped;
 }
 
 }  // namespace synfin::stack

@@ -31,6 +31,8 @@ namespace synfin::stack {
 
 using NeighborIndex = uint16_t;
 inline constexpr NeighborIndex no_neighbor = UINT16_MAX;
+/// As many as 16 bits of each connection can name.
+inline constexpr uint32_t neighbors_max = no_neighbor - 1;
 
 enum class NeighborState : uint8_t {
     idle,        ///< known by name only: nobody has needed it yet

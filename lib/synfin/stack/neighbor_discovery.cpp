@@ -22,7 +22,7 @@ void Worker::Impl::take_group_message(const wire::Packet& packet, uint8_t port) 
         if (view && view->type() == wire::Icmp6Type::neighbor_solicitation)
             return take_solicitation(packet, *view, port);
         if (view && view->type() == wire::Icmp6Type::neighbor_advertisement)
-            return take_advertisement(*view, port);
+            return take_advertisement(packet, *view, port);
     }
     ++counters.drop_link_group;
 }
@@ -31,7 +31,9 @@ void Worker::Impl::take_solicitation(const wire::Packet& packet, const wire::Icm
                                      uint8_t port) {
     ++counters.solicitations_in;
     const bool has_sender = !packet.source.is_unspecified();
-    if (has_sender && addressing.owns(packet.source)) {
+    // A device may hand back what was sent to a group (RFC 4862 appendix A).
+    const bool is_own = packet.source_mac() == interfaces[port].end.mac;
+    if (is_own || (has_sender && addressing.owns(packet.source))) {
         ++counters.drop_from_ourselves;
         return;
     }
@@ -51,12 +53,21 @@ void Worker::Impl::take_solicitation(const wire::Packet& packet, const wire::Icm
 }
 
 // RFC 4861 section 7.2.5: without the override flag an address that is known is not changed.
-void Worker::Impl::take_advertisement(const wire::Icmp6View& message, uint8_t port) {
+void Worker::Impl::take_advertisement(const wire::Packet& packet, const wire::Icmp6View& message,
+                                      uint8_t port) {
     ++counters.advertisements_in;
+    if (packet.source_mac() == interfaces[port].end.mac) {
+        ++counters.drop_from_ourselves;
+        return;
+    }
+    if (addressing.owns(message.target(), port)) {
+        ++counters.duplicate_addresses;
+        return;
+    }
     const NeighborIndex index = neighbors.find(port, message.target());
     const auto mac = message.link_layer_address();
     NeighborIndex learned = no_neighbor;
-    if (index != no_neighbor && !addressing.owns(message.target())) {
+    if (index != no_neighbor) {
         const Neighbor& n = neighbors[index];
         const wire::MacAddress known = wire::load_mac(n.header.bytes.data());
         const bool changes = n.usable() && mac && *mac != known;
@@ -71,6 +82,19 @@ void Worker::Impl::take_advertisement(const wire::Icmp6View& message, uint8_t po
         return;
     }
     wake_waiting(learned);
+}
+
+void Worker::Impl::look_for_duplicates(uint8_t port) {
+    constexpr uint8_t one_address = 128;
+    for (const wire::IpPrefix& block : config.interfaces[port].addresses) {
+        if (block.address.is_v4() || block.length != one_address) continue;
+        const wire::IpAddress group = wire::solicited_node_address(block.address);
+        push_reply(port, NeighborMessage{.destination = wire::multicast_mac(group),
+                                         .local = {},
+                                         .remote = group,
+                                         .target = block.address,
+                                         .is_solicitation = true});
+    }
 }
 
 void Worker::Impl::solicit_neighbor(const Neighbor& n, const wire::IpAddress& source,

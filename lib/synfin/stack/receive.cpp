@@ -126,6 +126,7 @@ void Worker::Impl::classify(const Frame& frame, const wire::Packet& packet, uint
     if (packet.kind == wire::PacketKind::icmp4) return take_icmp4(packet, frame.port);
     if (packet.kind == wire::PacketKind::icmp6) return take_icmp6(packet, frame.port);
     ++counters.drop_protocol;
+    refuse_protocol(packet, frame.port);
 }
 
 void Worker::Impl::count_drop(wire::Drop reason) {

@@ -59,15 +59,27 @@ struct EchoReply {
     std::span<const uint8_t> data;
 };
 
-using Reply = std::variant<ArpReply, NeighborMessage, SegmentReply, EchoReply>;
+/// An ICMP or ICMPv6 error about a packet, the beginning of which lies in the queue: "destination
+/// unreachable", or a parameter problem.
+struct IcmpError {
+    wire::MacAddress destination;
+    wire::IpAddress local;
+    wire::IpAddress remote;
+    bool is_parameter_problem = false;
+    uint8_t code = 0;
+    uint32_t pointer = 0;  ///< of a parameter problem: the octet that is not understood
+    std::span<const uint8_t> data;
+};
+
+using Reply = std::variant<ArpReply, NeighborMessage, SegmentReply, EchoReply, IcmpError>;
 
 class ReplyQueue {
   public:
     static constexpr uint32_t capacity = 1024;
-    static constexpr uint32_t echo_capacity = 64;  ///< of them, with data
+    static constexpr uint32_t data_capacity = 64;  ///< of them, with data
 
     explicit ReplyQueue(uint32_t mtu)
-        : echo_data_{size_t{echo_capacity} * mtu}, mtu_{mtu}, replies_(capacity) {}
+        : data_{size_t{data_capacity} * mtu}, mtu_{mtu}, replies_(capacity) {}
 
     bool empty() const { return count_ == 0; }
     uint32_t size() const { return count_; }
@@ -81,33 +93,37 @@ class ReplyQueue {
     }
 
     /// The same, with a copy of `reply.data`.
-    bool push_echo(EchoReply reply) {
-        if (count_ == capacity || echo_count_ == echo_capacity || reply.data.size() > mtu_)
+    template <typename ReplyWithData>
+    bool push_with_data(ReplyWithData reply) {
+        if (count_ == capacity || data_count_ == data_capacity || reply.data.size() > mtu_)
             return false;
-        uint8_t* const kept = static_cast<uint8_t*>(echo_data_.data()) + size_t{echo_next_} * mtu_;
+        uint8_t* const kept = static_cast<uint8_t*>(data_.data()) + size_t{data_next_} * mtu_;
         std::copy(reply.data.begin(), reply.data.end(), kept);
         reply.data = {kept, reply.data.size()};
-        echo_next_ = (echo_next_ + 1) % echo_capacity;
-        ++echo_count_;
+        data_next_ = (data_next_ + 1) % data_capacity;
+        ++data_count_;
         return push(reply);
     }
 
     void pop() {
         SYNFIN_ASSERT(count_ > 0);
-        if (std::holds_alternative<EchoReply>(front())) --echo_count_;
+        if (std::holds_alternative<EchoReply>(front()) ||
+            std::holds_alternative<IcmpError>(front())) {
+            --data_count_;
+        }
         head_ = (head_ + 1) % capacity;
         --count_;
     }
 
   private:
-    Region echo_data_;
+    Region data_;
     uint32_t mtu_;
     std::vector<Reply> replies_;
     uint32_t head_ = 0;
     uint32_t count_ = 0;
-    uint32_t echo_next_ =
+    uint32_t data_next_ =
         0;  ///< replies leave in the order in which they came, so the places do, too
-    uint32_t echo_count_ = 0;
+    uint32_t data_count_ = 0;
 };
 
 }  // namespace synfin::stack

@@ -129,7 +129,9 @@ void Worker::Impl::write_reply(const Reply& reply, Frame& frame, const Interface
             wire::write_segment(space_of(frame, interface), segment, checksums_of(interface)));
         return;
     }
-    write_echo_reply(std::get<EchoReply>(reply), frame, interface);
+    if (const auto* echo = std::get_if<EchoReply>(&reply))
+        return write_echo_reply(*echo, frame, interface);
+    write_icmp_error(std::get<IcmpError>(reply), frame, interface);
 }
 
 void Worker::Impl::write_echo_reply(const EchoReply& echo, Frame& frame,
@@ -152,6 +154,33 @@ void Worker::Impl::write_echo_reply(const EchoReply& echo, Frame& frame,
         at += wire::write_ipv6_header(frame.data + at, ip, message_bytes);
         at += wire::write_icmp6_echo(frame.data + at, wire::Icmp6Type::echo_reply, echo.identifier,
                                      echo.sequence, echo.data, echo.local, echo.remote);
+    }
+    frame.length = static_cast<uint32_t>(at);
+}
+
+void Worker::Impl::write_icmp_error(const IcmpError& error, Frame& frame,
+                                    const Interface& interface) {
+    ++counters.icmp_errors_out;
+    const bool v4 = error.local.is_v4();
+    const auto l2 = interface.end.header_to(error.destination, ethertype_of(error.local));
+    size_t at = wire::write_l2_header(frame.data, l2);
+    const wire::IpFields ip{.source = error.local,
+                            .destination = error.remote,
+                            .protocol = v4 ? wire::ip_protocol::icmp : wire::ip_protocol::icmp6,
+                            .hop_limit = reply_hop_limit};
+    const size_t message_bytes = wire::Icmp4View::header_bytes + error.data.size();
+    if (v4) {
+        at += wire::write_ipv4_header(frame.data + at, ip, message_bytes,
+                                      interface.device.transmit_ip_checksum);
+        at += wire::write_icmp4_error(frame.data + at, wire::Icmp4Type::destination_unreachable,
+                                      error.code, 0, error.data);
+    } else {
+        at += wire::write_ipv6_header(frame.data + at, ip, message_bytes);
+        at += wire::write_icmp6_error(
+            frame.data + at,
+            error.is_parameter_problem ? wire::Icmp6Type::parameter_problem
+                                       : wire::Icmp6Type::destination_unreachable,
+            error.code, error.pointer, error.data, error.local, error.remote);
     }
     frame.length = static_cast<uint32_t>(at);
 }

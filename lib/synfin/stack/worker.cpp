@@ -68,9 +68,10 @@ void check(const WorkerConfig& config) {
                         " is neither on the link nor a static neighbor");
         }
     }
-    require(config.max_neighbors > fixed && config.max_neighbors < no_neighbor,
-            "max_neighbors must be " + std::to_string(fixed + 1) + " to 65534, not " +
-                std::to_string(config.max_neighbors));
+    require(config.max_path_mtus > 0, "max_path_mtus must be 1 or more, not 0");
+    require(config.max_neighbors > fixed && config.max_neighbors <= neighbors_max,
+            "max_neighbors must be " + std::to_string(fixed + 1) + " to " +
+                std::to_string(neighbors_max) + ", not " + std::to_string(config.max_neighbors));
 }
 
 const WorkerConfig& checked(const WorkerConfig& config) {
@@ -100,6 +101,7 @@ SipKey derived_key(const tcp::Secret& secret, uint64_t use) {
 constexpr uint64_t use_of_tuples = 0x7475'706c'6573;
 constexpr uint64_t use_of_neighbors = 0x6e65'6967'6862;
 constexpr uint64_t use_of_addresses = 0x6164'6472'6573;
+constexpr uint64_t use_of_paths = 0x7061'7468'73;
 constexpr uint64_t use_of_ports = 0x706f'7274'73;
 constexpr uint64_t use_of_cookies = 0x636f'6f6b'6965;
 
@@ -126,6 +128,12 @@ Worker::Impl::Impl(Worker& worker, const WorkerConfig& worker_config)
       transfers{config.max_transfers, config.max_transfers * ranges_per_transfer},
       buffers{config.max_buffer_chunks * nodes_per_chunk, config.max_buffer_chunks},
       fast_open_cookies{config.max_fast_open_cookies, derived_key(config.secret, use_of_cookies)},
+      paths{config.max_path_mtus,
+            smallest_mtu(config),
+            derived_key(config.secret, use_of_paths),
+            connections,
+            addresses,
+            counters},
       env{.profiles = profiles.all(),
           .transfers = transfers,
           .buffers = buffers,
@@ -133,11 +141,13 @@ Worker::Impl::Impl(Worker& worker, const WorkerConfig& worker_config)
           .secret = config.secret,
           .addresses = &addresses,
           .mtu = smallest_mtu(config),
-          .fast_open = &fast_open_cookies},
+          .fast_open = &fast_open_cookies,
+          .paths = &paths},
       notices{config.max_connections},
       reassembly{config.max_reassembly_bytes},
       reset_limit{config.resets_per_second},
       echo_limit{config.echo_replies_per_second},
+      icmp_error_limit{config.icmp_errors_per_second},
       half_open_max{config.max_half_open != 0 ? config.max_half_open
                                               : std::max(config.max_connections / 2, 1u)} {
     port_random = next_port_random();
@@ -145,6 +155,7 @@ Worker::Impl::Impl(Worker& worker, const WorkerConfig& worker_config)
         const InterfaceConfig& interface = config.interfaces[port];
         for (const auto& n : interface.static_neighbors)
             neighbors.add_fixed(port, n.address, n.mac);
+        if (interface.detect_duplicates) look_for_duplicates(port);
         if (!interface.gateway) continue;
         const NeighborIndex router = neighbors.add_router(port, *interface.gateway);
         (interface.gateway->is_v4() ? interfaces[port].router_v4 : interfaces[port].router_v6) =

@@ -47,6 +47,10 @@ struct InterfaceConfig {
         wire::MacAddress mac;
     };
     std::vector<StaticNeighbor> static_neighbors;
+    /// Ask at the start whether another host has one of our IPv6 addresses (RFC 4862 section 5.4).
+    /// They are used meanwhile (RFC 4429); an answer is counted. Blocks of addresses are not asked
+    /// for. One worker of an interface is enough.
+    bool detect_duplicates = false;
     DeviceProperties device;
 };
 
@@ -69,9 +73,10 @@ struct WorkerConfig {
                                             ///< place of another
     uint32_t max_reassembly_bytes =
         1u << 20;  ///< of fragments; then: the oldest datagram that is not whole goes; 0: none wait
-    uint32_t resets_per_second =
-        100'000;  ///< RST and ICMP replies without a connection; then: silence
+    uint32_t resets_per_second = 100'000;  ///< RST and ACKs without a connection; then: silence
     uint32_t echo_replies_per_second = 10'000;
+    uint32_t icmp_errors_per_second = 1'000;  ///< about packets that nobody here takes
+    uint32_t max_path_mtus = 4096;  ///< destinations behind a narrow path; then: the oldest goes
     Duration time_wait = Duration::seconds(60);  ///< 2MSL; zero: none, and the report says so
     /// When no port is free, connect() takes the tuple of a TIME_WAIT record that is so old, with a
     /// higher initial sequence number (RFC 6191): timestamps, which the connection must have had

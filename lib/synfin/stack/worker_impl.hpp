@@ -33,6 +33,7 @@
 #include <synfin/flow/time_wait_table.hpp>
 #include <synfin/flow/tuple_hash.hpp>
 #include <synfin/stack/addressing.hpp>
+#include <synfin/stack/connection_paths.hpp>
 #include <synfin/stack/listener_table.hpp>
 #include <synfin/stack/neighbor_cache.hpp>
 #include <synfin/stack/notices.hpp>
@@ -46,6 +47,7 @@
 #include <synfin/timer/wheel.hpp>
 #include <synfin/wire/icmp6.hpp>
 #include <synfin/wire/packet.hpp>
+#include <synfin/wire/quoted.hpp>
 
 namespace synfin::stack {
 
@@ -107,7 +109,12 @@ struct Worker::Impl {
     void take_icmp6(const wire::Packet& packet, uint8_t port);
     template <typename View>
     void take_echo_request(const View& message, const wire::Packet& packet, uint8_t port);
+    /// The connection that a quoted segment came from; no_index, and counted, if there is none.
+    uint32_t find_quoted(const std::optional<wire::QuotedTcp>& quoted);
     void take_icmp_error(std::span<const uint8_t> quoted, tcp::Report error);
+    void take_too_big(std::span<const uint8_t> quoted, uint32_t mtu);
+    /// Tells the sender of a packet for us that nobody here takes it.
+    void refuse_protocol(const wire::Packet& packet, uint8_t port);
     void ask_for_neighbor(const NeighborCache::Action& action);
 
     // ---- neighbor_discovery.cpp
@@ -115,7 +122,10 @@ struct Worker::Impl {
     void take_group_message(const wire::Packet& packet, uint8_t port);
     void take_solicitation(const wire::Packet& packet, const wire::Icmp6View& message,
                            uint8_t port);
-    void take_advertisement(const wire::Icmp6View& message, uint8_t port);
+    void take_advertisement(const wire::Packet& packet, const wire::Icmp6View& message,
+                            uint8_t port);
+    /// Asks whether another host has one of our addresses.
+    void look_for_duplicates(uint8_t port);
     void solicit_neighbor(const Neighbor& neighbor, const wire::IpAddress& source, bool directly);
 
     // ---- opening.cpp
@@ -252,6 +262,7 @@ struct Worker::Impl {
     void transmit(TransmitBatch& batch);
     void write_reply(const Reply& reply, Frame& frame, const Interface& interface);
     void write_echo_reply(const EchoReply& echo, Frame& frame, const Interface& interface);
+    void write_icmp_error(const IcmpError& error, Frame& frame, const Interface& interface);
     void write_neighbor_message(const NeighborMessage& message, Frame& frame,
                                 const Interface& interface);
     void write_connection(uint32_t index, TransmitBatch& batch, const Interface& interface,
@@ -333,6 +344,7 @@ struct Worker::Impl {
     tcp::Counters tcp_counters;
     Counters counters;
     wire::DropCounters drops;
+    ConnectionPaths paths;
     tcp::Environment env;
     NoticeQueue notices;
     uint32_t being_read = no_index;    ///< the connection whose unread bytes its handler looks at
@@ -340,6 +352,7 @@ struct Worker::Impl {
     Reassembly reassembly;
     TokenBucket reset_limit;
     TokenBucket echo_limit;
+    TokenBucket icmp_error_limit;
     Relaxed<uint64_t> half_open;
     uint32_t half_open_max;
 

@@ -108,6 +108,8 @@ void process_ack(Connection& c, const Segment& s, Environment& env, Instant now,
         if (c.has(Mark::sack_permitted) && s.options.sack_count > 0) {
             take_sack_blocks(c, *t, s, report, env);
         }
+        if (t->oversized.phase != Oversized::Phase::none) [[unlikely]]
+            take_oversized_delivery(c, *t, env, now);
         if (report.flight_before > 0) {
             reordering_wait = respond_to_ack(c, *t, s, report, env, now);
         }

@@ -66,6 +66,8 @@ enum class Mark : uint32_t {
     memory_blocked = 1u << 29,  ///< a send found no memory: on_writable comes without an ACK
     /// RFC 7413: our SYN shall use or ask for a cookie; our SYN,ACK shall bring one.
     fast_open = 1u << 30,
+    // and for the path
+    narrow_path = 1u << 31,  ///< mss is less than the two ends have agreed to (path.cpp)
 };
 
 struct Counters;

@@ -18,6 +18,7 @@
 #include <synfin/tcp/connection.hpp>
 #include <synfin/tcp/counters.hpp>
 #include <synfin/tcp/isn.hpp>
+#include <synfin/tcp/path.hpp>
 #include <synfin/tcp/profile.hpp>
 #include <synfin/tcp/segment.hpp>
 #include <synfin/tcp/syn_cookie.hpp>
@@ -40,6 +41,8 @@ struct Environment {
     const flow::AddressBook* addresses = nullptr;
     uint16_t mtu = 1500;                 ///< of the device: IP header and all that follows
     FastOpenCache* fast_open = nullptr;  ///< cookies of servers; nullptr: none are kept
+    /// What is known of the ways to the peers; without it, all take what was agreed on.
+    Paths* paths = nullptr;
     /// The tuple for what is computed from the secret: see flow::AddressBook::fingerprint.
     flow::FourTuple fingerprint(const flow::FourTuple& tuple) const {
         return addresses == nullptr ? tuple : addresses->fingerprint(tuple);
@@ -182,6 +185,17 @@ std::optional<Instant> next_deadline(const Connection& c, Instant now);
 /// An ICMP error quoted a segment of this connection (RFC 5927). A hard one kills only a handshake;
 /// all that concern something in flight are reported (MUST-47, SHLD-25).
 Events on_icmp_error(Connection& c, Seq quoted, Report error, Environment& env, Instant now);
+
+/// What became of a message about the size of a segment.
+enum class TooBig : uint8_t {
+    not_believed,   ///< not about something in flight, or no smaller than what is sent
+    probe_refused,  ///< only the probe for more was too large
+    believed,       ///< segments are smaller from now on
+};
+/// A router says that a segment of this connection which begins at `quoted` was too large, and that
+/// `size` (as an MSS) would pass (RFC 1191, RFC 8201, RFC 5927). If that is believed, all that is
+/// in flight from there on goes again in smaller segments, and this is not taken for congestion.
+TooBig on_too_big(Connection& c, Seq quoted, uint16_t size, Environment& env, Instant now);
 
 // ---- the user's calls
 

@@ -35,6 +35,11 @@ using Count = Relaxed<uint64_t>;
     X(sack_reneging, "TCPSACKReneging",                                                           \
       "timeouts with a SACKed first octet: the peer took it back")                                \
     X(flight_coarse, "TCPFlightCoarse", "segments or blocks noted coarsely: too many ranges")     \
+    X(path_reductions, "TCPPathReductions", "segments made smaller because ICMP said so")         \
+    X(path_black_holes, "TCPPathBlackHoles", "segments made smaller because large ones vanish")   \
+    X(path_probes, "TCPMTUPProbes", "segments larger than the path was known to take")            \
+    X(path_probes_arrived, "TCPMTUPSuccess", "of these, those that arrived")                      \
+    X(path_probes_lost, "TCPMTUPFail", "of these, those that were lost")                          \
     X(syn_retransmits, "TCPSynRetrans", "SYN and SYN,ACK sent again")                             \
     X(zero_window_probes, "TCPWinProbe", "probes of a closed window")                             \
     X(keep_alives, "TCPKeepAlive", "keep-alive probes")                                           \

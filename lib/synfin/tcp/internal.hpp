@@ -67,6 +67,8 @@ constexpr uint16_t default_send_mss(bool v6) { return v6 ? 1220 : 536; }  ///< M
 /// The smallest shift with which a receive buffer of this size can be announced.
 uint8_t window_shift_for(uint32_t buffer_bytes);
 
+/// The largest packet that the connection sends.
+uint16_t path_mtu(const Connection& c);
 /// How many bytes of options a segment with data or a plain ACK carries now.
 uint32_t option_bytes(const Connection& c, const Environment& env);
 /// How much data a segment carries now.
@@ -231,6 +233,26 @@ Duration respond_to_ack(Connection& c, Transfer& t, const Segment& segment, cons
 Duration respond_to_lateness(Connection& c, Transfer& t, Environment& env, Instant now);
 /// The retransmission timer has expired: everything in flight is held for lost.
 void begin_timeout_recovery(Connection& c, Transfer& t, Environment& env);
+
+// ---- path.cpp
+
+/// The handshake has told what the peer takes; the path may be known to take less.
+void follow_known_path(Connection& c, Environment& env, Instant now);
+/// The retransmission timer has expired.
+void suspect_path(Connection& c, Transfer& t, Environment& env, Instant now);
+/// How much data the next new segment carries to find out whether the path takes more; 0: it is no
+/// probe. To be asked on a narrow path only.
+uint32_t path_probe_payload(Connection& c, const Transfer& t, uint32_t unsent,
+                            uint32_t congestion_left, uint32_t payload_max, Environment& env,
+                            Instant now);
+void note_path_probe(const Connection& c, Transfer& t, Seq begin, uint32_t bytes, Environment& env);
+/// After the scoreboard has been brought up to date, if something may be too large.
+void take_oversized_delivery(Connection& c, Transfer& t, Environment& env, Instant now);
+/// Whether all that is held for lost is so for its size: it goes again, and no recovery begins.
+bool only_oversized_is_lost(Connection& c, Transfer& t, Environment& env, Instant now);
+/// [begin, end) goes again: from now on an ACK says nothing of a probe in it.
+void note_oversized_sent_again(Connection& c, Transfer& t, Seq begin, Seq end, Environment& env,
+                               Instant now);
 
 // ---- input_syn_sent.cpp, input.cpp
 

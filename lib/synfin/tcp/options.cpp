@@ -13,6 +13,8 @@ constexpr uint32_t timestamp_option_bytes = 12;  // NOP, NOP, kind, length, two 
 constexpr uint32_t max_option_bytes = 40;
 
 bool is_v6(const Connection& c) { return flow::is_interned(c.remote_address); }
+/// Of IP and TCP without options.
+constexpr int header_bytes(bool v6) { return v6 ? 60 : 40; }
 
 }  // namespace
 
@@ -26,7 +28,7 @@ uint32_t timestamp_clock(const Connection& c, Instant now) {
 }
 
 uint16_t receive_mss(const Profile& profile, bool v6, uint16_t mtu) {
-    const int by_mtu = std::max(mtu - (v6 ? 60 : 40), 1);
+    const int by_mtu = std::max(mtu - header_bytes(v6), 1);
     const uint16_t clamp = profile.mss_clamp;
     return static_cast<uint16_t>(clamp == 0 ? by_mtu : std::min<int>(by_mtu, clamp));
 }
@@ -39,6 +41,8 @@ void negotiate(Connection& c, const Segment& syn, Environment& env, Instant now)
     const wire::TcpOptions& o = syn.options;
     const uint16_t offered = o.has_mss ? std::max(o.mss, min_send_mss) : default_send_mss(is_v6(c));
     c.mss = std::min(offered, receive_mss(c, env));  // MUST-16
+    if (env.paths != nullptr && env.paths->any()) [[unlikely]]
+        follow_known_path(c, env, now);
 
     // Each of these holds only if both SYNs carry it; our own was marked when it was offered.
     if (!o.has_window_scale) c.clear(Mark::window_scaling);
@@ -100,6 +104,10 @@ void write_plain_options(const Connection& c, const Environment& env, Instant no
             o.sack_count = sack_blocks(*t, env, room, o.sack);
         }
     }
+}
+
+uint16_t path_mtu(const Connection& c) {
+    return static_cast<uint16_t>(c.mss + header_bytes(is_v6(c)));
 }
 
 uint32_t option_bytes(const Connection& c, const Environment& env) {

@@ -166,6 +166,9 @@ Seq write_again(Connection& c, Transfer& t, Seq seq, uint32_t length, OutSegment
         ++env.counters.flight_coarse;
     }
     if (end.after(c.snd_nxt)) account_new(c, t, end, env, now);
+    if (t.oversized.phase != Oversized::Phase::none) {
+        note_oversized_sent_again(c, t, seq, end, env, now);
+    }
     note_retransmission(c, t, out.payload_length, now);
     if (t.recovery.phase == Recovery::Phase::fast) t.recovery.sent += out.payload_length;
     if (t.timing && t.timed.after(seq)) t.timing = false;  // Karn
@@ -235,13 +238,17 @@ bool emit_new(Connection& c, OutSegment& out, uint32_t payload_max, uint32_t lea
     const uint32_t unsent = data_end(c, env).distance_from(seq);
     const bool bare_fin = unsent == 0 && c.has(Mark::send_closed);
     uint32_t length = 0;
+    uint32_t probe = 0;
     if (t != nullptr && !t->flight.can_append(env.transfers.flights)) return false;
     if (unsent > 0) {
         if (!c.has(Mark::retransmit_armed) && idle_time(c, now) > base_rto(c, env)) {
             restart_after_idle(c, env);
         }
-        length = sendable_length(c, *t, std::max(congestion_left(c, *t), least), unsent,
-                                 payload_max, env);
+        const uint32_t allowed = std::max(congestion_left(c, *t), least);
+        if (c.has(Mark::narrow_path)) [[unlikely]] {
+            probe = path_probe_payload(c, *t, unsent, allowed, payload_max, env, now);
+        }
+        length = sendable_length(c, *t, allowed, unsent, std::max(payload_max, probe), env);
         if (length == 0) return false;
     } else if (!bare_fin) {
         return false;
@@ -255,6 +262,7 @@ bool emit_new(Connection& c, OutSegment& out, uint32_t payload_max, uint32_t lea
     } else {
         account_new(c, *t, end, env, now);
         if (t->pushing == Pushing::now && length == unsent) t->pushing = Pushing::usual;
+        if (probe != 0) note_path_probe(c, *t, seq, out.payload_length, env);
         if (t->recovery.phase == Recovery::Phase::fast) t->recovery.sent += out.payload_length;
         if (!t->timing) {
             t->timing = true;

@@ -171,7 +171,8 @@ Duration respond_to_ack(Connection& c, Transfer& t, const Segment& s, const AckR
         delivered = static_cast<uint32_t>(std::max<int64_t>(newly, 0));
         detect_loss_by_duplicates(c, t, ack, env);
     }
-    const bool begins = r.phase == Phase::none && t.flight.lost_bytes() > 0;
+    const bool begins = r.phase == Phase::none && t.flight.lost_bytes() > 0 &&
+                        !only_oversized_is_lost(c, t, env, now);
     if (begins) enter_fast_recovery(c, t, env, now);
     if (r.phase == Phase::fast) {
         const bool partial = ack.acked > 0 && !c.has(Mark::sack_permitted);
@@ -184,7 +185,7 @@ Duration respond_to_ack(Connection& c, Transfer& t, const Segment& s, const AckR
 
 Duration respond_to_lateness(Connection& c, Transfer& t, Environment& env, Instant now) {
     const Duration wait = rack_detect_losses(c, t, env, now);
-    if (t.flight.lost_bytes() == 0) return wait;
+    if (t.flight.lost_bytes() == 0 || only_oversized_is_lost(c, t, env, now)) return wait;
     const bool begins = t.recovery.phase == Phase::none;
     if (begins) enter_fast_recovery(c, t, env, now);
     if (t.recovery.phase == Phase::fast) reduce_proportionally(c, t, 0, begins);

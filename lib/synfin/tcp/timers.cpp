@@ -87,6 +87,7 @@ void on_retransmission_timeout(Connection& c, Environment& env, Instant now, Eve
     if (c.backoff == 0) congestion_control(p.congestion).on_timeout(c, t, flight);
     ++c.backoff;
     back_off_rto(c);
+    if (t != nullptr) suspect_path(c, *t, env, now);
     c.cwnd = c.mss;
     c.owes_cwr = c.ecn;
     if (t != nullptr) {

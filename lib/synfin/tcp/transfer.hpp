@@ -161,6 +161,20 @@ struct TailProbe {
     Seq end;                ///< TLP.end_seq
 };
 
+/// What is in flight in segments that may be too large for the path (path.cpp): one probe, or what
+/// a router has refused.
+struct Oversized {
+    enum class Phase : uint8_t {
+        none,
+        probing,  ///< one segment is under way to find out
+        lost,     ///< for its size, and not all of it has been sent again
+    };
+    Phase phase = Phase::none;
+    uint16_t size = 0;  ///< of the probe, as an MSS
+    Seq begin;
+    Seq end;
+};
+
 struct Transfer {
     ByteQueue unsent_or_unacked;  ///< begins at snd_una (behind the SYN)
     ByteQueue unread;             ///< ends at rcv_nxt, or at the first hole
@@ -176,6 +190,7 @@ struct Transfer {
     Undo undo;
     Rack rack;
     TailProbe tail_probe;
+    Oversized oversized;
     /// What retransmit_deadline stands for while it is armed and the connection is not persisting.
     LossTimer loss_timer = LossTimer::timeout;
     uint32_t acked_for_growth = 0;  ///< NewReno: bytes acknowledged since cwnd last grew

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 
 #include <synfin/wire/checksum.hpp>
 #include <synfin/wire/icmp4.hpp>
@@ -40,6 +41,14 @@ bool Icmp4View::is_error() const {
         case Icmp4Type::echo_request: return false;
     }
     return false;
+}
+
+uint16_t plateau_below(uint32_t packet_bytes) {
+    constexpr std::array<uint16_t, 10> plateaus{32000, 17914, 8166, 4352, 2002,
+                                                1492,  1006,  508,  296,  68};
+    const auto below = std::find_if(plateaus.begin(), plateaus.end(),
+                                    [&](uint16_t plateau) { return plateau < packet_bytes; });
+    return below == plateaus.end() ? plateaus.back() : *below;
 }
 
 size_t write_icmp4_echo(uint8_t* out, Icmp4Type type, uint16_t identifier, uint16_t sequence,

@@ -65,6 +65,10 @@ class Icmp4View {
     std::span<const uint8_t> message_;
 };
 
+/// The next lower of the sizes that links usually take (RFC 1191 section 7.1), for a router that
+/// does not name its own.
+uint16_t plateau_below(uint32_t packet_bytes);
+
 /// Writes an echo reply or request at `out` and returns its length, 8 + data. `data` may overlap
 /// `out` only if it stands where it is to be written.
 size_t write_icmp4_echo(uint8_t* out, Icmp4Type type, uint16_t identifier, uint16_t sequence,

@@ -33,11 +33,14 @@ size_t write_neighbor_message(uint8_t* out, Icmp6Type type, uint32_t flags, uint
                               const IpAddress& target, const MacAddress& mac,
                               const IpAddress& source, const IpAddress& destination) {
     uint8_t* body = out + Icmp6View::header_bytes;
+    size_t body_bytes = 16;
     store_ipv6(body, target);
-    body[16] = option;
-    body[17] = 1;  // in units of 8 bytes
-    store_mac(body + 18, mac);
-    constexpr size_t body_bytes = 24;
+    if (!source.is_unspecified()) {
+        body[body_bytes] = option;
+        body[body_bytes + 1] = 1;  // in units of 8 bytes
+        store_mac(body + body_bytes + 2, mac);
+        body_bytes += 8;
+    }
     return complete(out, type, 0, flags, sum_bytes(body, body_bytes), body_bytes, source,
                     destination);
 }

@@ -89,7 +89,8 @@ size_t write_icmp6_error(uint8_t* out, Icmp6Type type, uint8_t code, uint32_t re
                          std::span<const uint8_t> packet, const IpAddress& source,
                          const IpAddress& destination);
 
-/// With a source link-layer address option, as a solicitation from a specified address must have.
+/// With a source link-layer address option, as a solicitation from a specified address must have
+/// and one from the unspecified address must not (RFC 4861 section 4.3).
 size_t write_neighbor_solicitation(uint8_t* out, const IpAddress& target, const MacAddress& our_mac,
                                    const IpAddress& source, const IpAddress& destination);
 

@@ -58,6 +58,12 @@ class Ipv6View {
         return view;
     }
 
+    static bool is_extension(uint8_t header) {
+        return header == ipv6_extension::hop_by_hop || header == ipv6_extension::routing ||
+               header == ipv6_extension::fragment || header == ipv6_extension::no_next_header ||
+               header == ipv6_extension::destination_options;
+    }
+
     size_t total_length() const { return total_; }
     /// The fixed header and all extension headers.
     size_t header_length() const { return header_; }
@@ -79,11 +85,6 @@ class Ipv6View {
   private:
     Ipv6View(const uint8_t* at, size_t total, uint8_t protocol)
         : at_{at}, total_{total}, protocol_{protocol} {}
-    static bool is_extension(uint8_t header) {
-        return header == ipv6_extension::hop_by_hop || header == ipv6_extension::routing ||
-               header == ipv6_extension::fragment || header == ipv6_extension::no_next_header ||
-               header == ipv6_extension::destination_options;
-    }
     Drop walk_extensions();
 
     const uint8_t* at_;
@@ -94,6 +95,10 @@ class Ipv6View {
     bool fragment_ = false;
     size_t named_at_ = 6;
 };
+
+/// Where in a packet that has been checked the number of its protocol stands: in the fixed header
+/// or in the last extension header.
+uint32_t next_header_offset(std::span<const uint8_t> packet);
 
 /// Writes the fixed header for `payload_bytes` of payload, flow label 0. Returns 40.
 inline size_t write_ipv6_header(uint8_t* out, const IpFields& fields, size_t payload_bytes) {

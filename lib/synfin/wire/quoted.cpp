@@ -8,8 +8,9 @@ namespace {
 /// All that RFC 792 promises of what follows the quoted IP header: ports and sequence number.
 constexpr size_t tcp_bytes_min = 8;
 
-QuotedTcp read_tcp(const uint8_t* at, const IpAddress& source, const IpAddress& destination) {
-    return {source, destination, load_be16(at), load_be16(at + 2), load_be32(at + 4)};
+QuotedTcp read_tcp(const uint8_t* at, const IpAddress& source, const IpAddress& destination,
+                   uint32_t packet_bytes) {
+    return {source, destination, load_be16(at), load_be16(at + 2), load_be32(at + 4), packet_bytes};
 }
 
 std::optional<QuotedTcp> read_in_ipv4(std::span<const uint8_t> quoted) {
@@ -21,7 +22,7 @@ std::optional<QuotedTcp> read_in_ipv4(std::span<const uint8_t> quoted) {
         later_fragment || at[9] != ip_protocol::tcp) {
         return std::nullopt;
     }
-    return read_tcp(at + header, load_ipv4(at + 12), load_ipv4(at + 16));
+    return read_tcp(at + header, load_ipv4(at + 12), load_ipv4(at + 16), load_be16(at + 2));
 }
 
 /// We send no extension headers, so a quotation that has some is not of ours.
@@ -30,7 +31,8 @@ std::optional<QuotedTcp> read_in_ipv6(std::span<const uint8_t> quoted) {
     if (quoted.size() < Ipv6View::header_bytes + tcp_bytes_min || at[6] != ip_protocol::tcp) {
         return std::nullopt;
     }
-    return read_tcp(at + Ipv6View::header_bytes, load_ipv6(at + 8), load_ipv6(at + 24));
+    return read_tcp(at + Ipv6View::header_bytes, load_ipv6(at + 8), load_ipv6(at + 24),
+                    static_cast<uint32_t>(Ipv6View::header_bytes) + load_be16(at + 4));
 }
 
 }  // namespace

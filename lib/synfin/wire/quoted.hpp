@@ -17,6 +17,7 @@ struct QuotedTcp {
     uint16_t source_port = 0;
     uint16_t destination_port = 0;
     uint32_t seq = 0;
+    uint32_t packet_bytes = 0;  ///< IP header included
 };
 
 /// Reads a quotation of an IPv4 or IPv6 packet. Nothing if it is not TCP, is a fragment other than

@@ -247,18 +247,6 @@ TEST_F(Datagrams, SynToADirectedBroadcastIsDropped) {
     EXPECT_EQ(block.worker.gauges().connections, 0u);
 }
 
-TEST_F(Datagrams, UnknownProtocolIsDropped) {
-    Bytes frame = icmp_frame(9, address_of(1), [](uint8_t* out) {
-        return wire::write_icmp4_echo(out, wire::Icmp4Type::echo_request, 1, 1, {});
-    });
-    wire::write_ipv4_header(frame.data() + 14,
-                            {.source = address_of(9), .destination = address_of(1), .protocol = 17},
-                            frame.size() - 34);
-    host.run(frame);
-    EXPECT_EQ(counters().drop_protocol, 1u);
-    expect_silence();
-}
-
 TEST_F(Datagrams, FrameOfAVlanIsDropped) {
     Bytes frame = segment_frame({});
     const std::array<uint8_t, 4> tag{0x81, 0x00, 0x00, 0x07};

@@ -431,5 +431,61 @@ TEST_F(Icmp6Errors, ErrorAboutAStrangersConnectionIsIgnored) {
     expect_silence();
 }
 
+// ---- duplicate address detection (RFC 4862)
+
+class Duplicates : public ::testing::Test {
+  protected:
+    static WorkerConfig config() {
+        WorkerConfig config = config_of(1, Family::ipv6);
+        config.interfaces[0].addresses.push_back({IpAddress::v6(0xfd00'0001'0000'0000, 0), 64});
+        config.interfaces[0].detect_duplicates = true;
+        return config;
+    }
+    static Bytes advertisement(uint8_t from_host) {
+        return icmp6_frame({.from_host = from_host,
+                            .from = address_of(1, Family::ipv6),
+                            .to = IpAddress::v6(0xff02'0000'0000'0000, 1),
+                            .to_mac = wire::multicast_mac(IpAddress::v6(0xff02'0000'0000'0000, 1))},
+                           [&](uint8_t* out, const IpAddress& from, const IpAddress& to) {
+                               return wire::write_neighbor_advertisement(
+                                   out, address_of(1, Family::ipv6), mac_of(from_host), false, from,
+                                   to);
+                           });
+    }
+    uint64_t found() const { return host.worker.stack_counters().duplicate_addresses; }
+    Host host{config()};
+};
+
+TEST_F(Duplicates, Rfc4861_1_OwnAddressIsAskedForFromNobodyAndBlocksAreNot) {
+    host.run();
+    const Read asked{host.take_one()};
+    const wire::Packet& p = asked.packet;
+    const IpAddress own = address_of(1, Family::ipv6);
+    EXPECT_TRUE(p.source.is_unspecified());
+    EXPECT_EQ(p.destination, wire::solicited_node_address(own));
+    const auto message = wire::Icmp6View::checked(p.payload, p.source, p.destination, p.hop_limit);
+    ASSERT_TRUE(message.has_value());
+    EXPECT_EQ(message->type(), wire::Icmp6Type::neighbor_solicitation);
+    EXPECT_EQ(message->target(), own);
+    EXPECT_FALSE(message->link_layer_address().has_value());
+}
+
+TEST_F(Duplicates, AnotherHostThatHasOurAddressIsCounted) {
+    host.run(advertisement(9));
+    EXPECT_EQ(found(), 1u);
+}
+
+TEST_F(Duplicates, EchoOfOurOwnWordsIsNoDuplicate) {
+    host.run(advertisement(1));
+    EXPECT_EQ(found(), 0u);
+    EXPECT_EQ(host.worker.stack_counters().drop_from_ourselves, 1u);
+}
+
+TEST_F(Duplicates, NobodyIsAskedWithoutBeingTold) {
+    Host silent{config_of(1, Family::ipv6)};
+    silent.run();
+    EXPECT_TRUE(silent.take_sent().empty());
+}
+
 }  // namespace
 }  // namespace synfin::stack::test

@@ -137,13 +137,13 @@ TEST(ReplyQueue, RefusesBeyondItsCapacityAndKeepsTheOrder) {
 TEST(ReplyQueue, KeepsTheDataOfEchoesUntilTheyLeave) {
     ReplyQueue queue{1500};
     unsigned kept = 0;
-    for (unsigned i = 0; i < 2 * ReplyQueue::echo_capacity; ++i) {
+    for (unsigned i = 0; i < 2 * ReplyQueue::data_capacity; ++i) {
         EchoReply echo;
         const std::string data = "data of " + std::to_string(i);
         echo.data = bytes_of(data);
-        kept += queue.push_echo(echo);
+        kept += queue.push_with_data(echo);
     }
-    EXPECT_EQ(kept, ReplyQueue::echo_capacity);
+    EXPECT_EQ(kept, ReplyQueue::data_capacity);
     for (unsigned i = 0; i < kept; ++i) {
         const auto data = std::get<EchoReply>(queue.front()).data;
         EXPECT_EQ(std::string(data.begin(), data.end()), "data of " + std::to_string(i));
@@ -152,7 +152,7 @@ TEST(ReplyQueue, KeepsTheDataOfEchoesUntilTheyLeave) {
     const std::string too_long(1501, 'x');
     EchoReply echo;
     echo.data = bytes_of(too_long);
-    EXPECT_FALSE(queue.push_echo(echo));
+    EXPECT_FALSE(queue.push_with_data(echo));
 }
 
 }  // namespace
