@@ -26,18 +26,21 @@ void take_echoed_sample(Connection& c, const Segment& s, Instant now) {
     take_round_trip_sample(c, std::max(elapsed_ms, 1u) * 1000);
 }
 
-void acknowledge_new(Connection& c, Transfer* t, const Segment& s, AckReport& report,
-                     Environment& env, Instant now, Events& events) {
+void acknowledge_new(Connection& c, const Segment& s, Instant now) {
     take_echoed_sample(c, s, now);
-    report.acked = s.ack.distance_from(c.snd_una);
     c.snd_una = s.ack;
     c.backoff = 0;
     c.clear(Mark::retry_reported);
     c.clear(Mark::send_fin_again);
-    if (t == nullptr) return;
-    take_timed_sample(c, *t, s.ack, now);
-    events.acknowledged = remove_acknowledged(*t, report.acked, env) > 0;
-    t->flight.acknowledge(s.ack, report.delivery, env.transfers.flights);
+}
+
+void acknowledge_text(Connection& c, Transfer& t, const Segment& s, AckReport& report,
+                      Environment& env, Instant now, Events& events) {
+    report.acked = s.ack.distance_from(c.snd_una);
+    acknowledge_new(c, s, now);
+    take_timed_sample(c, t, s.ack, now);
+    events.acknowledged = remove_acknowledged(t, report.acked, env) > 0;
+    t.flight.acknowledge(s.ack, report.delivery, env.transfers.flights);
 }
 
 // RFC 5681 section 2: outstanding data, nothing new in the segment, the window unchanged.
@@ -47,11 +50,11 @@ bool is_duplicate(const Connection& c, const Segment& s) {
 }
 
 // The window has opened: what the probes have sent meanwhile was refused and is sent again.
-void leave_persist(Connection& c, Transfer* t, Environment& env) {
+void leave_persist(Connection& c, Transfer& t, Environment& env) {
     disarm_retransmission(c);
     c.backoff = 0;
     c.rto_shift = 0;  // it was the peer's window that made us wait, not a loss
-    if (t != nullptr) t->flight.lose_all(env.transfers.flights);
+    t.flight.lose_all(env.transfers.flights);
 }
 
 // RFC 6298 (5.2) and (5.3), and what RFC 8985 makes of it.
@@ -82,6 +85,37 @@ uint32_t remove_acknowledged(Transfer& t, uint32_t acked, Environment& env) {
     return data;
 }
 
+namespace {
+
+void process_ack_of_text(Connection& c, Transfer& t, const Segment& s, Environment& env,
+                         Instant now, Events& events) {
+    AckReport report;
+    report.flight_before = c.snd_nxt.load().distance_from(c.snd_una);
+    report.duplicate = is_duplicate(c, s);
+    report.echo = c.ecn && s.flags.ece();
+    if (s.ack.after(c.snd_una)) acknowledge_text(c, t, s, report, env, now, events);
+    Duration reordering_wait;
+    t.unanswered_probes = 0;
+    if (c.has(Mark::sack_permitted) && s.options.sack_count > 0) {
+        take_sack_blocks(c, t, s, report, env);
+    }
+    if (t.oversized.phase != Oversized::Phase::none) [[unlikely]]
+        take_oversized_delivery(c, t, env, now);
+    if (report.flight_before > 0) reordering_wait = respond_to_ack(c, t, s, report, env, now);
+    // A probe of ours in flight into a closed window is the persist timer's business.
+    if (!c.has(Mark::persisting) || report.acked > 0) {
+        move_timer(c, &t, report.acked > 0, reordering_wait, env, now);
+    }
+    update_send_window(c, s);
+    if (c.has(Mark::persisting) && c.snd_wnd > 0) leave_persist(c, t, env);
+    if (c.snd_una != c.snd_nxt.load() && !c.has(Mark::retransmit_armed)) {
+        arm_retransmission(c, env, now);
+    }
+    drop_idle_transfer(c, env);
+}
+
+}  // namespace
+
 void update_send_window(Connection& c, const Segment& s) {
     const bool newer =
         c.snd_wl1.before(s.seq) || (c.snd_wl1 == s.seq && c.snd_wl2.at_or_before(s.ack));
@@ -94,36 +128,13 @@ void update_send_window(Connection& c, const Segment& s) {
 
 void process_ack(Connection& c, const Segment& s, Environment& env, Instant now, Events& events) {
     if (s.ack.before(c.snd_una)) return;
-    Transfer* t = transfer_of(c, env);
-    AckReport report;
-    report.flight_before = c.snd_nxt.load().distance_from(c.snd_una);
-    if (t != nullptr) {
-        report.duplicate = is_duplicate(c, s);
-        report.echo = c.ecn && s.flags.ece();
-    }
-    if (s.ack.after(c.snd_una)) acknowledge_new(c, t, s, report, env, now, events);
-    Duration reordering_wait;
-    if (t != nullptr) {
-        t->unanswered_probes = 0;
-        if (c.has(Mark::sack_permitted) && s.options.sack_count > 0) {
-            take_sack_blocks(c, *t, s, report, env);
-        }
-        if (t->oversized.phase != Oversized::Phase::none) [[unlikely]]
-            take_oversized_delivery(c, *t, env, now);
-        if (report.flight_before > 0) {
-            reordering_wait = respond_to_ack(c, *t, s, report, env, now);
-        }
-    }
-    // A probe of ours in flight into a closed window is the persist timer's business.
-    if (!c.has(Mark::persisting) || report.acked > 0) {
-        move_timer(c, t, report.acked > 0, reordering_wait, env, now);
+    if (Transfer* t = transfer_of(c, env)) return process_ack_of_text(c, *t, s, env, now, events);
+    // Only a FIN can be in flight: nothing to measure, to recover or to probe.
+    if (s.ack.after(c.snd_una)) {
+        acknowledge_new(c, s, now);
+        move_timer(c, nullptr, true, Duration{}, env, now);
     }
     update_send_window(c, s);
-    if (c.has(Mark::persisting) && c.snd_wnd > 0) leave_persist(c, t, env);
-    if (c.snd_una != c.snd_nxt.load() && !c.has(Mark::retransmit_armed)) {
-        arm_retransmission(c, env, now);
-    }
-    drop_idle_transfer(c, env);
 }
 
 }  // namespace synfin::tcp

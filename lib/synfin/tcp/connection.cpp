@@ -12,8 +12,6 @@ constexpr bool counts_as_established(State s) {
     return s == State::established || s == State::close_wait;
 }
 
-constexpr bool is_handshake(State s) { return s == State::syn_sent || s == State::syn_received; }
-
 // RFC 4022 defines its counters by transitions, so this is where they are counted: at most one of
 // them besides CurrEstab.
 struct Effect {

@@ -70,6 +70,12 @@ enum class Mark : uint32_t {
     narrow_path = 1u << 31,  ///< mss is less than the two ends have agreed to (path.cpp)
 };
 
+/// Those of Mark that have a segment leave at the next output.
+inline constexpr uint32_t output_marks =
+    static_cast<uint32_t>(Mark::ack_now) | static_cast<uint32_t>(Mark::send_syn) |
+    static_cast<uint32_t>(Mark::send_fin_again) | static_cast<uint32_t>(Mark::send_probe) |
+    static_cast<uint32_t>(Mark::send_reset);
+
 struct Counters;
 
 struct alignas(64) Connection {
@@ -128,6 +134,7 @@ struct alignas(64) Connection {
     alignas(8) uint64_t user_data = 0;            ///< the application's
 
     bool has(Mark m) const { return (flags & static_cast<uint32_t>(m)) != 0; }
+    bool has_any(uint32_t marks) const { return (flags & marks) != 0; }
     void set(Mark m) { flags |= static_cast<uint32_t>(m); }
     void clear(Mark m) { flags &= ~static_cast<uint32_t>(m); }
 

@@ -241,8 +241,14 @@ Events abort(Connection& c, Environment& env, Instant now);
 
 // ---- output
 
-/// Whether next_segment could have something to say. Cheap; may be wrong only by saying yes.
-bool wants_output(const Connection& c, const Environment& env);
+/// The part of wants_output that the marks do not tell.
+bool has_output_without_mark(const Connection& c, const Environment& env);
+
+/// Whether next_segment could have something to say. May be wrong only by saying yes. Inline, as
+/// most answers are found in the marks.
+inline bool wants_output(const Connection& c, const Environment& env) {
+    return c.has_any(output_marks) || has_output_without_mark(c, env);
+}
 
 /// Fills in the next segment that may leave now and accounts for it as sent. Returns false when
 /// there is none. `out.pieces` point into the queues and are valid until the next call.

@@ -295,14 +295,13 @@ void take_held_fin(Connection& c, Environment& env, Events& events) {
 }
 
 // On the full connection only until the stack has made the compact record of it.
-InputResult input_time_wait(Connection& c, const Segment& s) {
+void input_time_wait(Connection& c, const Segment& s) {
     switch (on_segment_in_time_wait(make_time_wait(c), s)) {
         case TimeWaitVerdict::ignore: break;
         case TimeWaitVerdict::acknowledge:
         case TimeWaitVerdict::restart_and_acknowledge:
         case TimeWaitVerdict::reopen: c.set(Mark::ack_now); break;
     }
-    return {};
 }
 
 }  // namespace
@@ -427,13 +426,18 @@ bool is_crossing_syn_ack(const Connection& c, const Segment& s) {
 
 }  // namespace
 
+// One result on all paths, so that it is written where it is wanted: a copy would have to wait for
+// each of the small fields that have just been set.
 InputResult input(Connection& c, const Segment& s, Environment& env, Instant now) {
-    if (c.state == State::closed || c.has(Mark::send_reset)) return {};
-    if (c.state == State::syn_sent) return input_syn_sent(c, s, env, now);
-    if (c.state == State::time_wait) return input_time_wait(c, s);
-
     InputResult result;
-    if (s.flags.rst()) {
+    const State state = c.state;
+    if (state == State::closed || c.has(Mark::send_reset)) {
+        // Nothing matters any more.
+    } else if (state == State::syn_sent) {
+        input_syn_sent(c, s, env, now, result);
+    } else if (state == State::time_wait) {
+        input_time_wait(c, s);
+    } else if (s.flags.rst()) {
         check_rst(c, s, env, now, result.events);
     } else if (is_crossing_syn_ack(c, s)) [[unlikely]] {
         Segment acknowledgment = s;

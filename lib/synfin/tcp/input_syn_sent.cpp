@@ -21,8 +21,8 @@ void take_peer_syn(Connection& c, const Segment& s, Environment& env, Instant no
 
 }  // namespace
 
-InputResult input_syn_sent(Connection& c, const Segment& s, Environment& env, Instant now) {
-    InputResult result;
+void input_syn_sent(Connection& c, const Segment& s, Environment& env, Instant now,
+                    InputResult& result) {
     const Seq sent_end = c.snd_nxt.load() + c.cwnd;  // with what the SYN has carried
     const bool ack_acceptable =
         s.flags.ack() && s.ack.after(c.snd_una) && s.ack.at_or_before(sent_end);
@@ -35,7 +35,7 @@ InputResult input_syn_sent(Connection& c, const Segment& s, Environment& env, In
             ++env.counters.drop_bad_ack;
             result.reply = Reply{s.ack, Seq{}, wire::flag::rst};
         }
-        return result;
+        return;
     }
     // Second, the RST bit.
     if (s.flags.rst()) {
@@ -44,12 +44,12 @@ InputResult input_syn_sent(Connection& c, const Segment& s, Environment& env, In
         } else {
             ++env.counters.drop_rst_bad_ack;
         }
-        return result;
+        return;
     }
     // Fourth, the SYN bit; a FIN cannot be meant before a SYN has been understood.
     if (!s.flags.syn()) {
         ++(s.flags.fin() ? env.counters.drop_fin_before_syn : env.counters.drop_no_ack);
-        return result;
+        return;
     }
     take_peer_syn(c, s, env, now);
     if (!ack_acceptable) {
@@ -57,7 +57,7 @@ InputResult input_syn_sent(Connection& c, const Segment& s, Environment& env, In
         // FIN of such a SYN are not taken, and so will come again.
         set_state(c, State::syn_received, env.counters);
         c.set(Mark::send_syn);
-        return result;
+        return;
     }
     c.snd_wl2 = s.ack;
     take_fast_open_answer(c, s, env, now, result.events);
@@ -68,7 +68,6 @@ InputResult input_syn_sent(Connection& c, const Segment& s, Environment& env, In
         text.seq = c.rcv_nxt;
         process_text(c, text, env, now, result);
     }
-    return result;
 }
 
 }  // namespace synfin::tcp

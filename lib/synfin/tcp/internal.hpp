@@ -256,7 +256,8 @@ void note_oversized_sent_again(Connection& c, Transfer& t, Seq begin, Seq end, E
 
 // ---- input_syn_sent.cpp, input.cpp
 
-InputResult input_syn_sent(Connection& c, const Segment& segment, Environment& env, Instant now);
+void input_syn_sent(Connection& c, const Segment& segment, Environment& env, Instant now,
+                    InputResult& result);
 /// Sixth to eighth check of section 3.10.7.4: text and FIN.
 void process_text(Connection& c, const Segment& segment, Environment& env, Instant now,
                   InputResult& result);

@@ -14,11 +14,6 @@ namespace {
 
 namespace flag = wire::flag;
 
-constexpr uint32_t output_marks =
-    static_cast<uint32_t>(Mark::ack_now) | static_cast<uint32_t>(Mark::send_syn) |
-    static_cast<uint32_t>(Mark::send_fin_again) | static_cast<uint32_t>(Mark::send_probe) |
-    static_cast<uint32_t>(Mark::send_reset);
-
 uint32_t low_us(Instant t) { return static_cast<uint32_t>(t.us()); }
 
 // Data waits for the end of the handshake, but not behind a SYN whose data has been taken.
@@ -144,10 +139,10 @@ void account_new(Connection& c, Transfer& t, Seq end, Environment& env, Instant 
 }
 
 // A segment of queued bytes from `seq`, with the FIN if it reaches the end of the stream.
-void write_data(Connection& c, Transfer* t, Seq seq, uint32_t length, OutSegment& out,
+void write_data(Connection& c, Transfer& t, Seq seq, uint32_t length, OutSegment& out,
                 Environment& env) {
     out.seq = seq;
-    if (length > 0) gather(*t, seq.distance_from(data_begin(c)), length, env.buffers, out);
+    if (length > 0) gather(t, seq.distance_from(data_begin(c)), length, env.buffers, out);
     const Seq end = seq + out.payload_length;
     const bool at_end = end == data_end(c, env);
     if (at_end && c.has(Mark::send_closed)) out.flags |= flag::fin;
@@ -159,7 +154,7 @@ void write_data(Connection& c, Transfer* t, Seq seq, uint32_t length, OutSegment
 // end.
 Seq write_again(Connection& c, Transfer& t, Seq seq, uint32_t length, OutSegment& out,
                 Environment& env, Instant now) {
-    write_data(c, &t, seq, length, out, env);
+    write_data(c, t, seq, length, out, env);
     if (out.flags.fin() && !c.has(Mark::fin_sent)) out.flags = out.flags & ~flag::fin;
     const Seq end = seq + out.payload_length + (out.flags.fin() ? 1 : 0);
     if (!t.flight.resend(seq, earlier_of(end, c.snd_nxt), low_us(now), env.transfers.flights)) {
@@ -229,26 +224,40 @@ uint32_t congestion_left(const Connection& c, const Transfer& t) {
     return c.cwnd > pipe ? c.cwnd - pipe : 0;
 }
 
+// The FIN of a connection that has nothing queued and nothing in flight.
+bool emit_bare_fin(Connection& c, OutSegment& out, Environment& env, Instant now) {
+    if (!c.has(Mark::send_closed) || c.has(Mark::fin_sent)) return false;
+    out.seq = c.snd_nxt;
+    out.flags |= flag::fin;
+    c.set(Mark::fin_sent);
+    c.snd_nxt = out.seq + 1;
+    if (!c.has(Mark::retransmit_armed)) {  // else it is the SYN,ACK that waits
+        arm_retransmission(c, env, now);
+        arm_user_timeout(c, env, now);
+    }
+    ++env.counters.out_segs;
+    return true;
+}
+
 // At least `least` bytes are not refused for the congestion window's sake.
-bool emit_new(Connection& c, OutSegment& out, uint32_t payload_max, uint32_t least,
+bool emit_new(Connection& c, Transfer& t, OutSegment& out, uint32_t payload_max, uint32_t least,
               Environment& env, Instant now) {
     if (c.has(Mark::fin_sent)) return false;
-    Transfer* t = transfer_of(c, env);
     const Seq seq = c.snd_nxt;
     const uint32_t unsent = data_end(c, env).distance_from(seq);
     const bool bare_fin = unsent == 0 && c.has(Mark::send_closed);
     uint32_t length = 0;
     uint32_t probe = 0;
-    if (t != nullptr && !t->flight.can_append(env.transfers.flights)) return false;
+    if (!t.flight.can_append(env.transfers.flights)) return false;
     if (unsent > 0) {
         if (!c.has(Mark::retransmit_armed) && idle_time(c, now) > base_rto(c, env)) {
             restart_after_idle(c, env);
         }
-        const uint32_t allowed = std::max(congestion_left(c, *t), least);
+        const uint32_t allowed = std::max(congestion_left(c, t), least);
         if (c.has(Mark::narrow_path)) [[unlikely]] {
-            probe = path_probe_payload(c, *t, unsent, allowed, payload_max, env, now);
+            probe = path_probe_payload(c, t, unsent, allowed, payload_max, env, now);
         }
-        length = sendable_length(c, *t, allowed, unsent, std::max(payload_max, probe), env);
+        length = sendable_length(c, t, allowed, unsent, std::max(payload_max, probe), env);
         if (length == 0) return false;
     } else if (!bare_fin) {
         return false;
@@ -256,26 +265,22 @@ bool emit_new(Connection& c, OutSegment& out, uint32_t payload_max, uint32_t lea
     write_data(c, t, seq, length, out, env);
     const Seq end = seq + out.payload_length + (out.flags.fin() ? 1 : 0);
     if (out.flags.fin()) c.set(Mark::fin_sent);
-    if (c.ecn && length > 0) mark_new_data(c, *t, end, out);
-    if (t == nullptr) {
-        c.snd_nxt = end;
-    } else {
-        account_new(c, *t, end, env, now);
-        if (t->pushing == Pushing::now && length == unsent) t->pushing = Pushing::usual;
-        if (probe != 0) note_path_probe(c, *t, seq, out.payload_length, env);
-        if (t->recovery.phase == Recovery::Phase::fast) t->recovery.sent += out.payload_length;
-        if (!t->timing) {
-            t->timing = true;
-            t->timed = end;
-            t->timed_at_us = low_us(now);
-        }
+    if (c.ecn && length > 0) mark_new_data(c, t, end, out);
+    account_new(c, t, end, env, now);
+    if (t.pushing == Pushing::now && length == unsent) t.pushing = Pushing::usual;
+    if (probe != 0) note_path_probe(c, t, seq, out.payload_length, env);
+    if (t.recovery.phase == Recovery::Phase::fast) t.recovery.sent += out.payload_length;
+    if (!t.timing) {
+        t.timing = true;
+        t.timed = end;
+        t.timed_at_us = low_us(now);
     }
     if (!c.has(Mark::retransmit_armed) || c.has(Mark::persisting)) {  // (5.1)
         c.clear(Mark::persisting);
         arm_loss_timer(c, env, now);
         arm_user_timeout(c, env, now);
-    } else if (t != nullptr) {
-        put_off_tail_probe(c, *t, env, now);
+    } else {
+        put_off_tail_probe(c, t, env, now);
     }
     ++env.counters.out_segs;
     return true;
@@ -288,7 +293,7 @@ bool emit_tail_probe(Connection& c, Transfer& t, OutSegment& out, uint32_t paylo
     t.tail_probe.due = false;
     if (t.flight.empty()) return false;
     const Seq sent = c.snd_nxt;
-    if (emit_new(c, out, payload_max, payload_max, env, now)) {
+    if (emit_new(c, t, out, payload_max, payload_max, env, now)) {
         t.tail_probe.repeated = false;
     } else {
         const Seq data = sent - (c.has(Mark::fin_sent) ? 1 : 0);
@@ -307,15 +312,13 @@ bool emit_tail_probe(Connection& c, Transfer& t, OutSegment& out, uint32_t paylo
 }
 
 // What was lost goes before what is new.
-bool emit_text(Connection& c, Transfer* t, OutSegment& out, uint32_t payload_max, Environment& env,
+bool emit_text(Connection& c, Transfer& t, OutSegment& out, uint32_t payload_max, Environment& env,
                Instant now) {
-    if (t != nullptr && t->tail_probe.due && emit_tail_probe(c, *t, out, payload_max, env, now)) {
-        return true;
+    if (t.tail_probe.due && emit_tail_probe(c, t, out, payload_max, env, now)) return true;
+    if (t.flight.lost_bytes() != 0) {
+        return emit_retransmission(c, t, out, payload_max, env, now);
     }
-    if (t != nullptr && t->flight.lost_bytes() != 0) {
-        return emit_retransmission(c, *t, out, payload_max, env, now);
-    }
-    return emit_new(c, out, payload_max, 0, env, now);
+    return emit_new(c, t, out, payload_max, 0, env, now);
 }
 
 bool emit_fin_again(Connection& c, OutSegment& out, Environment& env) {
@@ -342,7 +345,8 @@ bool emit_probe(Connection& c, OutSegment& out, uint32_t payload_max, Environmen
     }
     ++env.counters.zero_window_probes;
     Transfer* t = transfer_of(c, env);
-    write_data(c, t, c.snd_una, std::min({std::max(c.snd_wnd, 1u), queued, payload_max}), out, env);
+    write_data(c, *t, c.snd_una, std::min({std::max(c.snd_wnd, 1u), queued, payload_max}), out,
+               env);
     out.flags = out.flags & ~flag::fin;
     const Seq end = c.snd_una.load() + out.payload_length;
     if (end.after(c.snd_nxt)) account_new(c, *t, end, env, now);
@@ -377,8 +381,7 @@ void gather_queued(const Connection& c, uint32_t offset, uint32_t length, OutSeg
     gather(*transfer_of(c, env), offset, length, env.buffers, out);
 }
 
-bool wants_output(const Connection& c, const Environment& env) {
-    if ((c.flags & output_marks) != 0) return true;
+bool has_output_without_mark(const Connection& c, const Environment& env) {
     if (awaits_handshake(c) || c.state == State::closed) return false;
     if (c.has(Mark::send_closed) && !c.has(Mark::fin_sent)) return true;
     const Transfer* t = transfer_of(c, env);
@@ -392,7 +395,7 @@ bool next_segment(Connection& c, OutSegment& out, Environment& env, Instant now)
     if (c.state == State::closed) return false;
     out.flags = flag::none;
     out.ecn = wire::Ecn::not_capable;
-    out.options = wire::TcpOptions{};
+    out.options.clear();
     out.piece_count = 0;
     out.payload_length = 0;
     out.urgent = 0;
@@ -406,7 +409,8 @@ bool next_segment(Connection& c, OutSegment& out, Environment& env, Instant now)
     const uint32_t payload_max = t == nullptr ? 0 : tcp::payload_max(c, env);
     bool sent = false;
     if (!awaits_handshake(c)) {
-        sent = emit_text(c, t, out, payload_max, env, now);
+        sent = t == nullptr ? emit_bare_fin(c, out, env, now)
+                            : emit_text(c, *t, out, payload_max, env, now);
         if (!sent && c.has(Mark::send_fin_again)) sent = emit_fin_again(c, out, env);
         if (!sent && c.has(Mark::send_probe)) sent = emit_probe(c, out, payload_max, env, now);
     }

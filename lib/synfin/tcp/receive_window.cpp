@@ -5,19 +5,26 @@
 
 namespace synfin::tcp {
 
-uint32_t receive_buffer_space(const Connection& c, const Environment& env) {
-    const uint32_t buffer = env.profile_of(c).receive_buffer_bytes;
-    const Transfer* t = transfer_of(c, env);
+namespace {
+
+uint32_t space_in(const Profile& profile, const Transfer* t) {
+    const uint32_t buffer = profile.receive_buffer_bytes;
     const uint32_t unread = t == nullptr ? 0 : t->unread.bytes.load();
     const uint32_t space = buffer > unread ? buffer - unread : 0;
-    const uint32_t clamp = env.profile_of(c).window_clamp;
+    const uint32_t clamp = profile.window_clamp;
     return clamp == 0 ? space : std::min(space, clamp);
+}
+
+}  // namespace
+
+uint32_t receive_buffer_space(const Connection& c, const Environment& env) {
+    return space_in(env.profile_of(c), transfer_of(c, env));
 }
 
 uint16_t announce_window(Connection& c, const Environment& env) {
     const Profile& profile = env.profile_of(c);
     const Seq rcv_nxt = c.rcv_nxt;
-    const Seq possible = rcv_nxt + receive_buffer_space(c, env);
+    const Seq possible = rcv_nxt + space_in(profile, transfer_of(c, env));
     const uint32_t worth_it = std::min<uint32_t>(profile.receive_buffer_bytes / 2, c.mss);
     // Section 3.8.6.2.2: the edge stays until it can move by a segment or half of the buffer.
     Seq edge = c.rcv_edge;

@@ -45,6 +45,7 @@ constexpr bool is_legal_transition(State from, State to) {
     return false;
 }
 
+constexpr bool is_handshake(State s) { return s == State::syn_sent || s == State::syn_received; }
 /// ESTABLISHED and later: both sides know both initial sequence numbers.
 constexpr bool is_synchronized(State s) { return s >= State::established; }
 /// The peer's FIN has not been taken yet, so payload may still come.

@@ -9,6 +9,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include <synfin/wire/address.hpp>
 #include <synfin/wire/bytes.hpp>
@@ -33,13 +34,11 @@ class PartialSum {
     }
     constexpr PartialSum& operator+=(PartialSum b) { return *this = *this + b; }
 
-    /// The sum in 16 bits, as it lies in memory.
+    /// The sum in 16 bits, as it lies in memory. A word plus itself with its halves exchanged has
+    /// the sum of the halves in its upper half, and the lower one has carried into it.
     constexpr uint16_t folded() const {
-        uint64_t sum = (value_ & 0xffffffff) + (value_ >> 32);
-        sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
-        sum = (sum & 0xffff) + (sum >> 16);
-        sum = (sum & 0xffff) + (sum >> 16);
-        return static_cast<uint16_t>(sum);
+        const auto half = static_cast<uint32_t>((value_ + std::rotr(value_, 32)) >> 32);
+        return static_cast<uint16_t>((half + std::rotr(half, 16)) >> 16);
     }
     /// The same bytes, had they stood one byte later: even and odd bytes change places.
     constexpr PartialSum at_odd_offset() const { return PartialSum{swap_bytes(folded())}; }
@@ -62,11 +61,31 @@ inline PartialSum sum_words(const uint8_t* data, size_t length) {
     return PartialSum{sum};
 }
 
+/// The same for a length that is known when this is compiled.
+template <size_t length>
+inline PartialSum sum_of(const uint8_t* data) {
+    static_assert(length >= 8 && length % 4 == 0);
+    constexpr size_t tail = length % 8;
+    const auto words = [data]<size_t... n>(std::index_sequence<n...>) {
+        return (PartialSum{load_native<uint64_t>(data + 8 * n)} + ...);
+    };
+    const PartialSum sum = words(std::make_index_sequence<length / 8>{});
+    if constexpr (tail == 0) return sum;
+    return sum + PartialSum{load_native<uint32_t>(data + length - 4)};
+}
+
 /// The checksum field for this sum, to be stored by store_checksum.
 constexpr uint16_t finish(PartialSum sum) { return static_cast<uint16_t>(~sum.folded()); }
 
-/// Whether a sum over data that contains its checksum says that the data is right.
-constexpr bool is_complete(PartialSum sum) { return sum.folded() == 0xffff; }
+/// Whether a sum over data that contains its checksum says that the data is right: folded, it would
+/// be 0xffff. What folds to that are the multiples of it, but for 0; and a multiple is what gives a
+/// small quotient when multiplied by the inverse of 0xffff modulo 2^64.
+constexpr bool is_complete(PartialSum sum) {
+    constexpr uint64_t largest_quotient = UINT64_MAX / 0xffff;
+    constexpr uint64_t inverse = -largest_quotient;
+    static_assert(inverse * 0xffff == 1);
+    return sum.value() * inverse - 1 < largest_quotient;
+}
 
 /// Stores the finished checksum of `sum` at `at`.
 inline void store_checksum(uint8_t* at, PartialSum sum) { store_native(at, finish(sum)); }

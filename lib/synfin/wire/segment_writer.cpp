@@ -61,10 +61,12 @@ size_t write_segment(std::span<uint8_t> buffer, const SegmentFrame& segment,
         sum = pseudo_header_sum_ipv6(segment.source, segment.destination, ip_protocol::tcp,
                                      static_cast<uint32_t>(tcp_bytes));
     }
-    if (device.tcp) {
-        copy_pieces_unsummed(payload, segment.pieces);
-    } else {
-        sum += copy_pieces(payload, segment.pieces);
+    if (payload_bytes != 0) {
+        if (device.tcp) {
+            copy_pieces_unsummed(payload, segment.pieces);
+        } else {
+            sum += copy_pieces(payload, segment.pieces);
+        }
     }
     write_tcp_header(tcp,
                      {segment.source_port, segment.destination_port, segment.seq, segment.ack,

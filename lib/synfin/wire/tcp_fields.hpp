@@ -79,6 +79,12 @@ struct TcpOptions {
         SackBlock sack[max_sack_blocks] = {};  ///< only the first sack_count are written
         uint8_t fast_open_cookie[fast_open_bytes_max];
     };
+
+    /// No option. What is not valid then keeps what stood there.
+    constexpr void clear() {
+        has_mss = has_window_scale = has_timestamps = sack_permitted = has_fast_open = false;
+        sack_count = 0;
+    }
 };
 
 }  // namespace synfin::wire
