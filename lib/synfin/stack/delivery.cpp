@@ -26,6 +26,7 @@ void Worker::Impl::deliver(uint32_t index, const tcp::InputResult& result) {
     const tcp::Events& events = result.events;
     const Connection& c = connections[index];
     if (owner_of[index] != no_owner) [[likely]] {
+        delivering = index;
         if (events.established) deliver_established(index);
         if (events.report != tcp::Report::none) [[unlikely]]
             deliver_report(index, events.report);
@@ -36,6 +37,7 @@ void Worker::Impl::deliver(uint32_t index, const tcp::InputResult& result) {
         if (events.peer_closed) deliver_peer_closed(index);
         if (events.acknowledged && c.has(Mark::send_blocked)) deliver_writable(index);
         if (events.closed != CloseReason::none) deliver_end(index, events.closed);
+        delivering = no_index;
     }
     settle(index);
 }

@@ -12,6 +12,7 @@ using tcp::Seq;
 using tcp::State;
 
 void Worker::Impl::settle(uint32_t index) {
+    if (index == delivering) return;
     const Connection& c = connections[index];
     if (c.state != State::closed && !c.has(Mark::ready) && tcp::wants_output(c, env)) {
         push_ready(neighbors[c.neighbor].port, index);
@@ -173,8 +174,10 @@ uint32_t Worker::Impl::pop_ready(uint8_t port) {
 // that moves further away or vanishes leaves it where it is; when it fires, it is looked at again.
 // Connections that are gone leave theirs behind, too: the next user of the place profits from it.
 void Worker::Impl::arm_timer(uint32_t index) {
-    const auto deadline = tcp::next_deadline(connections[index], now);
-    if (deadline && !wheel.expires_by(index, *deadline)) wheel.arm(index, *deadline);
+    const int64_t deadline_us = tcp::next_deadline_us(connections[index], now);
+    if (deadline_us != tcp::never_us && !wheel.expires_by(index, deadline_us)) {
+        wheel.arm(index, Instant::from_us(deadline_us));
+    }
 }
 
 void Worker::Impl::on_wheel_entry(uint32_t index) {

@@ -14,9 +14,7 @@ uint32_t Worker::Impl::make_connection(const flow::FourTuple& tuple, uint32_t ha
     const uint32_t index = connections.take();
     if (index == no_index) return no_index;
     Connection& c = connections[index];
-    const uint32_t generation = c.generation;
-    c = Connection{};
-    c.generation = generation;
+    c.renew();
     c.local_address = tuple.local_address;
     c.remote_address = tuple.remote_address;
     c.local_port = tuple.local_port;

@@ -226,7 +226,8 @@ struct Worker::Impl {
 
     // ---- lifecycle.cpp
     /// To be called after anything happened to a connection: puts it on the ready list if it has
-    /// something to say, lets go of it if it is over, and sees to its timer.
+    /// something to say, lets go of it if it is over, and sees to its timer. While events are being
+    /// delivered to it, that waits for the last of them.
     void settle(uint32_t index);
     void settle_after_output(uint32_t index);
     void let_go_if_over(uint32_t index);
@@ -347,7 +348,8 @@ struct Worker::Impl {
     ConnectionPaths paths;
     tcp::Environment env;
     NoticeQueue notices;
-    uint32_t being_read = no_index;    ///< the connection whose unread bytes its handler looks at
+    uint32_t delivering = no_index;  ///< what its handlers ask for is settled when they are through
+    uint32_t being_read = no_index;  ///< the connection whose unread bytes its handler looks at
     bool close_after_reading = false;  ///< and which that handler has closed
     Reassembly reassembly;
     TokenBucket reset_limit;

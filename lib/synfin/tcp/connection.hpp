@@ -138,6 +138,20 @@ struct alignas(64) Connection {
     void set(Mark m) { flags |= static_cast<uint32_t>(m); }
     void clear(Mark m) { flags &= ~static_cast<uint32_t>(m); }
 
+    /// As it was made, but for the generation. Readers of other threads see each word before or
+    /// after; eight bytes at a time, because one field after the other costs three times as much.
+    void renew() {
+        using Word [[gnu::may_alias]] = uint64_t;
+        constexpr size_t words = 128 / sizeof(Word);
+        const uint32_t kept = generation;
+        Word* const begin = reinterpret_cast<Word*>(this);
+        for (size_t i = 0; i < words; ++i) __atomic_store_n(begin + i, 0, __ATOMIC_RELAXED);
+        transfer = no_index;
+        long_deadline_us = never_us;
+        next = no_index;
+        generation = kept;
+    }
+
     flow::FourTuple tuple() const {
         return {local_address, remote_address, local_port, remote_port};
     }

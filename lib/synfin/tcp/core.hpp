@@ -181,6 +181,8 @@ Events on_timer(Connection& c, Environment& env, Instant now);
 
 /// The earliest moment at which on_timer has something to do; nothing if no timer runs.
 std::optional<Instant> next_deadline(const Connection& c, Instant now);
+/// The same in microseconds; never_us if no timer runs.
+int64_t next_deadline_us(const Connection& c, Instant now);
 
 /// An ICMP error quoted a segment of this connection (RFC 5927). A hard one kills only a handshake;
 /// all that concern something in flight are reported (MUST-47, SHLD-25).

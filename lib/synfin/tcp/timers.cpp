@@ -249,7 +249,7 @@ void arm_fin_wait_2(Connection& c, const Environment& env, Instant now) {
     c.long_deadline_us = (now + env.profile_of(c).fin_wait_2_timeout).us();
 }
 
-std::optional<Instant> next_deadline(const Connection& c, Instant now) {
+int64_t next_deadline_us(const Connection& c, Instant now) {
     const int64_t now_us = now.us();
     int64_t earliest_us = c.long_deadline_us;
     if (c.has(Mark::retransmit_armed)) {
@@ -258,6 +258,11 @@ std::optional<Instant> next_deadline(const Connection& c, Instant now) {
     if (c.has(Mark::delayed_ack)) {
         earliest_us = std::min(earliest_us, full_deadline_us(c.delayed_ack_deadline_us, now_us));
     }
+    return earliest_us;
+}
+
+std::optional<Instant> next_deadline(const Connection& c, Instant now) {
+    const int64_t earliest_us = next_deadline_us(c, now);
     if (earliest_us == never_us) return std::nullopt;
     return Instant::from_us(earliest_us);
 }

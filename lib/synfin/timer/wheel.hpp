@@ -82,10 +82,10 @@ class TimerWheel {
 
     bool armed(uint32_t index) const { return links_[entry_of(index)].next != 0; }
 
-    /// Whether `index` is armed, and expires at `when` or before.
-    bool expires_by(uint32_t index, Instant when) const {
+    /// Whether `index` is armed, and expires at `when_us` (of Instant::us()) or before.
+    bool expires_by(uint32_t index, int64_t when_us) const {
         const Link& link = links_[entry_of(index)];
-        return link.next != 0 && static_cast<int64_t>(tick_of(link)) <= when.us();
+        return link.next != 0 && static_cast<int64_t>(tick_of(link)) <= when_us;
     }
 
     /// When `index` expires. Only for an index that is armed.
