@@ -3,6 +3,7 @@
 // connections are asked for; then each segment runs through the protocol. The lookup that counts is
 // made last, because a segment of the same burst may have opened or ended the connection.
 #include <synfin/stack/worker_impl.hpp>
+#include <synfin/wire/usual_frame.hpp>
 
 namespace synfin::stack {
 
@@ -59,8 +60,9 @@ void Worker::Impl::receive(std::span<const Frame> frames, StageProfile* profile)
 
 void Worker::Impl::ask_for_connections() {
     for (uint32_t i = 0; i < segment_count; ++i) {
-        const Arrived& a = arrived[segments[i]];
+        Arrived& a = arrived[segments[i]];
         const uint32_t likely = table.candidate(a.hash);
+        a.likely = likely;
         // A FIN may make a TIME_WAIT record; what has no connection may belong to one.
         if (a.packet.flags.fin() || (likely == no_index && time_waits.size() != 0)) {
             time_waits.prefetch(a.hash);
@@ -86,6 +88,7 @@ void Worker::Impl::hash_segments() {
 void Worker::Impl::parse(std::span<const Frame> frames) {
     addresses.reclaim();
     segment_count = 0;
+    uint64_t octets = 0;
     for (size_t i = 0; i < frames.size(); ++i) {
         if (i + parse_ahead < frames.size()) __builtin_prefetch(frames[i + parse_ahead].data);
         const Frame& frame = frames[i];
@@ -94,33 +97,47 @@ void Worker::Impl::parse(std::span<const Frame> frames) {
         const wire::VerifiedChecksums verified{
             .ip = frame.ip_checksum_good && !frame.checksum_bad,
             .tcp = frame.tcp_checksum_good && !frame.checksum_bad};
-        wire::parse_frame({frame.data, frame.length}, verified, packet);
-        ++counters.frames_in;
-        counters.octets_in += frame.length;
-        classify(frame, packet, static_cast<uint32_t>(i));
+        const std::span<const uint8_t> bytes{frame.data, frame.length};
+        const auto place = static_cast<uint32_t>(i);
+        octets += frame.length;
+        if (wire::parse_usual_frame(bytes, verified, packet)) [[likely]] {
+            if (is_for_our_end(frame, packet)) add_segment(frame, place);
+        } else {
+            wire::parse_frame_slowly(bytes, verified, packet);
+            classify(frame, packet, place);
+        }
     }
+    counters.frames_in += frames.size();
+    counters.octets_in += octets;
+}
+
+bool Worker::Impl::is_for_our_end(const Frame& frame, const wire::Packet& packet) {
+    const LinkEnd& end = interfaces[frame.port].end;
+    const uint16_t vlan = packet.has_vlan_tag ? packet.vlan_tag & vlan_identifier_mask : 0;
+    if (vlan != end.vlan) {
+        ++counters.drop_vlan;
+        return false;
+    }
+    if (!packet.link_group && !packet.is_to(end.mac)) {
+        ++counters.drop_other_mac;
+        return false;
+    }
+    return true;
+}
+
+void Worker::Impl::add_segment(const Frame& frame, uint32_t place) {
+    find_name(place, frame.port);
+    segments[segment_count++] = static_cast<uint8_t>(place);
 }
 
 // The checks that need to know who we are (RFC 1122 section 3.2.1.3); what is not TCP is dealt with
 // at once.
 void Worker::Impl::classify(const Frame& frame, const wire::Packet& packet, uint32_t place) {
     if (packet.kind == wire::PacketKind::drop) return count_drop(packet.drop);
-    const uint16_t vlan = packet.has_vlan_tag ? packet.vlan_tag & vlan_identifier_mask : 0;
-    if (vlan != interfaces[frame.port].end.vlan) {
-        ++counters.drop_vlan;
-        return;
-    }
-    if (!packet.link_group && packet.destination_mac() != interfaces[frame.port].end.mac) {
-        ++counters.drop_other_mac;
-        return;
-    }
+    if (!is_for_our_end(frame, packet)) return;
     if (packet.kind == wire::PacketKind::arp) return take_arp(packet, frame.port);
     if (packet.link_group) return take_group_message(packet, frame.port);
-    if (packet.kind == wire::PacketKind::tcp) [[likely]] {
-        find_name(place, frame.port);
-        segments[segment_count++] = static_cast<uint8_t>(place);
-        return;
-    }
+    if (packet.kind == wire::PacketKind::tcp) return add_segment(frame, place);
     if (!is_between_us_and_a_peer(packet)) return;
     if (packet.kind == wire::PacketKind::fragment) return take_fragment(place, frame.port);
     if (packet.kind == wire::PacketKind::icmp4) return take_icmp4(packet, frame.port);
@@ -140,6 +157,7 @@ void Worker::Impl::count_drop(wire::Drop reason) {
 void Worker::Impl::find_name(uint32_t place, uint8_t port) {
     Arrived& a = arrived[place];
     a.port = port;
+    a.likely = no_index;
     a.tuple = {.local_address = known_id(a.packet.destination),
                .remote_address = known_id(a.packet.source),
                .local_port = a.packet.destination_port,
@@ -181,7 +199,8 @@ template <typename BeforeDelivery>
 void Worker::Impl::take_segment(uint32_t place, BeforeDelivery&& before_delivery) {
     Arrived& a = arrived[place];
     const tcp::Segment segment = segment_of(a.packet);
-    uint32_t index = look_up(a.tuple, a.hash);
+    uint32_t index = a.likely;
+    if (!is_in_table(index, a.tuple)) index = look_up(a.tuple, a.hash);
     if (index == no_index && a.packet.source.is_v6()) index = look_up_anew(a);
     if (index == no_index) {
         if (!is_between_us_and_a_peer(a.packet)) return;

@@ -8,6 +8,7 @@
 #include <synfin/wire/ipv4.hpp>
 #include <synfin/wire/ipv6.hpp>
 #include <synfin/wire/segment_writer.hpp>
+#include <synfin/wire/usual_segment.hpp>
 
 namespace synfin::stack {
 
@@ -28,6 +29,10 @@ std::span<uint8_t> space_of(const Frame& frame, const Interface& interface) {
     return {frame.data, size_t{interface.device.mtu} + TransmitBatch::slack_bytes};
 }
 
+uint8_t traffic_class_of(const tcp::Profile& profile, const tcp::OutSegment& out) {
+    return static_cast<uint8_t>(profile.diffserv << 2 | static_cast<uint8_t>(out.ecn));
+}
+
 wire::DeviceChecksums checksums_of(const Interface& interface) {
     return {.ip = interface.device.transmit_ip_checksum,
             .tcp = interface.device.transmit_tcp_checksum};
@@ -42,7 +47,6 @@ void Worker::Impl::transmit(TransmitBatch& batch) {
         Frame& frame = batch.frames[batch.filled++];
         write_reply(interface.replies.front(), frame, interface);
         interface.replies.pop();
-        count_frame(frame);
     }
     while (!batch.full()) {
         const uint32_t index = pop_ready(port);
@@ -54,6 +58,7 @@ void Worker::Impl::transmit(TransmitBatch& batch) {
         const Neighbor* neighbor = usable_neighbor(index, port);
         if (neighbor != nullptr) write_connection(index, batch, interface, neighbor->header);
     }
+    count_frames(batch);
     // What has been put aside above may have to be asked for.
     run_neighbors();
 }
@@ -61,17 +66,6 @@ void Worker::Impl::transmit(TransmitBatch& batch) {
 void Worker::Impl::write_connection(uint32_t index, TransmitBatch& batch,
                                     const Interface& interface, const wire::L2Header& header) {
     Connection& c = connections[index];
-    const tcp::Profile& profile = profiles[c.profile];
-    tcp::OutSegment out;
-    wire::SegmentFrame segment;
-    segment.l2 = &header;
-    segment.source = address_of(c.local_address);
-    segment.destination = address_of(c.remote_address);
-    segment.source_port = c.local_port;
-    segment.destination_port = c.remote_port;
-    segment.hop_limit = profile.time_to_live;
-    const auto diffserv = static_cast<uint8_t>(profile.diffserv << 2);
-    segment.options = &out.options;
     for (unsigned written = 0;; ++written) {
         if (batch.full()) {
             push_ready_front(batch.port, index);
@@ -82,21 +76,58 @@ void Worker::Impl::write_connection(uint32_t index, TransmitBatch& batch,
             break;
         }
         if (!tcp::next_segment(c, out, env, now)) break;
-        segment.traffic_class = diffserv | static_cast<uint8_t>(out.ecn);
-        segment.flags = out.flags;
-        segment.window = out.window;
-        segment.urgent = out.urgent;
-        segment.seq = out.seq.value();
-        segment.ack = out.ack.value();
-        segment.pieces = {out.pieces.data(), out.piece_count};
         Frame& frame = batch.frames[batch.filled++];
-        frame.length = static_cast<uint32_t>(
-            wire::write_segment(space_of(frame, interface), segment, checksums_of(interface)));
-        count_frame(frame);
+        frame.length = static_cast<uint32_t>(write_usually(c, frame, interface, header));
+        if (frame.length == 0) [[unlikely]]
+            frame.length = static_cast<uint32_t>(write_in_general(c, frame, interface, header));
         // Almost always the only one: saves the question.
         if (!tcp::wants_output(c, env)) break;
     }
     settle_after_output(index);
+}
+
+// Writes what `out` says, if its frame is a usual one; else returns 0.
+[[gnu::noinline]] size_t Worker::Impl::write_usually(const Connection& c, const Frame& frame,
+                                                     const Interface& interface,
+                                                     const wire::L2Header& header) {
+    if (out.piece_count > 1 || flow::is_interned(c.remote_address)) return 0;
+    const tcp::Profile& profile = profiles[c.profile];
+    const wire::Ipv4Ends ends{.source = c.local_address,
+                              .destination = c.remote_address,
+                              .source_port = c.local_port,
+                              .destination_port = c.remote_port,
+                              .hop_limit = profile.time_to_live,
+                              .traffic_class = traffic_class_of(profile, out)};
+    const wire::TcpFields fields{.seq = out.seq.value(),
+                                 .ack = out.ack.value(),
+                                 .flags = out.flags,
+                                 .window = out.window,
+                                 .urgent = out.urgent};
+    const auto payload = out.piece_count == 0 ? std::span<const uint8_t>{} : out.pieces[0];
+    SYNFIN_ASSERT(payload.size() <= interface.device.mtu);
+    return wire::write_usual_segment(frame.data, header, ends, fields, out.options, payload,
+                                     checksums_of(interface));
+}
+
+size_t Worker::Impl::write_in_general(const Connection& c, const Frame& frame,
+                                      const Interface& interface, const wire::L2Header& header) {
+    const tcp::Profile& profile = profiles[c.profile];
+    wire::SegmentFrame segment;
+    segment.l2 = &header;
+    segment.source = address_of(c.local_address);
+    segment.destination = address_of(c.remote_address);
+    segment.source_port = c.local_port;
+    segment.destination_port = c.remote_port;
+    segment.hop_limit = profile.time_to_live;
+    segment.traffic_class = traffic_class_of(profile, out);
+    segment.options = &out.options;
+    segment.flags = out.flags;
+    segment.window = out.window;
+    segment.urgent = out.urgent;
+    segment.seq = out.seq.value();
+    segment.ack = out.ack.value();
+    segment.pieces = {out.pieces.data(), out.piece_count};
+    return wire::write_segment(space_of(frame, interface), segment, checksums_of(interface));
 }
 
 void Worker::Impl::write_reply(const Reply& reply, Frame& frame, const Interface& interface) {
@@ -207,9 +238,11 @@ void Worker::Impl::write_neighbor_message(const NeighborMessage& message, Frame&
     frame.length = static_cast<uint32_t>(header + wire::Ipv6View::header_bytes + length);
 }
 
-void Worker::Impl::count_frame(const Frame& frame) {
-    ++counters.frames_out;
-    counters.octets_out += frame.length;
+void Worker::Impl::count_frames(const TransmitBatch& batch) {
+    uint64_t octets = 0;
+    for (unsigned i = 0; i < batch.filled; ++i) octets += batch.frames[i].length;
+    counters.frames_out += batch.filled;
+    counters.octets_out += octets;
 }
 
 }  // namespace synfin::stack

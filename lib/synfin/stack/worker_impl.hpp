@@ -74,6 +74,7 @@ struct Worker::Impl {
         wire::Packet packet;
         flow::FourTuple tuple;
         uint32_t hash = 0;
+        uint32_t likely = no_index;  ///< the connection, if it has not gone meanwhile
         uint8_t port = 0;
     };
 
@@ -85,6 +86,9 @@ struct Worker::Impl {
     void parse(std::span<const Frame> frames);
     void hash_segments();
     void classify(const Frame& frame, const wire::Packet& packet, uint32_t place);
+    /// Whether the frame is one of our end of the link; counts what is not.
+    bool is_for_our_end(const Frame& frame, const wire::Packet& packet);
+    void add_segment(const Frame& frame, uint32_t place);
     void count_drop(wire::Drop reason);
     void find_name(uint32_t place, uint8_t port);
     /// A segment that the fragment has made whole goes its way at once, before the burst.
@@ -268,7 +272,12 @@ struct Worker::Impl {
                                 const Interface& interface);
     void write_connection(uint32_t index, TransmitBatch& batch, const Interface& interface,
                           const wire::L2Header& header);
-    void count_frame(const Frame& frame);
+    size_t write_usually(const tcp::Connection& c, const Frame& frame, const Interface& interface,
+                         const wire::L2Header& header);
+    size_t write_in_general(const tcp::Connection& c, const Frame& frame,
+                            const Interface& interface, const wire::L2Header& header);
+    /// All that the batch holds; it has come here empty.
+    void count_frames(const TransmitBatch& batch);
 
     // ---- small things that all of them need
     tcp::Connection* find(ConnectionId id) {
@@ -279,6 +288,11 @@ struct Worker::Impl {
     ConnectionId id_of(uint32_t index) const { return {index, connections[index].generation}; }
     uint32_t look_up(const flow::FourTuple& tuple, uint32_t hash) const {
         return table.find(hash, [&](uint32_t index) { return connections[index].is(tuple); });
+    }
+    /// What look_up would find, without looking into the table.
+    bool is_in_table(uint32_t index, const flow::FourTuple& tuple) const {
+        return index != no_index && connections[index].is(tuple) &&
+               connections[index].has(tcp::Mark::in_table);
     }
     static flow::PortScope scope_of(const flow::FourTuple& t) {
         return {t.local_address, t.remote_address, t.remote_port};
@@ -357,6 +371,8 @@ struct Worker::Impl {
     TokenBucket icmp_error_limit;
     Relaxed<uint64_t> half_open;
     uint32_t half_open_max;
+
+    tcp::OutSegment out;  ///< the segment that is being written
 
     // ---- one burst
     std::array<Arrived, Worker::receive_burst_max> arrived;

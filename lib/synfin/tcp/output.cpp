@@ -398,6 +398,8 @@ bool next_segment(Connection& c, OutSegment& out, Environment& env, Instant now)
     out.options.clear();
     out.piece_count = 0;
     out.payload_length = 0;
+    out.ack = Seq{};
+    out.window = 0;
     out.urgent = 0;
     if (c.has(Mark::send_reset)) return emit_reset(c, out, env);
     if (c.has(Mark::send_syn)) return emit_syn(c, out, env, now);

@@ -16,9 +16,6 @@ struct MacAddress {
     static constexpr MacAddress broadcast() { return {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}}; }
     constexpr bool is_multicast() const { return (bytes[0] & 1) != 0; }
     friend constexpr auto operator<=>(const MacAddress&, const MacAddress&) = default;
-    friend constexpr bool operator==(const MacAddress& a, const MacAddress& b) {
-        return __builtin_memcmp(a.bytes.data(), b.bytes.data(), sizeof a.bytes) == 0;
-    }
 };
 
 /// An IPv4 or IPv6 address. IPv4 is held as its IPv4-mapped form (RFC 4291 section 2.5.5.2), so

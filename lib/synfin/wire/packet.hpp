@@ -54,6 +54,9 @@ struct Packet {
 
     MacAddress source_mac() const { return load_mac(ethernet + 6); }
     MacAddress destination_mac() const { return load_mac(ethernet); }
+    bool is_to(const MacAddress& address) const {
+        return std::memcmp(ethernet, address.bytes.data(), address.bytes.size()) == 0;
+    }
 };
 
 /// What the device has verified and found right. A checksum that it found wrong is to be passed as

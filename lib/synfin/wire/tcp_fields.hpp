@@ -84,6 +84,7 @@ struct TcpOptions {
     constexpr void clear() {
         has_mss = has_window_scale = has_timestamps = sack_permitted = has_fast_open = false;
         sack_count = 0;
+        fast_open_bytes = 0;
     }
 };
 
