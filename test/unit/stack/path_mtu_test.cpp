@@ -9,8 +9,6 @@
 namespace synfin::stack::test {
 namespace {
 
-using tcp::State;
-
 constexpr size_t ethernet_bytes = 14;
 
 /// Two hosts with a router between them, which passes on what is not too large.
