@@ -413,7 +413,7 @@ TEST_F(Dctcp, Rfc8257_LossHalvesTheWindowWhateverTheEstimate) {
     exchange_window(0);
     const uint32_t flight = s.sent_end() - acknowledged_;
     for (int i = 0; i < 3; ++i) s.inject(Ack().ack(acknowledged_));
-    EXPECT_NEAR(s.connection().ssthresh, flight / 2, mss);
+    EXPECT_NEAR(s.connection().ssthresh, flight / 2.0, mss);
     s.ignore_sent();
 }
 
