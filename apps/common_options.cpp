@@ -166,8 +166,8 @@ void TcpOptions::attach(OptionTable& table) {
                    profile.retransmission_timeout, 1_ms, Duration::hours(24));
     table.duration("fin-wait-2-timeout", "how long a peer may leave its FIN out after our close",
                    profile.fin_wait_2_timeout, 1_ms, Duration::hours(24));
-    table.choice("congestion", "congestion control (RFC 9438, RFC 5681, RFC 8257)",
-                 {"cubic", "newreno", "dctcp"}, congestion_);
+    table.choice("congestion", "congestion control", tcp::congestion_algorithm_names(),
+                 congestion_);
     table.choice("ecn",
                  "explicit congestion notification (RFC 3168): not at all, where the peer asks for "
                  "it (with dctcp as `ask`), or asked for",
@@ -197,9 +197,7 @@ void TcpOptions::apply_to(stack::WorkerConfig& config) const {
     p.window_scaling = !no_window_scaling;
     p.sack = !no_sack;
     p.nagle = !no_nagle;
-    p.congestion = congestion_ == "newreno" ? tcp::CongestionAlgorithm::new_reno
-                   : congestion_ == "dctcp" ? tcp::CongestionAlgorithm::dctcp
-                                            : tcp::CongestionAlgorithm::cubic;
+    p.congestion = *tcp::congestion_algorithm_named(congestion_);
     p.ecn = ecn_ == "off"   ? tcp::EcnUse::off
             : ecn_ == "ask" ? tcp::EcnUse::ask
                             : tcp::EcnUse::accept;

@@ -3,8 +3,6 @@
 #include <charconv>
 #include <optional>
 
-#include <synfin/socket/congestion_names.hpp>
-
 namespace synfin::packetdrill {
 
 namespace {
@@ -90,7 +88,7 @@ void apply(Knobs& knobs, std::string_view key, std::string_view value) {
         return;
     }
     if (key == "congestion") {
-        const auto algorithm = socket::congestion_named(value);
+        const auto algorithm = tcp::congestion_algorithm_named(value);
         if (!algorithm) return complain(knobs, key, value, "there is no such algorithm");
         knobs.profile.congestion = *algorithm;
         return;

@@ -58,14 +58,15 @@ TEST_P(EveryLoss, SackAndRackWaitForTheTimerLessOften) {
         << with.timeouts << " with, " << without.timeouts << " without";
 }
 
-TEST_P(EveryLoss, EverythingArrivesUnderEitherCongestionControl) {
+TEST_P(EveryLoss, EverythingArrivesUnderEachCongestionControl) {
     const LinkFaults faults{.delay = 5_ms,
                             .jitter = 1_ms,
                             .loss = GetParam().rate,
                             .reordering = 0.02,
                             .reordering_delay = 3_ms};
     for (const auto algorithm :
-         {tcp::CongestionAlgorithm::cubic, tcp::CongestionAlgorithm::new_reno}) {
+         {tcp::CongestionAlgorithm::cubic, tcp::CongestionAlgorithm::new_reno,
+          tcp::CongestionAlgorithm::bbr}) {
         auto client = host_config(1);
         auto server = host_config(2);
         client.profiles[0].congestion = server.profiles[0].congestion = algorithm;

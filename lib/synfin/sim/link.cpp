@@ -55,7 +55,7 @@ Link::Link(const LinkFaults& faults, Prng& random, Schedule schedule, Trace trac
     : faults_{faults}, random_{random}, schedule_{std::move(schedule)}, trace_{std::move(trace)} {}
 
 void Link::plug(Device& device, const wire::MacAddress& mac) {
-    plugs_.push_back({&device, mac});
+    plugs_.push_back({&device, mac, Instant{}});
     device.plug([this, &device](std::span<const uint8_t> frame) { transmit(&device, frame); });
 }
 
@@ -73,14 +73,39 @@ void Link::transmit(const Device* from, std::span<const uint8_t> frame) {
     }
     wire::MacAddress destination;
     std::copy_n(frame.begin(), destination.bytes.size(), destination.bytes.begin());
-    for (const Plug& plug : plugs_) {
+    for (Plug& plug : plugs_) {
         if (plug.device == from) continue;
-        if (destination.is_multicast() || destination == plug.mac) send_to(*plug.device, frame);
+        if (destination.is_multicast() || destination == plug.mac) send_to(plug, frame);
     }
 }
 
-void Link::send_to(Device& device, std::span<const uint8_t> frame) {
+std::optional<Duration> Link::pass_bottleneck(Plug& plug, size_t bytes) {
+    if (faults_.bytes_per_second == 0 || !now_) return Duration{};
+    const auto carrying = [&](uint64_t count) {
+        return Duration::nanoseconds(
+            static_cast<int64_t>(count * 1'000'000'000 / faults_.bytes_per_second));
+    };
+    const Instant now = now_();
+    plug.free_at = std::max(plug.free_at, now);
+    if (plug.free_at - now > carrying(faults_.queue_bytes)) return std::nullopt;
+    plug.free_at = plug.free_at + carrying(bytes);
+    const auto waiting = static_cast<uint64_t>((plug.free_at - now).count_ns());
+    counters_.queue_most =
+        std::max(counters_.queue_most,
+                 static_cast<uint32_t>(waiting * faults_.bytes_per_second / 1'000'000'000));
+    return plug.free_at - now;
+}
+
+void Link::send_to(Plug& plug, std::span<const uint8_t> frame) {
+    Device& device = *plug.device;
     if (down_ || happens(faults_.loss)) {
+        ++counters_.lost;
+        trace_(0);
+        return;
+    }
+    const std::optional<Duration> queued = pass_bottleneck(plug, frame.size());
+    if (!queued) {
+        ++counters_.overflowed;
         ++counters_.lost;
         trace_(0);
         return;
@@ -101,10 +126,10 @@ void Link::send_to(Device& device, std::span<const uint8_t> frame) {
     if (happens(faults_.duplication)) {
         ++counters_.duplicated;
         ++counters_.delivered;
-        schedule_(draw_delay(), device, bytes);
+        schedule_(*queued + draw_delay(), device, bytes);
     }
     ++counters_.delivered;
-    schedule_(draw_delay(), device, std::move(bytes));
+    schedule_(*queued + draw_delay(), device, std::move(bytes));
 }
 
 Duration Link::draw_delay() {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -34,6 +35,9 @@ struct LinkFaults {
     Duration reordering_delay = Duration::milliseconds(1);
     /// Larger IP packets vanish, as behind a tunnel whose ICMP is filtered; 0: none does.
     uint32_t largest_packet = 0;
+    /// A bottleneck in front of each receiver; 0: none. What its queue has no room for is lost.
+    uint64_t bytes_per_second = 0;
+    uint32_t queue_bytes = 64 * 1024;
 };
 
 /// What became of the frames of a link.
@@ -46,6 +50,8 @@ struct LinkCounters {
     uint64_t marked = 0;
     uint64_t corrupted = 0;
     uint64_t reordered = 0;
+    uint64_t overflowed = 0;  ///< no room in the bottleneck's queue
+    uint32_t queue_most = 0;  ///< octets that have waited there at once
 };
 
 class Link {
@@ -72,7 +78,7 @@ class Link {
     /// Writes what is transmitted from now on, as it leaves its sender, into a pcap file. Throws
     /// std::system_error.
     void capture(const std::string& path);
-    /// `now` gives the time for the capture.
+    /// `now` gives the time, for the capture and the bottleneck.
     void set_clock(std::function<Instant()> now) { now_ = std::move(now); }
     /// Sees each frame that is transmitted, before its fate; for tests that judge what is said.
     void set_tap(std::function<void(std::span<const uint8_t>)> tap) { tap_ = std::move(tap); }
@@ -84,9 +90,12 @@ class Link {
     struct Plug {
         Device* device;
         wire::MacAddress mac;
+        Instant free_at;  ///< when the bottleneck has carried what waits there
     };
     void transmit(const Device* from, std::span<const uint8_t> frame);
-    void send_to(Device& device, std::span<const uint8_t> frame);
+    void send_to(Plug& plug, std::span<const uint8_t> frame);
+    /// How long a frame takes through the bottleneck; nothing if it finds no room.
+    std::optional<Duration> pass_bottleneck(Plug& plug, size_t bytes);
     bool happens(double probability) { return probability > 0 && random_.unit() < probability; }
     Duration draw_delay();
 

@@ -8,7 +8,6 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 
-#include <synfin/socket/congestion_names.hpp>
 #include <synfin/socket/sockets.hpp>
 
 namespace synfin::socket {
@@ -192,9 +191,7 @@ int get_tcp_option(const Socket& socket, int name, void* value, socklen_t* lengt
         }
         case TCP_CONGESTION: {
             char text[16] = {};
-            for (const CongestionName& known : congestion_names) {
-                if (known.algorithm == p.congestion) known.name.copy(text, sizeof text - 1);
-            }
+            std::string_view{tcp::name(p.congestion)}.copy(text, sizeof text - 1);
             return give(text, sizeof text, value, length);
         }
         default: return -ENOPROTOOPT;
@@ -286,7 +283,7 @@ int Sockets::set_tcp_option(Socket& socket, int name, const void* value, socklen
         if (value == nullptr || length < 1) return -EINVAL;
         const std::string_view text{static_cast<const char*>(value), length};
         const std::string_view wanted = text.substr(0, text.find('\0'));
-        const auto algorithm = congestion_named(wanted);
+        const auto algorithm = tcp::congestion_algorithm_named(wanted);
         if (!algorithm) return -ENOENT;
         profile.congestion = *algorithm;
         return apply(socket, profile);

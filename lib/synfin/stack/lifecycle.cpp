@@ -226,7 +226,8 @@ Worker::Leaks Worker::Impl::leaks() const {
     }
     return {.connections = connections.used(),
             .buffers = uint64_t{buffers.chunks.used()} + buffers.nodes.used() +
-                       transfers.transfers.used() + transfers.ranges.used(),
+                       transfers.transfers.used() + transfers.ranges.used() +
+                       transfers.models.used(),
             .timers = forgotten};
 }
 

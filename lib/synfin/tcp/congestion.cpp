@@ -2,6 +2,7 @@
 // retransmission (what is sent again, and when recovery ends) is recovery.cpp's.
 #include <algorithm>
 
+#include <synfin/base/assert.hpp>
 #include <synfin/tcp/internal.hpp>
 
 namespace synfin::tcp {
@@ -12,7 +13,7 @@ uint32_t half_of_flight(const Connection& c, uint32_t flight) {  // RFC 5681 (4)
     return std::max<uint32_t>(flight / 2, 2u * c.mss);
 }
 
-void new_reno_on_ack(Connection& c, Transfer& t, const AckReport& ack, Instant) {
+void new_reno_on_ack(Connection& c, Transfer& t, const AckReport& ack, Environment&, Instant) {
     if (!window_was_used(c, ack) || c.cwnd >= largest_congestion_window) return;
     if (c.cwnd < c.ssthresh) return grow_in_slow_start(c, t, ack);
     // Congestion avoidance: one segment per window's worth of acknowledged bytes (RFC 3465).
@@ -23,21 +24,16 @@ void new_reno_on_ack(Connection& c, Transfer& t, const AckReport& ack, Instant) 
     }
 }
 
-void new_reno_on_loss(Connection& c, Transfer&, uint32_t flight) {
+void new_reno_on_loss(Connection& c, Transfer&, uint32_t flight, Environment&) {
     c.ssthresh = half_of_flight(c, flight);
 }
 
-void new_reno_on_timeout(Connection& c, Transfer*, uint32_t flight) {
+void new_reno_on_timeout(Connection& c, Transfer*, uint32_t flight, Environment&) {
     c.ssthresh = half_of_flight(c, flight);
 }
 
-void new_reno_on_undo(Transfer&) {}  // its memory is ssthresh, which is restored for all
-
-uint32_t initial_window(const Connection& c, const Environment& env) {
-    const uint32_t mss = c.mss;
-    const uint32_t segments = env.profile_of(c).initial_window_segments;
-    return std::min(segments * mss, std::max(2 * mss, segments * 1460));
-}
+// Its memory is ssthresh, which is restored for all.
+void new_reno_on_undo(Transfer&, Environment&) {}
 
 }  // namespace
 
@@ -49,8 +45,15 @@ const CongestionControl& congestion_control(CongestionAlgorithm algorithm) {
         case CongestionAlgorithm::cubic: return cubic;
         case CongestionAlgorithm::new_reno: return new_reno;
         case CongestionAlgorithm::dctcp: return dctcp;
+        case CongestionAlgorithm::bbr: return bbr;
     }
     return cubic;
+}
+
+uint32_t initial_window(const Connection& c, const Environment& env) {
+    const uint32_t mss = c.mss;
+    const uint32_t segments = env.profile_of(c).initial_window_segments;
+    return std::min(segments * mss, std::max(2 * mss, segments * 1460));
 }
 
 bool window_was_used(const Connection& c, const AckReport& ack) {
@@ -70,7 +73,24 @@ void start_congestion_control(Connection& c, const Environment& env) {
 }
 
 void restart_after_idle(Connection& c, const Environment& env) {
+    if (has_model(c, env)) return;
     c.cwnd = std::min(c.cwnd, initial_window(c, env));
+}
+
+void adopt_congestion_control(Connection& c, Transfer& t, Environment& env) {
+    const bool wanted = has_model(c, env);
+    if (wanted == (t.model != no_index)) return;
+    if (wanted) {
+        t.model = env.transfers.models.take();
+        SYNFIN_ASSERT(t.model != no_index);  // there are as many as transfers
+        env.transfers.models[t.model] = PathModel{};
+        c.ssthresh = UINT32_MAX;
+    } else {
+        env.transfers.models.give_back(t.model);
+        t.model = no_index;
+        c.clear(Mark::pacing);
+        c.ssthresh = c.cwnd;  // what the model knew is not to be searched for again
+    }
 }
 
 }  // namespace synfin::tcp

@@ -93,7 +93,9 @@ const char* name(Report report) {
 namespace {
 
 void give_back_transfer(Connection& c, Environment& env) {
-    env.transfers.transfers[c.transfer].flight.restart(Seq{}, env.transfers.flights);
+    Transfer& t = env.transfers.transfers[c.transfer];
+    t.flight.restart(Seq{}, env.transfers.flights);
+    if (t.model != no_index) env.transfers.models.give_back(t.model);
     env.transfers.transfers.give_back(c.transfer);
     c.transfer = no_index;
 }
@@ -125,7 +127,7 @@ void restart_flight(const Connection& c, Transfer& t, Environment& env) {
 void drop_transfer_if_idle(Connection& c, Transfer& t, Environment& env) {
     end_urgent_data(c, t);
     if (t.urgent_in || !t.unsent_or_unacked.empty() || !t.unread.empty() || t.held != no_index ||
-        t.held_fin || t.owes_dsack() || t.mark_change_count != 0) {
+        t.held_fin || t.owes_dsack() || t.mark_change_count != 0 || t.model != no_index) {
         return;
     }
     // A recovery whose rest is the FIN goes on without its bookkeeping.

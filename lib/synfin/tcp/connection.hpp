@@ -66,8 +66,8 @@ enum class Mark : uint32_t {
     memory_blocked = 1u << 29,  ///< a send found no memory: on_writable comes without an ACK
     /// RFC 7413: our SYN shall use or ask for a cookie; our SYN,ACK shall bring one.
     fast_open = 1u << 30,
-    // and for the path
-    narrow_path = 1u << 31,  ///< mss is less than the two ends have agreed to (path.cpp)
+    // for the protocol, again
+    pacing = 1u << 31,  ///< what waits for the pacer leaves at short_deadline, or is asked for then
 };
 
 /// Those of Mark that have a segment leave at the next output.
@@ -119,14 +119,15 @@ struct alignas(64) Connection {
     uint32_t rttvar_us = 0;
     uint16_t mss = 0;  ///< effective send MSS without options
     uint16_t profile = 0;
-    uint16_t neighbor = 0;        ///< the stack's: the next hop's entry
-    uint16_t max_snd_wnd = 0;     ///< largest window ever offered, in units of 2^snd_scale
-    uint16_t ts_recent_tick = 0;  ///< when ts_recent was set, for the 24 days of PAWS
-    uint16_t challenge_tick = 0;  ///< last answer to an unacceptable segment, in 2^13 us
+    uint16_t neighbor = 0;             ///< the stack's: the next hop's entry
+    uint16_t max_snd_wnd = 0;          ///< largest window ever offered, in units of 2^snd_scale
+    uint16_t ts_recent_tick = 0;       ///< when ts_recent was set, for the 24 days of PAWS
+    uint16_t challenge_tick : 15 = 0;  ///< last answer to an unacceptable segment, in 2^13 us
+    uint16_t narrow_path : 1 = 0;      ///< mss is less than the two ends have agreed to (path.cpp)
     /// Low 32 bits of microseconds; while the timer does not run, when it was stopped: since then
     /// the connection has been idle.
     Relaxed<uint32_t> retransmit_deadline_us;
-    Relaxed<uint32_t> delayed_ack_deadline_us;
+    Relaxed<uint32_t> short_deadline_us;  ///< of the delayed ACK and the pacer, whichever is first
     Relaxed<uint32_t> transfer{no_index};
     Relaxed<int64_t> long_deadline_us{never_us};  ///< user timeout, keep-alive, FIN_WAIT_2
     uint32_t generation = 0;                      ///< grows with each use of this place

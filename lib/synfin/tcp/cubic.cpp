@@ -78,7 +78,7 @@ void avoid_congestion(Connection& c, Cubic& cubic, uint32_t acked_bytes, uint32_
                                   grown * c.mss, static_cast<double>(largest_congestion_window))));
 }
 
-void on_ack(Connection& c, Transfer& t, const AckReport& ack, Instant now) {
+void on_ack(Connection& c, Transfer& t, const AckReport& ack, Environment&, Instant now) {
     Cubic& cubic = t.cubic;
     const uint32_t now_us = low_us(now);
     if (!window_was_used(c, ack)) {
@@ -92,17 +92,17 @@ void on_ack(Connection& c, Transfer& t, const AckReport& ack, Instant now) {
     cubic.last_ack_us = now_us;
 }
 
-void on_loss(Connection& c, Transfer& t, uint32_t flight) {
+void on_loss(Connection& c, Transfer& t, uint32_t flight, Environment&) {
     remember_window_of_loss(c, t.cubic);
     c.ssthresh = reduced(c, flight);
 }
 
-void on_timeout(Connection& c, Transfer* t, uint32_t flight) {
+void on_timeout(Connection& c, Transfer* t, uint32_t flight, Environment&) {
     if (t != nullptr) remember_window_of_loss(c, t->cubic);
     c.ssthresh = reduced(c, flight);
 }
 
-void on_undo(Transfer& t) {  // section 4.9
+void on_undo(Transfer& t, Environment&) {  // section 4.9
     t.cubic.w_max = t.cubic.w_max_before;
     t.cubic.in_epoch = false;
 }

@@ -28,12 +28,12 @@ void observe(const Connection& c, Dctcp& d, const AckReport& ack) {
     d.acked = d.marked = 0;
 }
 
-void on_ack(Connection& c, Transfer& t, const AckReport& ack, Instant now) {
+void on_ack(Connection& c, Transfer& t, const AckReport& ack, Environment& env, Instant now) {
     observe(c, t.dctcp, ack);
-    new_reno.on_ack(c, t, ack, now);
+    new_reno.on_ack(c, t, ack, env, now);
 }
 
-void on_echo(Connection& c, Transfer& t, uint32_t) {
+void on_echo(Connection& c, Transfer& t, uint32_t, Environment&) {
     const auto left = static_cast<uint32_t>(c.cwnd * (1 - t.dctcp.alpha / 2));
     c.ssthresh = std::max<uint32_t>(left, 2u * c.mss);
 }

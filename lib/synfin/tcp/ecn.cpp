@@ -19,6 +19,7 @@ namespace flag = wire::flag;
 namespace {
 
 EcnUse use_of(const Profile& p) {
+    if (p.congestion == CongestionAlgorithm::bbr) return EcnUse::off;  // it does not heed marks
     const bool needed = p.congestion == CongestionAlgorithm::dctcp && p.ecn == EcnUse::accept;
     return needed ? EcnUse::ask : p.ecn;
 }
@@ -111,8 +112,7 @@ void write_ack_of_mark_change(Connection& c, Transfer& t, OutSegment& out) {
 
 void respond_to_echo(Connection& c, Transfer& t, const AckReport& ack, Environment& env) {
     if (t.recovery.phase != Recovery::Phase::none || is_answered_echo(c, t)) return;
-    congestion_control(env.profile_of(c).congestion)
-        .on_echo(c, t, std::min(ack.flight_before, c.cwnd));
+    congestion_control(c, env).on_echo(c, t, std::min(ack.flight_before, c.cwnd), env);
     c.cwnd = std::min(c.cwnd, c.ssthresh);
     c.owes_cwr = true;
     t.reduced_for_echo = true;

@@ -133,6 +133,7 @@ struct AckReport {
     uint32_t acked = 0;          ///< by which snd_una has moved
     bool duplicate = false;      ///< RFC 5681 section 2
     bool echo = false;           ///< it echoes a CE (RFC 3168)
+    uint32_t newly_lost = 0;     ///< octets that it made us hold for lost
     bool dsack = false;          ///< the peer got [dsack_left, dsack_right) twice
     Seq dsack_left;
     Seq dsack_right;
@@ -147,25 +148,34 @@ void process_ack(Connection& c, const Segment& segment, Environment& env, Instan
 uint32_t remove_acknowledged(Transfer& t, uint32_t acked, Environment& env);
 void update_send_window(Connection& c, const Segment& segment);
 
-// ---- congestion.cpp, cubic.cpp, dctcp.cpp
+// ---- congestion.cpp, cubic.cpp, dctcp.cpp, bbr.cpp
 
 /// Congestion control of one algorithm, over the fields of Connection and Transfer.
 struct CongestionControl {
-    /// New data was acknowledged outside of fast recovery.
-    void (*on_ack)(Connection& c, Transfer& t, const AckReport& ack, Instant now);
+    /// New data was acknowledged outside of fast recovery; to who has a model, any.
+    void (*on_ack)(Connection& c, Transfer& t, const AckReport& ack, Environment& env, Instant now);
     /// A loss was seen by ACKs: sets ssthresh.
-    void (*on_loss)(Connection& c, Transfer& t, uint32_t flight);
+    void (*on_loss)(Connection& c, Transfer& t, uint32_t flight, Environment& env);
     /// A CE was echoed, for the first time in this window: sets ssthresh.
-    void (*on_echo)(Connection& c, Transfer& t, uint32_t flight);
+    void (*on_echo)(Connection& c, Transfer& t, uint32_t flight, Environment& env);
     /// The retransmission timer expired for the first time for this data, or for a FIN without a
     /// transfer: sets ssthresh.
-    void (*on_timeout)(Connection& c, Transfer* t, uint32_t flight);
+    void (*on_timeout)(Connection& c, Transfer* t, uint32_t flight, Environment& env);
     /// The last loss was none; cwnd and ssthresh have been restored.
-    void (*on_undo)(Transfer& t);
+    void (*on_undo)(Transfer& t, Environment& env);
 };
+/// It keeps a PathModel, paces, and sets cwnd itself at all times: no PRR, no restart after
+/// idleness.
+constexpr bool has_model(CongestionAlgorithm algorithm) {
+    return algorithm == CongestionAlgorithm::bbr;
+}
+inline bool has_model(const Connection& c, const Environment& env) {
+    return has_model(env.profile_of(c).congestion);
+}
 extern const CongestionControl cubic;
 extern const CongestionControl new_reno;
 extern const CongestionControl dctcp;
+extern const CongestionControl bbr;
 inline constexpr uint32_t largest_congestion_window = uint32_t{1} << 30;
 /// Whether the window was the limit; else it says nothing about the path (RFC 7661). Nor does an
 /// echo of congestion let anything grow (RFC 3168 section 6.1.2).
@@ -173,10 +183,21 @@ bool window_was_used(const Connection& c, const AckReport& ack);
 /// By the bytes acknowledged, at most two segments for an ACK (RFC 3465), one after a timeout.
 void grow_in_slow_start(Connection& c, const Transfer& t, const AckReport& ack);
 const CongestionControl& congestion_control(CongestionAlgorithm algorithm);
+inline const CongestionControl& congestion_control(const Connection& c, const Environment& env) {
+    return congestion_control(env.profile_of(c).congestion);
+}
+/// RFC 6928.
+uint32_t initial_window(const Connection& c, const Environment& env);
 void start_congestion_control(Connection& c, const Environment& env);
 /// Nothing has been sent for longer than the RTO: what cwnd knew of the path is stale (RFC 5681
 /// section 4.1).
 void restart_after_idle(Connection& c, const Environment& env);
+/// The profile has changed, or something is to be sent: there is a model if the algorithm needs
+/// one.
+void adopt_congestion_control(Connection& c, Transfer& t, Environment& env);
+/// `bytes` have left, again or for the first time, on a connection that has a model.
+void note_departure(const Connection& c, const Transfer& t, uint32_t bytes, Environment& env,
+                    Instant now);
 
 // ---- ecn.cpp
 
@@ -227,7 +248,7 @@ Duration rack_detect_losses(const Connection& c, Transfer& t, Environment& env, 
 uint32_t bytes_in_flight(const Connection& c, const Transfer& t);
 /// Losses and the congestion window, after the queue and the scoreboard have been brought up to
 /// date. Returns as rack_detect_losses.
-Duration respond_to_ack(Connection& c, Transfer& t, const Segment& segment, const AckReport& ack,
+Duration respond_to_ack(Connection& c, Transfer& t, const Segment& segment, AckReport& ack,
                         Environment& env, Instant now);
 /// The same when the reordering timer has expired.
 Duration respond_to_lateness(Connection& c, Transfer& t, Environment& env, Instant now);
@@ -294,6 +315,8 @@ void start_keep_alive(Connection& c, const Environment& env, Instant now);
 inline void arm_keep_alive(Connection& c, const Environment& env, Instant now) {
     if (c.has(Mark::keep_alive)) start_keep_alive(c, env, now);
 }
+/// What has to wait for the pacer may leave then.
+void arm_pacing(Connection& c, Instant at);
 /// Something begins to wait for its acknowledgment, or there was progress: the user timeout begins.
 void arm_user_timeout(Connection& c, const Environment& env, Instant now);
 void arm_fin_wait_2(Connection& c, const Environment& env, Instant now);

@@ -135,7 +135,12 @@ void account_new(Connection& c, Transfer& t, Seq end, Environment& env, Instant 
     if (!t.flight.append(end, low_us(now), c.srtt_us / 32, env.transfers.flights)) {
         ++env.counters.flight_coarse;
     }
+    const Seq begin = c.snd_nxt;
     c.snd_nxt = end;
+    if (has_model(c, env)) [[unlikely]] {
+        adopt_congestion_control(c, t, env);
+        note_departure(c, t, end.distance_from(begin), env, now);
+    }
 }
 
 // A segment of queued bytes from `seq`, with the FIN if it reaches the end of the stream.
@@ -159,6 +164,9 @@ Seq write_again(Connection& c, Transfer& t, Seq seq, uint32_t length, OutSegment
     const Seq end = seq + out.payload_length + (out.flags.fin() ? 1 : 0);
     if (!t.flight.resend(seq, earlier_of(end, c.snd_nxt), low_us(now), env.transfers.flights)) {
         ++env.counters.flight_coarse;
+    }
+    if (t.model != no_index) {
+        note_departure(c, t, earlier_of(end, c.snd_nxt).distance_from(seq), env, now);
     }
     if (end.after(c.snd_nxt)) account_new(c, t, end, env, now);
     if (t.oversized.phase != Oversized::Phase::none) {
@@ -254,7 +262,7 @@ bool emit_new(Connection& c, Transfer& t, OutSegment& out, uint32_t payload_max,
             restart_after_idle(c, env);
         }
         const uint32_t allowed = std::max(congestion_left(c, t), least);
-        if (c.has(Mark::narrow_path)) [[unlikely]] {
+        if (c.narrow_path != 0) [[unlikely]] {
             probe = path_probe_payload(c, t, unsent, allowed, payload_max, env, now);
         }
         length = sendable_length(c, t, allowed, unsent, std::max(payload_max, probe), env);
@@ -311,10 +319,17 @@ bool emit_tail_probe(Connection& c, Transfer& t, OutSegment& out, uint32_t paylo
     return true;
 }
 
+bool waits_for_pacer(Connection& c, const Transfer& t, Environment& env, Instant now) {
+    const Pacer& pacer = env.transfers.models[t.model].pacer;
+    if (!c.has(Mark::pacing) && !pacer.may_send(now)) arm_pacing(c, pacer.wake_at(c.mss));
+    return c.has(Mark::pacing);
+}
+
 // What was lost goes before what is new.
 bool emit_text(Connection& c, Transfer& t, OutSegment& out, uint32_t payload_max, Environment& env,
                Instant now) {
     if (t.tail_probe.due && emit_tail_probe(c, t, out, payload_max, env, now)) return true;
+    if (t.model != no_index && waits_for_pacer(c, t, env, now)) return false;
     if (t.flight.lost_bytes() != 0) {
         return emit_retransmission(c, t, out, payload_max, env, now);
     }
@@ -367,7 +382,7 @@ bool emit_ack_of_mark_change(Connection& c, Transfer& t, OutSegment& out, Enviro
 
 // When there is data that nothing else will ever send, the persist timer must (SHLD-29).
 void arm_persist_if_stuck(Connection& c, Environment& env, Instant now) {
-    if (c.has(Mark::retransmit_armed) || c.has(Mark::syn_unacked)) return;
+    if (c.has(Mark::retransmit_armed) || c.has(Mark::syn_unacked) || c.has(Mark::pacing)) return;
     if (queued_bytes(c, env) == 0) return;
     c.set(Mark::persisting);
     arm_retransmission(c, env, now);
@@ -383,8 +398,13 @@ void gather_queued(const Connection& c, uint32_t offset, uint32_t length, OutSeg
 
 bool has_output_without_mark(const Connection& c, const Environment& env) {
     if (awaits_handshake(c) || c.state == State::closed) return false;
-    if (c.has(Mark::send_closed) && !c.has(Mark::fin_sent)) return true;
     const Transfer* t = transfer_of(c, env);
+    constexpr uint32_t either =
+        static_cast<uint32_t>(Mark::send_closed) | static_cast<uint32_t>(Mark::pacing);
+    if ((c.flags & either) != 0) {
+        if (c.has(Mark::pacing)) return t != nullptr && t->tail_probe.due;
+        if (!c.has(Mark::fin_sent)) return true;
+    }
     if (t == nullptr) return false;
     // What is to be sent again may be the FIN alone, behind an empty queue.
     return t->flight.lost_bytes() != 0 || t->tail_probe.due ||

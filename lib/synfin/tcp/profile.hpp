@@ -3,12 +3,23 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include <synfin/base/instant.hpp>
 
 namespace synfin::tcp {
 
-enum class CongestionAlgorithm : uint8_t { cubic, new_reno, dctcp };
+enum class CongestionAlgorithm : uint8_t { cubic, new_reno, dctcp, bbr };
+
+/// What it is called in options and by TCP_CONGESTION: Linux's name.
+const char* name(CongestionAlgorithm algorithm);
+/// The algorithm of that name, or nothing. "newreno" is "reno".
+std::optional<CongestionAlgorithm> congestion_algorithm_named(std::string_view name);
+/// All names, for a sentence to the user.
+std::vector<std::string> congestion_algorithm_names();
 
 /// Explicit congestion notification (RFC 3168).
 enum class EcnUse : uint8_t {

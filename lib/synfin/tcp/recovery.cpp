@@ -42,8 +42,7 @@ void enter_fast_recovery(Connection& c, Transfer& t, Environment& env, Instant n
     // Without what limited transmit has sent beyond the window (RFC 5681 section 3.2, step 2); and
     // once in a window of data, for whatever reason (RFC 3168 section 6.1.2).
     if (!is_answered_echo(c, t)) {
-        congestion_control(env.profile_of(c).congestion)
-            .on_loss(c, t, std::min(flight_size(c), c.cwnd));
+        congestion_control(c, env).on_loss(c, t, std::min(flight_size(c), c.cwnd), env);
     }
     c.owes_cwr = c.ecn;
     Recovery& r = t.recovery;
@@ -57,7 +56,7 @@ void enter_fast_recovery(Connection& c, Transfer& t, Environment& env, Instant n
 }
 
 void leave_recovery(Connection& c, Transfer& t) {
-    if (t.recovery.phase == Phase::fast) c.cwnd = c.ssthresh;
+    if (t.recovery.phase == Phase::fast && t.model == no_index) c.cwnd = c.ssthresh;
     t.recovery.phase = Phase::none;
     t.recovery.duplicate_bytes = 0;
     rack_end_recovery(t.rack);
@@ -124,8 +123,7 @@ void judge_tail_probe(Connection& c, Transfer& t, const Segment& s, const AckRep
         probe = TailProbe{};
         ++env.counters.tail_probe_repairs;
         if (t.recovery.phase != Phase::none) return;
-        congestion_control(env.profile_of(c).congestion)
-            .on_loss(c, t, std::min(flight_size(c) + ack.acked, c.cwnd));
+        congestion_control(c, env).on_loss(c, t, std::min(flight_size(c) + ack.acked, c.cwnd), env);
         c.cwnd = std::min(c.cwnd, c.ssthresh);
     } else if (ack.acked == 0 && s.options.sack_count == 0) {
         probe = TailProbe{};
@@ -140,14 +138,15 @@ uint32_t bytes_in_flight(const Connection& c, const Transfer& t) {
     return flight_size(c) - gone;
 }
 
-Duration respond_to_ack(Connection& c, Transfer& t, const Segment& s, const AckReport& ack,
+Duration respond_to_ack(Connection& c, Transfer& t, const Segment& s, AckReport& ack,
                         Environment& env, Instant now) {
     Recovery& r = t.recovery;
     if (ack.echo) [[unlikely]]
         respond_to_echo(c, t, ack, env);
+    const CongestionControl& control = congestion_control(c, env);
     if (r.phase == Phase::none && t.flight.empty() && !t.tail_probe.under_way && !ack.dsack)
         [[likely]] {
-        congestion_control(env.profile_of(c).congestion).on_ack(c, t, ack, now);
+        control.on_ack(c, t, ack, env, now);
         r.duplicate_acks = 0;
         r.duplicate_bytes = 0;
         return Duration{};
@@ -159,6 +158,7 @@ Duration respond_to_ack(Connection& c, Transfer& t, const Segment& s, const AckR
         r.phase != Phase::none && ack.acked > 0 && c.snd_una.load().at_or_after(r.point);
     const bool ends_fast = ends && r.phase == Phase::fast;
     if (ends) leave_recovery(c, t);
+    const uint32_t lost_before = t.flight.lost_bytes();
     if (c.has(Mark::sack_permitted)) {
         rack_take_delivery(c, t, s, ack.delivery, now);
         wait = rack_detect_losses(c, t, env, now);
@@ -171,14 +171,18 @@ Duration respond_to_ack(Connection& c, Transfer& t, const Segment& s, const AckR
         delivered = static_cast<uint32_t>(std::max<int64_t>(newly, 0));
         detect_loss_by_duplicates(c, t, ack, env);
     }
-    const bool begins = r.phase == Phase::none && t.flight.lost_bytes() > 0 &&
-                        !only_oversized_is_lost(c, t, env, now);
+    const uint32_t lost = t.flight.lost_bytes();
+    ack.newly_lost = lost > lost_before ? lost - lost_before : 0;
+    const bool begins =
+        r.phase == Phase::none && lost > 0 && !only_oversized_is_lost(c, t, env, now);
     if (begins) enter_fast_recovery(c, t, env, now);
-    if (r.phase == Phase::fast) {
+    if (t.model != no_index) {
+        control.on_ack(c, t, ack, env, now);
+    } else if (r.phase == Phase::fast) {
         const bool partial = ack.acked > 0 && !c.has(Mark::sack_permitted);
         reduce_proportionally(c, t, delivered, begins || partial);
     } else if (ack.acked > 0 && !ends_fast) {
-        congestion_control(env.profile_of(c).congestion).on_ack(c, t, ack, now);
+        control.on_ack(c, t, ack, env, now);
     }
     return wait;
 }
@@ -188,7 +192,8 @@ Duration respond_to_lateness(Connection& c, Transfer& t, Environment& env, Insta
     if (t.flight.lost_bytes() == 0 || only_oversized_is_lost(c, t, env, now)) return wait;
     const bool begins = t.recovery.phase == Phase::none;
     if (begins) enter_fast_recovery(c, t, env, now);
-    if (t.recovery.phase == Phase::fast) reduce_proportionally(c, t, 0, begins);
+    if (t.model == no_index && t.recovery.phase == Phase::fast)
+        reduce_proportionally(c, t, 0, begins);
     return wait;
 }
 

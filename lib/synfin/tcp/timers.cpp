@@ -1,7 +1,8 @@
 // The timers of a connection: deadlines, kept in the connection itself. At most one of
 // retransmission, tail probe, reordering, persist and SYN runs (they share a deadline), and at most
 // one of user timeout, keep-alive and FIN_WAIT_2 (the long one): the first runs while something is
-// to be acknowledged, the others while nothing is. The delayed ACK stands beside them.
+// to be acknowledged, the others while nothing is. The delayed ACK and the pacer stand beside them
+// and share a deadline.
 #include <algorithm>
 
 #include <synfin/base/assert.hpp>
@@ -84,7 +85,7 @@ void on_retransmission_timeout(Connection& c, Environment& env, Instant now, Eve
     const uint32_t flight = c.snd_nxt.load().distance_from(c.snd_una);
     Transfer* t = transfer_of(c, env);
     if (c.backoff == 0 && t != nullptr) remember_for_undo(c, *t, true);
-    if (c.backoff == 0) congestion_control(p.congestion).on_timeout(c, t, flight);
+    if (c.backoff == 0) congestion_control(p.congestion).on_timeout(c, t, flight, env);
     ++c.backoff;
     back_off_rto(c);
     if (t != nullptr) suspect_path(c, *t, env, now);
@@ -138,6 +139,21 @@ std::optional<Duration> probe_timeout(const Connection& c, const Transfer& t, Du
     const auto age = static_cast<int32_t>(low_us(now) - t.flight.first_sent_us());
     if (wait >= timeout - Duration::microseconds(age)) return std::nullopt;
     return wait;
+}
+
+bool waits_shortly(const Connection& c) {
+    constexpr uint32_t either =
+        static_cast<uint32_t>(Mark::delayed_ack) | static_cast<uint32_t>(Mark::pacing);
+    return (c.flags & either) != 0;
+}
+
+// What the pacer lets out takes a delayed ACK along.
+void on_short_deadline(Connection& c, Environment& env) {
+    c.clear(Mark::pacing);
+    if (!c.has(Mark::delayed_ack)) return;
+    c.clear(Mark::delayed_ack);
+    c.set(Mark::ack_now);
+    ++env.counters.delayed_acks;
 }
 
 void on_keep_alive(Connection& c, Environment& env, Instant now, Events& events) {
@@ -222,12 +238,29 @@ Duration idle_time(const Connection& c, Instant now) {
     return Duration::microseconds(low_us(now) - c.retransmit_deadline_us);
 }
 
+namespace {
+
+// The deadline is shared: the earlier one stands, and whoever is asked too early asks again.
+void set_short_deadline(Connection& c, uint32_t deadline_us, Mark other) {
+    const bool later = static_cast<int32_t>(deadline_us - c.short_deadline_us) >= 0;
+    if (c.has(other) && later) return;
+    c.short_deadline_us = deadline_us;
+}
+
+}  // namespace
+
 void arm_delayed_ack(Connection& c, const Environment& env, Instant now) {
     if (c.has(Mark::ack_now) || c.has(Mark::delayed_ack)) return;
     const Duration delay = env.profile_of(c).delayed_ack;
     if (delay == Duration{}) return c.set(Mark::ack_now);
     c.set(Mark::delayed_ack);
-    c.delayed_ack_deadline_us = low_us(now + delay);
+    set_short_deadline(c, low_us(now + delay), Mark::pacing);
+}
+
+void arm_pacing(Connection& c, Instant at) {
+    c.set(Mark::pacing);
+    const Instant rounded_up = at + Duration::nanoseconds(999);
+    set_short_deadline(c, low_us(rounded_up), Mark::delayed_ack);
 }
 
 void start_keep_alive(Connection& c, const Environment& env, Instant now) {
@@ -255,8 +288,8 @@ int64_t next_deadline_us(const Connection& c, Instant now) {
     if (c.has(Mark::retransmit_armed)) {
         earliest_us = std::min(earliest_us, full_deadline_us(c.retransmit_deadline_us, now_us));
     }
-    if (c.has(Mark::delayed_ack)) {
-        earliest_us = std::min(earliest_us, full_deadline_us(c.delayed_ack_deadline_us, now_us));
+    if (waits_shortly(c)) {
+        earliest_us = std::min(earliest_us, full_deadline_us(c.short_deadline_us, now_us));
     }
     return earliest_us;
 }
@@ -270,11 +303,7 @@ std::optional<Instant> next_deadline(const Connection& c, Instant now) {
 Events on_timer(Connection& c, Environment& env, Instant now) {
     Events events;
     if (c.state == State::closed || c.has(Mark::send_reset)) return events;
-    if (c.has(Mark::delayed_ack) && is_due(c.delayed_ack_deadline_us, now)) {
-        c.clear(Mark::delayed_ack);
-        c.set(Mark::ack_now);
-        ++env.counters.delayed_acks;
-    }
+    if (waits_shortly(c) && is_due(c.short_deadline_us, now)) on_short_deadline(c, env);
     if (c.has(Mark::retransmit_armed) && is_due(c.retransmit_deadline_us, now)) {
         if (c.has(Mark::persisting)) {
             on_persist_timeout(c, env, now, events);

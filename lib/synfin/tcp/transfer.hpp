@@ -8,6 +8,7 @@
 
 #include <synfin/base/index_pool.hpp>
 #include <synfin/base/relaxed.hpp>
+#include <synfin/tcp/bbr.hpp>
 #include <synfin/tcp/flight.hpp>
 #include <synfin/tcp/seq.hpp>
 
@@ -195,6 +196,7 @@ struct Transfer {
     LossTimer loss_timer = LossTimer::timeout;
     uint32_t acked_for_growth = 0;  ///< NewReno: bytes acknowledged since cwnd last grew
     Cubic cubic;
+    uint32_t model = no_index;  ///< PathModel of an algorithm that has one; kept while idle
     Dctcp dctcp;
     bool reduced_for_echo = false;  ///< for an ECE, and that answers all up to `echo_point`
     Seq echo_point;
@@ -225,10 +227,14 @@ inline uint32_t& pool_link(Transfer& t) { return t.link; }
 
 struct TransferPool {
     TransferPool(uint32_t transfer_count, uint32_t range_count)
-        : transfers{transfer_count}, ranges{range_count}, flights{range_count} {}
+        : transfers{transfer_count},
+          ranges{range_count},
+          flights{range_count},
+          models{transfer_count} {}
     IndexPool<Transfer> transfers;
     IndexPool<HeldRange> ranges;
     FlightPool flights;
+    IndexPool<PathModel> models;
 };
 
 }  // namespace synfin::tcp

@@ -46,7 +46,7 @@ void restore(Connection& c, Transfer& t, const AckReport& ack, Environment& env)
     const uint32_t smooth = flight + std::min(ack.acked, burst_segments * c.mss);
     c.cwnd = std::max(c.cwnd, std::min(t.undo.cwnd, smooth));
     c.ssthresh = t.undo.ssthresh;
-    congestion_control(env.profile_of(c).congestion).on_undo(t);
+    congestion_control(c, env).on_undo(t, env);
     t.undo = Undo{};
 }
 

@@ -186,5 +186,31 @@ TEST(Device, TakesBackWhatWasNotFilled) {
     EXPECT_EQ(device.buffers_out(), 0u);
 }
 
+TEST(Link, BottleneckCarriesOneFrameAfterTheOther) {
+    Bench bench{{.delay = Duration::microseconds(50), .bytes_per_second = 60'000}};
+    Instant now = Instant::from_us(1'000'000);
+    bench.link.set_clock([&] { return now; });
+    bench.send(bench.a, mac_b);
+    bench.send(bench.a, mac_b);
+    bench.send(bench.b, mac_a);  // the other way is a bottleneck of its own
+    now = now + Duration::microseconds(1500);
+    bench.send(bench.a, mac_b);
+    ASSERT_EQ(bench.arrivals.size(), 4u);
+    const auto delay_us = [&](size_t i) { return bench.arrivals[i].delay.count_us(); };
+    EXPECT_EQ(delay_us(0), 1000 + 50);
+    EXPECT_EQ(delay_us(1), 2000 + 50);
+    EXPECT_EQ(delay_us(2), 1000 + 50);
+    EXPECT_EQ(delay_us(3), 500 + 1000 + 50);
+}
+
+TEST(Link, BottlenecksQueueOverflows) {
+    Bench bench{{.bytes_per_second = 60'000, .queue_bytes = 180}};
+    bench.link.set_clock([] { return Instant::from_us(1'000'000); });
+    for (int i = 0; i < 10; ++i) bench.send(bench.a, mac_b);
+    EXPECT_EQ(bench.arrivals.size(), 4u);
+    EXPECT_EQ(bench.link.counters().overflowed, 6u);
+    EXPECT_EQ(bench.link.counters().queue_most, 240u);
+}
+
 }  // namespace
 }  // namespace synfin::sim

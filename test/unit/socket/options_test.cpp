@@ -113,6 +113,10 @@ TEST_F(Options, TheCongestionAlgorithmHasAName) {
     socklen_t length = sizeof name;
     EXPECT_EQ(client.getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &length), 0);
     EXPECT_STREQ(name, "reno");
+    EXPECT_EQ(client.setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "bbr", 3), 0);
+    length = sizeof name;
+    EXPECT_EQ(client.getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &length), 0);
+    EXPECT_STREQ(name, "bbr");
     EXPECT_EQ(client.setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "swift", 5), -ENOENT);
 }
 
