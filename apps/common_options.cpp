@@ -164,6 +164,10 @@ void TcpOptions::attach(OptionTable& table) {
                    Duration::hours(1));
     table.duration("retransmission-timeout", "how long data is tried",
                    profile.retransmission_timeout, 1_ms, Duration::hours(24));
+    table.duration("advertise-user-timeout",
+                   "advise the peer to try for so long, and heed its own advice (RFC 5482); 0: "
+                   "neither",
+                   advertise_user_timeout_, 0_s, Duration::hours(24));
     table.duration("fin-wait-2-timeout", "how long a peer may leave its FIN out after our close",
                    profile.fin_wait_2_timeout, 1_ms, Duration::hours(24));
     table.choice("congestion", "congestion control", tcp::congestion_algorithm_names(),
@@ -197,6 +201,8 @@ void TcpOptions::apply_to(stack::WorkerConfig& config) const {
     p.window_scaling = !no_window_scaling;
     p.sack = !no_sack;
     p.nagle = !no_nagle;
+    p.user_timeout_option = advertise_user_timeout_ > Duration{};
+    if (p.user_timeout_option) p.advertised_user_timeout = advertise_user_timeout_;
     p.congestion = *tcp::congestion_algorithm_named(congestion_);
     p.ecn = ecn_ == "off"   ? tcp::EcnUse::off
             : ecn_ == "ask" ? tcp::EcnUse::ask

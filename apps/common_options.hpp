@@ -69,6 +69,7 @@ struct TcpOptions {
     uint64_t mss_ = 0;
     std::string congestion_ = "cubic";
     std::string ecn_ = "accept";
+    Duration advertise_user_timeout_;
 };
 
 /// What a server's listeners do at their limits.

@@ -115,6 +115,10 @@ std::string difference(const Packet& e, const Sent& s) {
         return "timestamps are missing";
     if (e.timestamp_presence == Presence::forbidden && o.has_timestamps)
         return "there are timestamps";
+    if (e.user_timeout_option &&
+        !(o.has_user_timeout && o.user_timeout == *e.user_timeout_option)) {
+        return "the user timeout differs";
+    }
     if (e.sack_blocks && *e.sack_blocks != s.sack_blocks) return "the SACK blocks differ";
     if (e.ts_value && *e.ts_value != o.ts_value) return "TSval differs";
     if (e.ts_echo && *e.ts_echo != o.ts_echo) return "TSecr differs";

@@ -62,6 +62,7 @@ class Packet {
     Packet& ect() { return ecn = wire::Ecn::ect_0, *this; }
     Packet& ce() { return ecn = wire::Ecn::ce, *this; }
     Packet& not_ect() { return ecn = wire::Ecn::not_capable, *this; }
+    Packet& user_timeout(uint16_t option) { return user_timeout_option = option, *this; }
     Packet& psh() { return push_presence = Presence::required, *this; }
     Packet& no_psh() { return push_presence = Presence::forbidden, *this; }
     Packet& fin() { return flags |= wire::flag::fin, *this; }
@@ -79,7 +80,7 @@ class Packet {
 
     wire::TcpFlags flags;
     std::optional<uint32_t> sequence, acknowledgment;
-    std::optional<uint16_t> window_field, mss_option;
+    std::optional<uint16_t> window_field, mss_option, user_timeout_option;
     std::optional<uint8_t> scale_option;
     std::optional<uint32_t> ts_value, ts_echo;
     std::optional<wire::Ecn> ecn;

@@ -36,6 +36,10 @@ tcp::Segment Script::segment_of(const Packet& p, std::string& storage) {
     auto& o = s.options;
     if (p.mss_option) o.has_mss = true, o.mss = *p.mss_option;
     if (p.scale_option) o.has_window_scale = true, o.window_scale = *p.scale_option;
+    if (p.user_timeout_option) {
+        o.has_user_timeout = true;
+        o.user_timeout = *p.user_timeout_option;
+    }
     o.sack_permitted = p.sack_permitted_presence == Presence::required;
     const bool negotiated = peer_offered_ts_ && we_offered_ts_ && !p.flags.rst();
     if (p.timestamp_presence == Presence::required ||
@@ -259,6 +263,7 @@ void Script::judge_segment(const Sent& s, const tcp::OutSegment& out) {
     const bool new_data = !f.syn() && !f.rst() && !s.payload.empty() && s.seq >= sent_end_;
     EXPECT_TRUE(new_data || s.ecn == wire::Ecn::not_capable)
         << "RFC 3168 section 6.1: ECT on new data only" << story();
+    EXPECT_TRUE(setup_.profile.user_timeout_option || !o.has_user_timeout) << story();
     EXPECT_TRUE(urgent_given_ || !f.urg()) << "SHLD-13" << story();
     EXPECT_FALSE(f.syn() && (f.fin() || f.rst())) << story();
     EXPECT_FALSE(f.fin() && f.rst()) << story();

@@ -334,6 +334,7 @@ int Sockets::set_tcp_option(Socket& socket, int name, const void* value, socklen
         case TCP_USER_TIMEOUT:
             if (n < 0) return -EINVAL;
             profile.user_timeout = n == 0 ? Duration::forever() : Duration::milliseconds(n);
+            profile.user_timeout_changeable = n == 0;  // RFC 5482 section 3.1
             break;
         case TCP_INQ:
             if (!in_range(0, 1)) return -EINVAL;

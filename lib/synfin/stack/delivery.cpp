@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include <synfin/stack/worker_impl.hpp>
+#include <synfin/tcp/user_timeout.hpp>
 
 namespace synfin::stack {
 
@@ -30,6 +31,8 @@ void Worker::Impl::deliver(uint32_t index, const tcp::InputResult& result) {
         if (events.established) deliver_established(index);
         if (events.report != tcp::Report::none) [[unlikely]]
             deliver_report(index, events.report);
+        if (events.advised_user_timeout != 0) [[unlikely]]
+            adopt_user_timeout(index, events.advised_user_timeout);
         if (events.urgent) [[unlikely]]
             deliver_urgent(index, result.urgent_bytes);
         if (!result.data.empty()) deliver_data(index, result.data);
@@ -59,6 +62,12 @@ void Worker::Impl::deliver_report(uint32_t index, tcp::Report report) {
     if (c.has(Mark::close_noted)) return;
     if (c.has(Mark::passive_open) && !c.has(Mark::established_told)) return;
     owners[owner_of[index]].application->on_report(self, id_of(index), report);
+}
+
+void Worker::Impl::adopt_user_timeout(uint32_t index, uint16_t option) {
+    tcp::Profile profile = profiles[connections[index].profile];
+    profile.user_timeout = tcp::adopted_user_timeout(profile, tcp::decode_user_timeout(option));
+    if (!change_profile(id_of(index), profile)) ++tcp_counters.user_timeouts_ignored;
 }
 
 void Worker::Impl::deliver_urgent(uint32_t index, uint32_t bytes) {

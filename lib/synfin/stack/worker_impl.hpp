@@ -197,6 +197,9 @@ struct Worker::Impl {
     void deliver(uint32_t index, const tcp::InputResult& result);
     void deliver_established(uint32_t index);
     void deliver_report(uint32_t index, tcp::Report report);
+    /// The peer has advised on the user timeout (RFC 5482): the connection gets a profile of its
+    /// own.
+    void adopt_user_timeout(uint32_t index, uint16_t option);
     void deliver_urgent(uint32_t index, uint32_t bytes);
     void deliver_data(uint32_t index, std::span<const uint8_t> data);
     void deliver_unread(uint32_t index);

@@ -115,6 +115,7 @@ void change_profile(Connection& c, uint16_t profile, Environment& env, Instant n
     const Profile& p = env.profile_of(c);
     mark(Mark::no_nagle, !p.nagle);
     mark(Mark::keep_alive, p.keep_alive);
+    if (p.user_timeout_option && !c.has(Mark::syn_unacked)) c.set(Mark::extra_option);
     if (Transfer* t = transfer_of(c, env)) adopt_congestion_control(c, *t, env);
     if (c.state == State::fin_wait_2 && c.has(Mark::detached)) return arm_fin_wait_2(c, env, now);
     c.long_deadline_us = never_us;

@@ -64,8 +64,9 @@ enum class Mark : uint32_t {
     // for the stack, again
     close_noted = 1u << 28,     ///< the application is about to be told of the end
     memory_blocked = 1u << 29,  ///< a send found no memory: on_writable comes without an ACK
-    /// RFC 7413: our SYN shall use or ask for a cookie; our SYN,ACK shall bring one.
-    fast_open = 1u << 30,
+    /// What is to be sent carries an option that others do not: our SYN or SYN,ACK that of Fast
+    /// Open (RFC 7413), the next segment after that the user timeout (RFC 5482).
+    extra_option = 1u << 30,
     // for the protocol, again
     pacing = 1u << 31,  ///< what waits for the pacer leaves at short_deadline, or is asked for then
 };

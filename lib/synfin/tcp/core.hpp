@@ -95,6 +95,7 @@ struct Events {
     bool acknowledged = false;  ///< queued bytes were acknowledged: there is room to send
     bool urgent = false;        ///< urgent data was announced, or more of it (urgent_bytes)
     Report report = Report::none;
+    uint16_t advised_user_timeout = 0;       ///< the peer's option, if ours changes (RFC 5482)
     CloseReason closed = CloseReason::none;  ///< the connection is over (CLOSED or TIME_WAIT)
 };
 

@@ -66,6 +66,8 @@ using Count = Relaxed<uint64_t>;
     X(ecn_marks_received, "InCEPkts", "data segments that came with CE (RFC 3168)")               \
     X(ecn_reductions, "TCPECNReductions", "windows reduced because of an echo of CE")             \
     X(ecn_fallbacks, "TCPECNFallback", "SYNs sent again without asking for ECN")                  \
+    X(user_timeouts_heard, "TCPUserTimeoutHeard", "advice on the user timeout taken (RFC 5482)")  \
+    X(user_timeouts_ignored, "TCPUserTimeoutIgnored", "no profile was free for such advice")      \
     X(syn_cookies_sent, "SyncookiesSent", "SYN,ACKs whose sequence number was a cookie")          \
     X(syn_cookies_received, "SyncookiesRecv", "connections that a cookie has opened")             \
     X(syn_cookies_failed, "SyncookiesFailed", "ACKs with no valid cookie while there were some")  \

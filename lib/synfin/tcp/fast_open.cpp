@@ -99,7 +99,7 @@ InputResult take_fast_open(Connection& c, const Segment& syn, bool has_room, Env
     InputResult result;
     const FastOpenCookie cookie =
         check_fast_open_cookie(addresses_of(c, env), env.secret, now, syn.options);
-    if (cookie != FastOpenCookie::valid) c.set(Mark::fast_open);
+    if (cookie != FastOpenCookie::valid) c.set(Mark::extra_option);
     if (syn.options.fast_open_bytes == 0) {
         ++env.counters.fast_open_cookie_requests;
         return result;
@@ -152,7 +152,7 @@ void take_fast_open_answer(Connection& c, const Segment& syn_ack, Environment& e
                            Events& events) {
     const uint32_t early = syn_ack.ack.distance_from(c.snd_nxt);
     if (c.cwnd > 0 && early < c.cwnd) ++env.counters.fast_open_active_fails;
-    if (c.has(Mark::fast_open) && env.fast_open != nullptr) {
+    if (c.has(Mark::extra_option) && env.fast_open != nullptr) {
         const AddressPair pair = addresses_of(c, env);
         if (syn_ack.options.has_fast_open) {
             env.fast_open->keep(pair, c.mss, syn_ack.options);

@@ -4,6 +4,7 @@
 
 #include <synfin/base/assert.hpp>
 #include <synfin/tcp/internal.hpp>
+#include <synfin/tcp/user_timeout.hpp>
 
 namespace synfin::tcp {
 
@@ -332,6 +333,15 @@ void enter_time_wait(Connection& c, Environment& env, Events& events) {
     events.closed = CloseReason::finished;
 }
 
+void take_user_timeout(const Connection& c, const Segment& s, Environment& env, Events& events) {
+    const Profile& p = env.profile_of(c);
+    if (!p.user_timeout_option || !p.user_timeout_changeable) return;
+    const Duration advised = decode_user_timeout(s.options.user_timeout);
+    if (advised == Duration{} || adopted_user_timeout(p, advised) == p.user_timeout) return;
+    events.advised_user_timeout = s.options.user_timeout;
+    ++env.counters.user_timeouts_heard;
+}
+
 void complete_handshake(Connection& c, Environment& env, Instant now, Events& events) {
     const uint32_t departure_us = c.rttvar_us;
     c.rttvar_us = 0;
@@ -345,6 +355,8 @@ void complete_handshake(Connection& c, Environment& env, Instant now, Events& ev
     c.clear(Mark::syn_unacked);
     c.clear(Mark::send_syn);
     c.clear(Mark::retry_reported);
+    c.clear(Mark::extra_option);
+    if (env.profile_of(c).user_timeout_option) c.set(Mark::extra_option);
     if (Transfer* t = transfer_of(c, env)) restart_flight(c, *t, env);
     if (c.snd_una == c.snd_nxt.load()) {
         stop_retransmission(c, now);
@@ -410,6 +422,8 @@ bool run_checks(Connection& c, const Segment& s, Environment& env, Instant now,
     }
     if (check_ack(c, s, env, now, result) == Check::drop) return false;
     if (c.ecn) take_congestion_marks(c, s, env);
+    if (s.options.has_user_timeout) [[unlikely]]
+        take_user_timeout(c, s, env, result.events);
     arm_keep_alive(c, env, now);
     if (advance_after_fin_ack(c, env, now, result.events)) return true;
     if (s.flags.urg()) [[unlikely]]

@@ -60,6 +60,7 @@ void input_syn_sent(Connection& c, const Segment& s, Environment& env, Instant n
         return;
     }
     c.snd_wl2 = s.ack;
+    if (s.options.has_user_timeout) take_user_timeout(c, s, env, result.events);
     take_fast_open_answer(c, s, env, now, result.events);
     complete_handshake(c, env, now, result.events);
     c.set(Mark::ack_now);

@@ -84,10 +84,17 @@ uint16_t receive_mss(const Profile& profile, bool v6, uint16_t mtu);
 void offer_options(Connection& c, const Environment& env);
 /// Takes over what a SYN or SYN,ACK offers; what it does not offer is unmarked.
 void negotiate(Connection& c, const Segment& syn, Environment& env, Instant now);
-/// Both write into cleared options: a copy of what has just been written piece by piece would have
-/// to wait for all of it.
+/// Whether the next segment advises on the user timeout (RFC 5482). Before the SYN is acknowledged,
+/// the mark stands for Fast Open.
+inline bool owes_user_timeout(const Connection& c) {
+    constexpr auto extra = static_cast<uint32_t>(Mark::extra_option);
+    return (c.flags & (extra | static_cast<uint32_t>(Mark::syn_unacked))) == extra;
+}
+/// All three write into cleared options: a copy of what has just been written piece by piece would
+/// have to wait for all of it.
 void write_syn_options(const Connection& c, const Environment& env, Instant now,
                        wire::TcpOptions& o);
+void write_user_timeout(const Connection& c, const Environment& env, wire::TcpOptions& o);
 void write_plain_options(const Connection& c, const Environment& env, Instant now,
                          wire::TcpOptions& o);
 
@@ -287,6 +294,8 @@ void enter_time_wait(Connection& c, Environment& env, Events& events);
 void end_connection(Connection& c, CloseReason reason, Environment& env, Events& events);
 /// The end by a RST of ours, which leaves at the next output.
 void reset_connection(Connection& c, CloseReason reason, Events& events);
+/// Advice on the user timeout (RFC 5482) that changes ours.
+void take_user_timeout(const Connection& c, const Segment& s, Environment& env, Events& events);
 /// ESTABLISHED, after either side's handshake; a close that was called earlier takes effect.
 void complete_handshake(Connection& c, Environment& env, Instant now, Events& events);
 

@@ -55,7 +55,7 @@ void open_active(Connection& c, std::optional<Seq> last_seq, Environment& env, I
     const TupleSecrets secrets = tuple_secrets(env.fingerprint(c.tuple()), env.secret);
     c.ts_offset = secrets.timestamp;
     start_sequence(c, sequence_beyond(last_seq, secrets, now));
-    if (fast_open) c.set(Mark::fast_open);
+    if (fast_open) c.set(Mark::extra_option);
     set_state(c, State::syn_sent, env.counters);
 }
 

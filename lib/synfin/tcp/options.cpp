@@ -4,6 +4,7 @@
 #include <bit>
 
 #include <synfin/tcp/internal.hpp>
+#include <synfin/tcp/user_timeout.hpp>
 
 namespace synfin::tcp {
 
@@ -11,6 +12,7 @@ namespace {
 
 constexpr uint32_t timestamp_option_bytes = 12;  // NOP, NOP, kind, length, two values
 constexpr uint32_t max_option_bytes = 40;
+constexpr uint32_t user_timeout_option_bytes = 4;
 
 bool is_v6(const Connection& c) { return flow::is_interned(c.remote_address); }
 /// Of IP and TCP without options.
@@ -88,6 +90,12 @@ void write_syn_options(const Connection& c, const Environment& env, Instant now,
         o.has_window_scale = true;
         o.window_scale = c.rcv_scale;
     }
+    if (env.profile_of(c).user_timeout_option) write_user_timeout(c, env, o);
+}
+
+void write_user_timeout(const Connection& c, const Environment& env, wire::TcpOptions& o) {
+    o.has_user_timeout = true;
+    o.user_timeout = encode_user_timeout(env.profile_of(c).advertised_user_timeout);
 }
 
 void write_plain_options(const Connection& c, const Environment& env, Instant now,
@@ -97,6 +105,8 @@ void write_plain_options(const Connection& c, const Environment& env, Instant no
         o.ts_value = timestamp_clock(c, now);
         o.ts_echo = c.ts_recent;
     }
+    if (owes_user_timeout(c)) [[unlikely]]
+        write_user_timeout(c, env, o);
     if (c.has(Mark::sack_permitted)) {
         const Transfer* t = transfer_of(c, env);
         if (t != nullptr && (t->held != no_index || t->owes_dsack())) {
@@ -112,6 +122,8 @@ uint16_t path_mtu(const Connection& c) {
 
 uint32_t option_bytes(const Connection& c, const Environment& env) {
     uint32_t bytes = c.has(Mark::timestamps) ? timestamp_option_bytes : 0;
+    if (owes_user_timeout(c)) [[unlikely]]
+        bytes += user_timeout_option_bytes;
     if (c.has(Mark::sack_permitted)) {
         const Transfer* t = transfer_of(c, env);
         const uint32_t told =

@@ -7,6 +7,7 @@
 
 #include <synfin/base/assert.hpp>
 #include <synfin/tcp/internal.hpp>
+#include <synfin/wire/tcp_options.hpp>
 
 namespace synfin::tcp {
 
@@ -31,6 +32,8 @@ void write_acknowledgment(Connection& c, OutSegment& out, Environment& env, Inst
     c.last_ack_sent = c.rcv_nxt;
     c.clear(Mark::ack_now);
     c.clear(Mark::delayed_ack);
+    if (owes_user_timeout(c)) [[unlikely]]
+        c.clear(Mark::extra_option);
     Transfer* t = transfer_of(c, env);
     if (t != nullptr && t->urgent_out) [[unlikely]]
         write_urgent_pointer(*t, out);
@@ -95,6 +98,10 @@ void add_fast_open(Connection& c, OutSegment& out, Environment& env, Instant now
     } else if (c.state == State::syn_sent && !c.has(Mark::syn_retransmitted)) {
         write_early_data(c, out, env, now);
     }
+    // The longest cookie leaves no room; the segment after the SYN repeats the advice.
+    if (wire::tcp_options_length(out.options) > wire::tcp_options_bytes_max) {
+        out.options.has_user_timeout = false;
+    }
 }
 
 bool emit_syn(Connection& c, OutSegment& out, Environment& env, Instant now) {
@@ -105,7 +112,7 @@ bool emit_syn(Connection& c, OutSegment& out, Environment& env, Instant now) {
     const auto window =
         static_cast<uint16_t>(std::min<uint32_t>(receive_buffer_space(c, env), 0xffff));
     out.window = window;
-    if (c.has(Mark::fast_open)) add_fast_open(c, out, env, now);
+    if (c.has(Mark::extra_option)) add_fast_open(c, out, env, now);
     if (c.state != State::syn_sent) {
         out.flags |= flag::ack;
         out.ack = c.rcv_nxt;

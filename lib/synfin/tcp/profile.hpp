@@ -57,6 +57,13 @@ struct Profile {
     Duration fin_wait_2_timeout = Duration::seconds(60);       ///< only once nobody reads any more
     /// A SYN, FIN or data unacknowledged for so long, or a window closed: abort, at that moment.
     Duration user_timeout = Duration::forever();
+    /// RFC 5482: `advertised_user_timeout` is told to the peer, and if `user_timeout_changeable`,
+    /// the longer of it and of what the peer tells becomes ours, within these two.
+    bool user_timeout_option = false;
+    bool user_timeout_changeable = true;
+    Duration advertised_user_timeout = Duration::minutes(5);
+    Duration least_user_timeout = Duration::seconds(100);
+    Duration most_user_timeout = Duration::hours(1);
     uint8_t syn_retries = 0;  ///< SYN retransmissions, then give up; 0: as syn_timeout says
     uint8_t syn_received_retries = 5;  ///< SYN-ACK retransmissions, then give up
 

@@ -69,11 +69,13 @@ struct TcpOptions {
     bool has_window_scale : 1 = false;
     bool has_timestamps : 1 = false;
     bool sack_permitted : 1 = false;
-    bool has_fast_open : 1 = false;  ///< RFC 7413
-    uint8_t sack_count = 0;          ///< 0..4
-    uint8_t fast_open_bytes = 0;     ///< of the cookie, 4..16; 0: one is asked for
-    uint32_t ts_value = 0;           ///< TSval, valid if has_timestamps
-    uint32_t ts_echo = 0;            ///< TSecr
+    bool has_user_timeout : 1 = false;  ///< RFC 5482
+    bool has_fast_open : 1 = false;     ///< RFC 7413
+    uint8_t sack_count = 0;             ///< 0..4
+    uint8_t fast_open_bytes = 0;        ///< of the cookie, 4..16; 0: one is asked for
+    uint16_t user_timeout = 0;          ///< as it stands there: unit and number
+    uint32_t ts_value = 0;              ///< TSval, valid if has_timestamps
+    uint32_t ts_echo = 0;               ///< TSecr
     /// What no SYN carries, and what only a SYN carries: one place for both.
     union {
         SackBlock sack[max_sack_blocks] = {};  ///< only the first sack_count are written
@@ -82,7 +84,8 @@ struct TcpOptions {
 
     /// No option. What is not valid then keeps what stood there.
     constexpr void clear() {
-        has_mss = has_window_scale = has_timestamps = sack_permitted = has_fast_open = false;
+        has_mss = has_window_scale = has_timestamps = sack_permitted = false;
+        has_fast_open = has_user_timeout = false;
         sack_count = 0;
         fast_open_bytes = 0;
     }

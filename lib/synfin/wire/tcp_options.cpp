@@ -41,6 +41,11 @@ bool read_option(const uint8_t* at, size_t length, TcpOptions& options) {
             }
             return true;
         }
+        case tcp_option::user_timeout:
+            if (length != 4) return false;
+            options.has_user_timeout = true;
+            options.user_timeout = load_be16(at + 2);
+            return true;
         case tcp_option::fast_open: {
             // RFC 7413 section 4.1.1: what has another length is ignored.
             const size_t cookie = length - 2;

@@ -18,6 +18,7 @@ inline constexpr uint8_t window_scale = 3;
 inline constexpr uint8_t sack_permitted = 4;
 inline constexpr uint8_t sack = 5;
 inline constexpr uint8_t timestamps = 8;
+inline constexpr uint8_t user_timeout = 28;
 inline constexpr uint8_t fast_open = 34;
 }  // namespace tcp_option
 
@@ -58,7 +59,7 @@ namespace detail {
 constexpr size_t fixed_options_length(const TcpOptions& options) {
     return (options.has_mss ? 4u : 0u) + (options.has_timestamps ? 12u : 0u) +
            (options.sack_permitted && !options.has_timestamps ? 4u : 0u) +
-           (options.has_window_scale ? 4u : 0u) +
+           (options.has_window_scale ? 4u : 0u) + (options.has_user_timeout ? 4u : 0u) +
            (options.has_fast_open ? (options.fast_open_bytes + 5u) / 4 * 4 : 0u);
 }
 }  // namespace detail
@@ -96,6 +97,8 @@ inline WrittenOptions write_tcp_options(uint8_t* out, const TcpOptions& options)
         put(0x01010402u);
     }
     if (options.has_window_scale) put(0x01030300u | options.window_scale);
+    if (options.has_user_timeout) [[unlikely]]
+        put(0x1c040000u | options.user_timeout);
     if (options.has_fast_open) [[unlikely]] {
         // Two NOPs in front where the length needs them.
         uint8_t bytes[4 + TcpOptions::fast_open_bytes_max] = {1, 1};

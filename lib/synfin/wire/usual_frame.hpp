@@ -40,6 +40,7 @@ inline bool read_options(const uint8_t* tcp, TcpOptions& options) {
     options.has_window_scale = header == syn_header_bytes;
     options.has_timestamps = header != tcp_bytes;
     options.sack_permitted = header == syn_header_bytes;
+    options.has_user_timeout = false;
     options.has_fast_open = false;
     options.sack_count = 0;
     if constexpr (header == timestamps_header_bytes) {

@@ -39,7 +39,7 @@ struct PutOptions {
 inline bool put_options(uint8_t* at, const TcpOptions& o, PutOptions& put) {
     const unsigned shape = (o.has_timestamps ? 1u : 0u) | (o.has_mss ? 2u : 0u) |
                            (o.has_window_scale ? 4u : 0u) | (o.sack_permitted ? 8u : 0u);
-    if (o.sack_count != 0 || o.has_fast_open) return false;
+    if (o.sack_count != 0 || o.has_fast_open || o.has_user_timeout) return false;
     if (shape == 1) {
         put = {12, put_words(at, 0x0101080au, o.ts_value, o.ts_echo)};
         return true;

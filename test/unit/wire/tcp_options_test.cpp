@@ -65,6 +65,18 @@ TEST(TcpOptionsParser, Rfc7413_FastOpenIsReadAndIllegalLengthsAreIgnored) {
     }
 }
 
+TEST(TcpOptions, Rfc5482_UserTimeoutIsReadAndWrittenAndHasOneLength) {
+    const std::vector<uint8_t> bytes{28, 4, 0x80, 10};
+    const auto read = parse(bytes);
+    ASSERT_TRUE(read);
+    EXPECT_TRUE(read->has_user_timeout);
+    EXPECT_EQ(read->user_timeout, 0x800a);
+    EXPECT_FALSE(parse({28, 3, 0}));
+    uint8_t written[40] = {};
+    EXPECT_EQ(write_tcp_options(written, *read).length, 4u);
+    EXPECT_TRUE(std::equal(bytes.begin(), bytes.end(), written));
+}
+
 TEST(TcpOptionsWriter, Rfc7413_FastOpenIsReadAsItWasWritten) {
     for (const uint8_t length : std::initializer_list<uint8_t>{0, 4, 6, 8, 10, 12, 14, 16}) {
         TcpOptions options;
