@@ -52,13 +52,19 @@ void print_line(std::ostream& out, const char* state, uint32_t receive_queue, ui
                        local, remote, timer);
 }
 
+/// A listener of both families is at `*`, as `ss` says it.
+std::string listener_text(const wire::SocketAddress& local) {
+    const bool both = local.address.is_v6() && local.address.is_unspecified();
+    return both ? fmt::format("*:{}", local.port) : to_string(local);
+}
+
 void list_connections(const Inspected& inspected, const std::vector<std::string>& states,
                       std::ostream& out) {
     out << fmt::format("{:<10} {:>6} {:>6} {:>24} {:>24} {}\n", "State", "Recv-Q", "Send-Q",
                        "Local Address:Port", "Peer Address:Port", "Timer");
     if (is_selected(State::listen, states)) {
         for (const auto& local : inspected.listeners) {
-            print_line(out, name(State::listen), 0, 0, to_string(local), "*:*", "");
+            print_line(out, name(State::listen), 0, 0, listener_text(local), "*:*", "");
         }
     }
     for (const auto& each : inspected.workers) {
