@@ -165,55 +165,47 @@ void Worker::Impl::write_reply(const Reply& reply, Frame& frame, const Interface
     write_icmp_error(std::get<IcmpError>(reply), frame, interface);
 }
 
+// What is around an ICMP or ICMPv6 message; `write(at, is_v4)` writes that.
+template <typename Message, typename Write>
+void Worker::Impl::write_icmp(const Message& message, Frame& frame, const Interface& interface,
+                              Write&& write) {
+    const bool v4 = message.local.is_v4();
+    const auto l2 = interface.end.header_to(message.destination, ethertype_of(message.local));
+    size_t at = wire::write_l2_header(frame.data, l2);
+    const wire::IpFields ip{.source = message.local,
+                            .destination = message.remote,
+                            .protocol = v4 ? wire::ip_protocol::icmp : wire::ip_protocol::icmp6,
+                            .hop_limit = reply_hop_limit};
+    const size_t message_bytes = wire::Icmp4View::header_bytes + message.data.size();
+    at += v4 ? wire::write_ipv4_header(frame.data + at, ip, message_bytes,
+                                       interface.device.transmit_ip_checksum)
+             : wire::write_ipv6_header(frame.data + at, ip, message_bytes);
+    at += write(frame.data + at, v4);
+    frame.length = static_cast<uint32_t>(at);
+}
+
 void Worker::Impl::write_echo_reply(const EchoReply& echo, Frame& frame,
                                     const Interface& interface) {
     ++counters.echo_replies_out;
-    const bool v4 = echo.local.is_v4();
-    const auto l2 = interface.end.header_to(echo.destination, ethertype_of(echo.local));
-    size_t at = wire::write_l2_header(frame.data, l2);
-    const wire::IpFields ip{.source = echo.local,
-                            .destination = echo.remote,
-                            .protocol = v4 ? wire::ip_protocol::icmp : wire::ip_protocol::icmp6,
-                            .hop_limit = reply_hop_limit};
-    const size_t message_bytes = wire::Icmp4View::header_bytes + echo.data.size();
-    if (v4) {
-        at += wire::write_ipv4_header(frame.data + at, ip, message_bytes,
-                                      interface.device.transmit_ip_checksum);
-        at += wire::write_icmp4_echo(frame.data + at, wire::Icmp4Type::echo_reply, echo.identifier,
-                                     echo.sequence, echo.data);
-    } else {
-        at += wire::write_ipv6_header(frame.data + at, ip, message_bytes);
-        at += wire::write_icmp6_echo(frame.data + at, wire::Icmp6Type::echo_reply, echo.identifier,
-                                     echo.sequence, echo.data, echo.local, echo.remote);
-    }
-    frame.length = static_cast<uint32_t>(at);
+    write_icmp(echo, frame, interface, [&echo](uint8_t* at, bool v4) {
+        return v4 ? wire::write_icmp4_echo(at, wire::Icmp4Type::echo_reply, echo.identifier,
+                                           echo.sequence, echo.data)
+                  : wire::write_icmp6_echo(at, wire::Icmp6Type::echo_reply, echo.identifier,
+                                           echo.sequence, echo.data, echo.local, echo.remote);
+    });
 }
 
 void Worker::Impl::write_icmp_error(const IcmpError& error, Frame& frame,
                                     const Interface& interface) {
     ++counters.icmp_errors_out;
-    const bool v4 = error.local.is_v4();
-    const auto l2 = interface.end.header_to(error.destination, ethertype_of(error.local));
-    size_t at = wire::write_l2_header(frame.data, l2);
-    const wire::IpFields ip{.source = error.local,
-                            .destination = error.remote,
-                            .protocol = v4 ? wire::ip_protocol::icmp : wire::ip_protocol::icmp6,
-                            .hop_limit = reply_hop_limit};
-    const size_t message_bytes = wire::Icmp4View::header_bytes + error.data.size();
-    if (v4) {
-        at += wire::write_ipv4_header(frame.data + at, ip, message_bytes,
-                                      interface.device.transmit_ip_checksum);
-        at += wire::write_icmp4_error(frame.data + at, wire::Icmp4Type::destination_unreachable,
-                                      error.code, 0, error.data);
-    } else {
-        at += wire::write_ipv6_header(frame.data + at, ip, message_bytes);
-        at += wire::write_icmp6_error(
-            frame.data + at,
-            error.is_parameter_problem ? wire::Icmp6Type::parameter_problem
-                                       : wire::Icmp6Type::destination_unreachable,
-            error.code, error.pointer, error.data, error.local, error.remote);
-    }
-    frame.length = static_cast<uint32_t>(at);
+    const auto type = error.is_parameter_problem ? wire::Icmp6Type::parameter_problem
+                                                 : wire::Icmp6Type::destination_unreachable;
+    write_icmp(error, frame, interface, [&error, type](uint8_t* at, bool v4) {
+        return v4 ? wire::write_icmp4_error(at, wire::Icmp4Type::destination_unreachable,
+                                            error.code, 0, error.data)
+                  : wire::write_icmp6_error(at, type, error.code, error.pointer, error.data,
+                                            error.local, error.remote);
+    });
 }
 
 void Worker::Impl::write_neighbor_message(const NeighborMessage& message, Frame& frame,

@@ -269,6 +269,9 @@ struct Worker::Impl {
     // ---- transmit.cpp
     void transmit(TransmitBatch& batch);
     void write_reply(const Reply& reply, Frame& frame, const Interface& interface);
+    template <typename Message, typename Write>
+    void write_icmp(const Message& message, Frame& frame, const Interface& interface,
+                    Write&& write);
     void write_echo_reply(const EchoReply& echo, Frame& frame, const Interface& interface);
     void write_icmp_error(const IcmpError& error, Frame& frame, const Interface& interface);
     void write_neighbor_message(const NeighborMessage& message, Frame& frame,
