@@ -28,6 +28,7 @@ uint32_t queue_bytes(Connection& c, std::span<const uint8_t> bytes, Append appen
     if (t == nullptr) return 0;
     const uint32_t taken = (t->unsent_or_unacked.*append)(
         bytes.first(std::min<size_t>(bytes.size(), space)), env.buffers);
+    if (taken > 0) adopt_congestion_control(c, *t, env);
     drop_idle_transfer(c, env);
     return taken;
 }

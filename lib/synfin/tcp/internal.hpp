@@ -199,8 +199,7 @@ void start_congestion_control(Connection& c, const Environment& env);
 /// Nothing has been sent for longer than the RTO: what cwnd knew of the path is stale (RFC 5681
 /// section 4.1).
 void restart_after_idle(Connection& c, const Environment& env);
-/// The profile has changed, or something is to be sent: there is a model if the algorithm needs
-/// one.
+/// The profile has changed, or data has been queued: there is a model if the algorithm needs one.
 void adopt_congestion_control(Connection& c, Transfer& t, Environment& env);
 /// `bytes` have left, again or for the first time, on a connection that has a model.
 void note_departure(const Connection& c, const Transfer& t, uint32_t bytes, Environment& env,

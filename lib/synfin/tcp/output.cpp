@@ -144,10 +144,8 @@ void account_new(Connection& c, Transfer& t, Seq end, Environment& env, Instant 
     }
     const Seq begin = c.snd_nxt;
     c.snd_nxt = end;
-    if (has_model(c, env)) [[unlikely]] {
-        adopt_congestion_control(c, t, env);
+    if (t.model != no_index) [[unlikely]]
         note_departure(c, t, end.distance_from(begin), env, now);
-    }
 }
 
 // A segment of queued bytes from `seq`, with the FIN if it reaches the end of the stream.
