@@ -16,6 +16,7 @@
 #include <synfin/wire/ipv4.hpp>
 #include <synfin/wire/segment_writer.hpp>
 #include <synfin/wire/tcp.hpp>
+#include <synfin/wire/usual_frame.hpp>
 
 namespace synfin::wire {
 
@@ -41,12 +42,12 @@ inline bool put_options(uint8_t* at, const TcpOptions& o, PutOptions& put) {
                            (o.has_window_scale ? 4u : 0u) | (o.sack_permitted ? 8u : 0u);
     if (o.sack_count != 0 || o.has_fast_open || o.has_user_timeout) return false;
     if (shape == 1) {
-        put = {12, put_words(at, 0x0101080au, o.ts_value, o.ts_echo)};
+        put = {12, put_words(at, nop_nop_timestamps, o.ts_value, o.ts_echo)};
         return true;
     }
     if (shape == 15) {
-        put = {20, put_words(at, 0x02040000u | o.mss, 0x0402080au, o.ts_value, o.ts_echo,
-                             0x01030300u | o.window_scale)};
+        put = {20, put_words(at, mss_option | o.mss, sack_permitted_timestamps, o.ts_value,
+                             o.ts_echo, nop_window_scale | o.window_scale)};
         return true;
     }
     put = {0, 0};
