@@ -112,6 +112,58 @@ tcp_info info_of(const tcp::Info& from, bool listening) {
     return info;
 }
 
+bool is_within(int n, int least, int most) { return n >= least && n <= most; }
+
+/// The options that say how long, or how often, something is tried.
+int change_patience(tcp::Profile& profile, int name, int n) {
+    switch (name) {
+        case TCP_KEEPIDLE:
+            if (!is_within(n, 1, 32767)) return -EINVAL;
+            profile.keep_alive_idle = Duration::seconds(n);
+            return 0;
+        case TCP_KEEPINTVL:
+            if (!is_within(n, 1, 32767)) return -EINVAL;
+            profile.keep_alive_interval = Duration::seconds(n);
+            return 0;
+        case TCP_KEEPCNT:
+            if (!is_within(n, 1, 127)) return -EINVAL;
+            profile.keep_alive_probes = static_cast<uint8_t>(n);
+            return 0;
+        case TCP_SYNCNT:
+            if (!is_within(n, 1, 127)) return -EINVAL;
+            profile.syn_retries = static_cast<uint8_t>(n);
+            return 0;
+        case TCP_LINGER2:
+            profile.fin_wait_2_timeout = n < 0 ? Duration{} : Duration::seconds(n == 0 ? 60 : n);
+            return 0;
+        case TCP_USER_TIMEOUT:
+            if (n < 0) return -EINVAL;
+            profile.user_timeout = n == 0 ? Duration::forever() : Duration::milliseconds(n);
+            profile.user_timeout_changeable = n == 0;  // RFC 5482 section 3.1
+            return 0;
+        default: return -ENOPROTOOPT;
+    }
+}
+
+/// The options that say when segments and acknowledgments leave, and how large they are.
+int change_segments(tcp::Profile& profile, int name, int n, const tcp::Profile& usual) {
+    switch (name) {
+        case TCP_NODELAY: profile.nagle = n == 0; return 0;
+        case TCP_CORK: profile.cork = n != 0; return 0;
+        case TCP_MAXSEG:
+            if (n != 0 && !is_within(n, 88, 32767)) return -EINVAL;
+            profile.mss_clamp = static_cast<uint16_t>(n);
+            return 0;
+        case TCP_WINDOW_CLAMP:
+            if (n < 0) return -EINVAL;
+            profile.window_clamp =
+                n == 0 ? 0 : static_cast<uint32_t>(std::max(n, min_receive_buffer));
+            return 0;
+        case TCP_QUICKACK: profile.delayed_ack = n != 0 ? Duration{} : usual.delayed_ack; return 0;
+        default: return -ENOPROTOOPT;
+    }
+}
+
 }  // namespace
 
 // ---- reading
@@ -277,67 +329,22 @@ int Sockets::set_socket_option(Socket& socket, int name, const void* value, sock
     return apply(socket, profile);
 }
 
-int Sockets::set_tcp_option(Socket& socket, int name, const void* value, socklen_t length) {
+int Sockets::set_congestion(Socket& socket, const void* value, socklen_t length) {
+    if (value == nullptr || length < 1) return -EINVAL;
+    const std::string_view text{static_cast<const char*>(value), length};
+    const auto algorithm = tcp::congestion_algorithm_named(text.substr(0, text.find('\0')));
+    if (!algorithm) return -ENOENT;
     tcp::Profile profile = socket.profile;
-    if (name == TCP_CONGESTION) {
-        if (value == nullptr || length < 1) return -EINVAL;
-        const std::string_view text{static_cast<const char*>(value), length};
-        const std::string_view wanted = text.substr(0, text.find('\0'));
-        const auto algorithm = tcp::congestion_algorithm_named(wanted);
-        if (!algorithm) return -ENOENT;
-        profile.congestion = *algorithm;
-        return apply(socket, profile);
-    }
-    const auto number = number_in(value, length);
-    if (!number) return -EINVAL;
-    const int n = *number;
-    const auto in_range = [n](int least, int most) { return n >= least && n <= most; };
+    profile.congestion = *algorithm;
+    return apply(socket, profile);
+}
+
+// What the calls keep to, and the protocol does not know of.
+int Sockets::set_of_calls(Socket& socket, int name, int n) {
     switch (name) {
-        case TCP_NODELAY:
-            profile.nagle = n == 0;
-            // What is queued goes even where TCP_CORK holds it back.
-            if (n != 0) worker_.set_pushing(socket.id, tcp::Pushing::now);
-            break;
-        case TCP_CORK: profile.cork = n != 0; break;
-        case TCP_MAXSEG:
-            if (n != 0 && !in_range(88, 32767)) return -EINVAL;
-            profile.mss_clamp = static_cast<uint16_t>(n);
-            break;
-        case TCP_KEEPIDLE:
-            if (!in_range(1, 32767)) return -EINVAL;
-            profile.keep_alive_idle = Duration::seconds(n);
-            break;
-        case TCP_KEEPINTVL:
-            if (!in_range(1, 32767)) return -EINVAL;
-            profile.keep_alive_interval = Duration::seconds(n);
-            break;
-        case TCP_KEEPCNT:
-            if (!in_range(1, 127)) return -EINVAL;
-            profile.keep_alive_probes = static_cast<uint8_t>(n);
-            break;
-        case TCP_SYNCNT:
-            if (!in_range(1, 127)) return -EINVAL;
-            profile.syn_retries = static_cast<uint8_t>(n);
-            break;
-        case TCP_LINGER2:
-            profile.fin_wait_2_timeout = n < 0 ? Duration{} : Duration::seconds(n == 0 ? 60 : n);
-            break;
         case TCP_DEFER_ACCEPT: socket.defer_accept = Duration::seconds(std::max(n, 0)); return 0;
-        case TCP_WINDOW_CLAMP:
-            if (n < 0) return -EINVAL;
-            profile.window_clamp =
-                n == 0 ? 0 : static_cast<uint32_t>(std::max(n, min_receive_buffer));
-            break;
-        case TCP_QUICKACK:
-            profile.delayed_ack = n != 0 ? Duration{} : worker_.profile(uint16_t{0}).delayed_ack;
-            break;
-        case TCP_USER_TIMEOUT:
-            if (n < 0) return -EINVAL;
-            profile.user_timeout = n == 0 ? Duration::forever() : Duration::milliseconds(n);
-            profile.user_timeout_changeable = n == 0;  // RFC 5482 section 3.1
-            break;
         case TCP_INQ:
-            if (!in_range(0, 1)) return -EINVAL;
+            if (!is_within(n, 0, 1)) return -EINVAL;
             socket.give_queued_bytes = n != 0;
             return 0;
         case TCP_FASTOPEN:
@@ -350,12 +357,32 @@ int Sockets::set_tcp_option(Socket& socket, int name, const void* value, socklen
             }
             return 0;
         case TCP_FASTOPEN_CONNECT:
-            if (!in_range(0, 1) || socket.role != Role::fresh) return -EINVAL;
+            if (!is_within(n, 0, 1) || socket.role != Role::fresh) return -EINVAL;
             socket.fast_open_connect = n != 0;
             return 0;
         default: return -ENOPROTOOPT;
     }
+}
+
+// What the protocol keeps to.
+int Sockets::set_of_protocol(Socket& socket, int name, int n) {
+    tcp::Profile profile = socket.profile;
+    int failure = change_patience(profile, name, n);
+    if (failure == -ENOPROTOOPT) {
+        failure = change_segments(profile, name, n, worker_.profile(uint16_t{0}));
+    }
+    if (failure != 0) return failure;
+    // What is queued goes even where TCP_CORK holds it back.
+    if (name == TCP_NODELAY && n != 0) worker_.set_pushing(socket.id, tcp::Pushing::now);
     return apply(socket, profile);
+}
+
+int Sockets::set_tcp_option(Socket& socket, int name, const void* value, socklen_t length) {
+    if (name == TCP_CONGESTION) return set_congestion(socket, value, length);
+    const auto number = number_in(value, length);
+    if (!number) return -EINVAL;
+    const int failure = set_of_calls(socket, name, *number);
+    return failure == -ENOPROTOOPT ? set_of_protocol(socket, name, *number) : failure;
 }
 
 int Sockets::setsockopt(int descriptor, int level, int name, const void* value, socklen_t length) {

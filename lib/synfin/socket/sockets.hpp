@@ -141,10 +141,17 @@ class Sockets : public stack::Application {
     size_t unread(const Socket& socket) const;
     /// Nothing comes after the unread bytes: the peer's FIN has arrived, or shutdown was called.
     bool receives_no_more(const Socket& socket) const;
+    /// What a call gets once nothing more comes: 0 at the end of the stream, else what has ended
+    /// it.
+    static int how_receiving_ended(Socket& socket);
+    ssize_t wait_and_take(Socket& socket, std::span<const iovec> pieces, int flags);
 
     // ---- options.cpp
     int set_socket_option(Socket& socket, int name, const void* value, socklen_t length);
     int set_tcp_option(Socket& socket, int name, const void* value, socklen_t length);
+    int set_congestion(Socket& socket, const void* value, socklen_t length);
+    int set_of_calls(Socket& socket, int name, int n);
+    int set_of_protocol(Socket& socket, int name, int n);
     int apply(Socket& socket, const tcp::Profile& profile);
 
     // ---- polling.cpp

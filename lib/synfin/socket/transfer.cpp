@@ -111,66 +111,58 @@ size_t Sockets::take(Socket& socket, std::span<const iovec> pieces, size_t skip,
     return taken;
 }
 
+// What the peer has finished is complete, whatever happened afterwards.
+int Sockets::how_receiving_ended(Socket& socket) {
+    if (socket.peer_finished) return 0;
+    if (socket.error != 0) return -std::exchange(socket.error, 0);
+    return socket.receive_ended ? 0 : -ENOTCONN;
+}
+
+ssize_t Sockets::wait_and_take(Socket& socket, std::span<const iovec> pieces, int flags) {
+    const bool discards = (flags & MSG_TRUNC) != 0;
+    const bool consume = (flags & MSG_PEEK) == 0;
+    const bool whole = (flags & MSG_WAITALL) != 0;
+    const bool waits = !socket.non_blocking && (flags & MSG_DONTWAIT) == 0;
+    const size_t wanted = total(pieces);
+    const size_t low_water =
+        std::max<size_t>(whole ? wanted : std::min<size_t>(socket.receive_low_water, wanted), 1);
+    const std::optional<Instant> deadline = deadline_after(socket.receive_timeout);
+
+    size_t received = 0;
+    const auto received_or = [&received](ssize_t otherwise) {
+        return received > 0 ? static_cast<ssize_t>(received) : otherwise;
+    };
+    while (true) {
+        if (!consume) received = 0;
+        if (unread(socket) > 0 && (wanted == 0 || received < wanted)) {
+            received += discards ? pass_over(socket, wanted - received, consume)
+                                 : take(socket, pieces, received, consume);
+            if (wanted == 0) return 0;
+        }
+        if (received > 0 && (received >= low_water || received == wanted)) return received_or(0);
+        if (socket.role == Role::ended || socket.role == Role::fresh) {
+            return received > 0 ? received_or(0) : how_receiving_ended(socket);
+        }
+        if (receives_no_more(socket)) return received_or(0);
+        if (!waits || (deadline && worker_.now() >= *deadline)) return received_or(-EAGAIN);
+        if (!host_.wait(deadline)) return received_or(-EINTR);
+    }
+}
+
 ssize_t Sockets::receive(int descriptor, std::span<const iovec> pieces, int flags) {
     int failure = 0;
     const SocketPtr socket = find(descriptor, failure);
     if (socket == nullptr) return failure;
     if (socket->role == Role::listening) return -ENOTCONN;
-    const bool discards = (flags & MSG_TRUNC) != 0;
-    if (!discards && !has_memory(pieces)) return -EFAULT;
+    if ((flags & MSG_TRUNC) == 0 && !has_memory(pieces)) return -EFAULT;
     // Urgent bytes come in their place in the stream, never apart from it (RFC 6093).
     if ((flags & MSG_OOB) != 0) return -EINVAL;
     if ((flags & MSG_ERRQUEUE) != 0) return -EAGAIN;
-    const size_t wanted = total(pieces);
-    const bool whole = (flags & MSG_WAITALL) != 0;
-    const size_t low_water =
-        std::max<size_t>(whole ? wanted : std::min<size_t>(socket->receive_low_water, wanted), 1);
-    const bool consume = (flags & MSG_PEEK) == 0;
-    const bool waits = !socket->non_blocking && (flags & MSG_DONTWAIT) == 0;
-    const std::optional<Instant> deadline = deadline_after(socket->receive_timeout);
-
-    size_t received = 0;
-    ssize_t result = 0;
-    while (true) {
-        if (!consume) received = 0;
-        if (unread(*socket) > 0 && (wanted == 0 || received < wanted)) {
-            received += discards ? pass_over(*socket, wanted - received, consume)
-                                 : take(*socket, pieces, received, consume);
-            if (wanted == 0) break;
-        }
-        if (received >= low_water || received == wanted) {
-            if (received > 0) break;
-        }
-        if (socket->role == Role::ended || socket->role == Role::fresh) {
-            if (received > 0) break;
-            // What the peer has finished is complete, whatever happened afterwards.
-            if (socket->peer_finished) break;
-            if (socket->error != 0) {
-                result = -std::exchange(socket->error, 0);
-            } else if (!socket->receive_ended) {
-                result = -ENOTCONN;
-            }
-            break;
-        }
-        if (receives_no_more(*socket)) break;
-        if (!waits) {
-            if (received == 0) result = -EAGAIN;
-            break;
-        }
-        if (deadline && worker_.now() >= *deadline) {
-            if (received == 0) result = -EAGAIN;
-            break;
-        }
-        if (!host_.wait(deadline)) {
-            if (received == 0) result = -EINTR;
-            break;
-        }
+    const ssize_t received = wait_and_take(*socket, pieces, flags);
+    if (received > 0 && (flags & MSG_PEEK) == 0) {
+        socket->urgent_bytes -= std::min(socket->urgent_bytes, static_cast<uint32_t>(received));
     }
-    if (consume) {
-        socket->urgent_bytes -=
-            static_cast<uint32_t>(std::min<size_t>(socket->urgent_bytes, received));
-    }
-    return result < 0 ? result : static_cast<ssize_t>(received);
+    return received;
 }
 
 // Unlike recv, read does not wait for anything if nothing is asked for.
