@@ -114,7 +114,7 @@ void touch_fragment(const Packet& packet) {
     make_header_whole(header, fragment.protocol_at, fragment.protocol, fragment.data.size());
     header.insert(header.end(), fragment.data.begin(), fragment.data.end());
     Packet whole = packet;
-    SYNFIN_ASSERT(parse_whole(header, whole) != PacketKind::arp);
+    SYNFIN_ASSERT(parse_whole(header, fragment.identification, whole) != PacketKind::arp);
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ namespace synfin::stack {
     X(drop_from_ourselves, "DropFromOurselves", "IP packets that claim to come from us")           \
     X(drop_from_broadcast, "DropFromBroadcast", "IP packets from a subnet's broadcast address")    \
     X(drop_protocol, "DropProtocol", "IP packets of a protocol that nobody here speaks")           \
-    X(fragments_in, "FragmentsIn", "fragments of TCP segments received")                           \
+    X(fragments_in, "FragmentsIn", "fragments of segments and ICMP messages received")             \
     X(fragments_repeated, "FragmentsRepeated", "fragments that were here already")                 \
     X(fragments_refused, "FragmentsRefused",                                                       \
       "fragments that contradict others of their datagram, or of a datagram that was refused")     \

@@ -148,7 +148,47 @@ void Worker::Impl::take_echo_request(const View& message, const wire::Packet& pa
                           .identifier = message.identifier(),
                           .sequence = message.sequence(),
                           .data = message.echo_data()};
+    const size_t headers =
+        reply.local.is_v4() ? wire::Ipv4View::header_bytes_min : wire::Ipv6View::header_bytes;
+    if (packet.divided_as ||
+        headers + View::header_bytes + reply.data.size() > interfaces[port].device.mtu) {
+        return push_in_parts(reply, packet.identification(), port);
+    }
     if (!interfaces[port].replies.push_with_data(reply)) ++counters.replies_dropped;
+}
+
+// What came divided, or larger than we may send, goes back divided, in IPv6 into parts that any
+// path takes, as routers divide nothing there. The identification is the request's: as unique as
+// its sender makes it, and a word about nobody else.
+void Worker::Impl::push_in_parts(const EchoReply& echo, uint32_t identification, uint8_t port) {
+    constexpr uint32_t ipv6_mtu_min = 1280;
+    Interface& interface = interfaces[port];
+    const bool v4 = echo.local.is_v4();
+    uint8_t* const message = whole_reply.data();
+    const size_t length =
+        v4 ? wire::write_icmp4_echo(message, wire::Icmp4Type::echo_reply, echo.identifier,
+                                    echo.sequence, echo.data)
+           : wire::write_icmp6_echo(message, wire::Icmp6Type::echo_reply, echo.identifier,
+                                    echo.sequence, echo.data, echo.local, echo.remote);
+    const size_t packet_bytes =
+        v4 ? interface.device.mtu : std::min(interface.device.mtu, ipv6_mtu_min);
+    const size_t part_bytes = (packet_bytes - wire::fragment_headers_bytes(echo.local)) / 8 * 8;
+    if (!interface.replies.has_room_for_data((length + part_bytes - 1) / part_bytes)) {
+        ++counters.replies_dropped;
+        return;
+    }
+    for (size_t offset = 0; offset < length; offset += part_bytes) {
+        const size_t bytes = std::min(part_bytes, length - offset);
+        interface.replies.push_with_data(
+            DatagramPart{.destination = echo.destination,
+                         .local = echo.local,
+                         .remote = echo.remote,
+                         .protocol = v4 ? wire::ip_protocol::icmp : wire::ip_protocol::icmp6,
+                         .place = {.identification = identification,
+                                   .offset = static_cast<uint32_t>(offset),
+                                   .more = offset + bytes < length},
+                         .data = {message + offset, bytes}});
+    }
 }
 
 uint32_t Worker::Impl::find_quoted(const std::optional<wire::QuotedTcp>& q) {

@@ -7,7 +7,6 @@ namespace synfin::stack {
 
 namespace {
 
-constexpr uint32_t datagram_bytes_max = 65535;
 constexpr uint32_t chunks_per_slot = 4;
 
 }  // namespace
@@ -16,7 +15,7 @@ Reassembly::Reassembly(uint32_t max_bytes)
     : chunks_{std::max(max_bytes / static_cast<uint32_t>(sizeof(Chunk)), 1u)},
       held_{chunks_.capacity()},
       slots_(max_bytes / (chunks_per_slot * sizeof(Chunk))),
-      whole_(slots_.empty() ? 0 : datagram_bytes_max) {}
+      whole_(slots_.empty() ? 0 : wire::ipv6_datagram_bytes_max) {}
 
 size_t Reassembly::waiting() const {
     return static_cast<size_t>(
@@ -51,7 +50,8 @@ std::span<const uint8_t> Reassembly::take(const wire::Fragment& fragment, Instan
     }
     keep(d, fragment, previous);
     if (d.header_length == 0 || d.held_bytes != d.length) return {};
-    if (d.header_length + d.length > datagram_bytes_max) return refuse();  // the headers differ
+    if (d.header_length + d.length > wire::datagram_bytes_max(d.source))
+        return refuse();  // the headers differ
     ++counters.datagrams_reassembled;
     return put_together(d);
 }

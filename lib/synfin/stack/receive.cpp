@@ -166,14 +166,17 @@ void Worker::Impl::find_name(uint32_t place, uint8_t port) {
 
 void Worker::Impl::take_fragment(uint32_t place, uint8_t port) {
     Arrived& a = arrived[place];
-    const auto whole = reassembly.take(wire::read_fragment(a.packet.network), now, counters);
+    const wire::Fragment fragment = wire::read_fragment(a.packet.network);
+    const auto whole = reassembly.take(fragment, now, counters);
     if (whole.empty()) return;
-    switch (wire::parse_whole(whole, a.packet)) {
+    switch (wire::parse_whole(whole, fragment.identification, a.packet)) {
         case wire::PacketKind::drop: return count_drop(a.packet.drop);
         case wire::PacketKind::tcp:
             find_name(place, port);
             a.hash = flow::tuple_hash(a.tuple, hash_key);
             return take_segment(place, [] {});
+        case wire::PacketKind::icmp4: return take_icmp4(a.packet, port);
+        case wire::PacketKind::icmp6: return take_icmp6(a.packet, port);
         default: ++counters.drop_protocol; return;
     }
 }

@@ -17,6 +17,7 @@
 #include <synfin/tcp/seq.hpp>
 #include <synfin/wire/address.hpp>
 #include <synfin/wire/arp.hpp>
+#include <synfin/wire/fragment.hpp>
 #include <synfin/wire/tcp_fields.hpp>
 
 namespace synfin::stack {
@@ -59,6 +60,16 @@ struct EchoReply {
     std::span<const uint8_t> data;
 };
 
+/// A fragment of a reply; its data lies in the queue.
+struct DatagramPart {
+    wire::MacAddress destination;
+    wire::IpAddress local;
+    wire::IpAddress remote;
+    uint8_t protocol = 0;
+    wire::FragmentPlace place;
+    std::span<const uint8_t> data;
+};
+
 /// An ICMP or ICMPv6 error about a packet, the beginning of which lies in the queue: "destination
 /// unreachable", or a parameter problem.
 struct IcmpError {
@@ -71,7 +82,8 @@ struct IcmpError {
     std::span<const uint8_t> data;
 };
 
-using Reply = std::variant<ArpReply, NeighborMessage, SegmentReply, EchoReply, IcmpError>;
+using Reply =
+    std::variant<ArpReply, NeighborMessage, SegmentReply, EchoReply, DatagramPart, IcmpError>;
 
 class ReplyQueue {
   public:
@@ -84,6 +96,10 @@ class ReplyQueue {
     bool empty() const { return count_ == 0; }
     uint32_t size() const { return count_; }
     const Reply& front() const { return replies_[head_]; }
+    /// Whether so many replies with data fit.
+    bool has_room_for_data(size_t count) const {
+        return count <= capacity - count_ && count <= data_capacity - data_count_;
+    }
 
     /// False: no room, and the reply is lost.
     bool push(const Reply& reply) {
@@ -95,8 +111,7 @@ class ReplyQueue {
     /// The same, with a copy of `reply.data`.
     template <typename ReplyWithData>
     bool push_with_data(ReplyWithData reply) {
-        if (count_ == capacity || data_count_ == data_capacity || reply.data.size() > mtu_)
-            return false;
+        if (!has_room_for_data(1) || reply.data.size() > mtu_) return false;
         uint8_t* const kept = static_cast<uint8_t*>(data_.data()) + size_t{data_next_} * mtu_;
         std::copy(reply.data.begin(), reply.data.end(), kept);
         reply.data = {kept, reply.data.size()};
@@ -108,6 +123,7 @@ class ReplyQueue {
     void pop() {
         SYNFIN_ASSERT(count_ > 0);
         if (std::holds_alternative<EchoReply>(front()) ||
+            std::holds_alternative<DatagramPart>(front()) ||
             std::holds_alternative<IcmpError>(front())) {
             --data_count_;
         }

@@ -2,6 +2,8 @@
 //
 // A connection that fills its turn goes to the end of the list, so one with a large window does not
 // keep a thousand others waiting. One whose segments did not fit into the batch stays at the head.
+#include <algorithm>
+
 #include <synfin/stack/worker_impl.hpp>
 #include <synfin/wire/icmp4.hpp>
 #include <synfin/wire/icmp6.hpp>
@@ -162,6 +164,8 @@ void Worker::Impl::write_reply(const Reply& reply, Frame& frame, const Interface
     }
     if (const auto* echo = std::get_if<EchoReply>(&reply))
         return write_echo_reply(*echo, frame, interface);
+    if (const auto* part = std::get_if<DatagramPart>(&reply))
+        return write_part(*part, frame, interface);
     write_icmp_error(std::get<IcmpError>(reply), frame, interface);
 }
 
@@ -193,6 +197,22 @@ void Worker::Impl::write_echo_reply(const EchoReply& echo, Frame& frame,
                   : wire::write_icmp6_echo(at, wire::Icmp6Type::echo_reply, echo.identifier,
                                            echo.sequence, echo.data, echo.local, echo.remote);
     });
+}
+
+// Only echo replies are divided.
+void Worker::Impl::write_part(const DatagramPart& part, Frame& frame, const Interface& interface) {
+    if (!part.place.more) ++counters.echo_replies_out;
+    const auto l2 = interface.end.header_to(part.destination, ethertype_of(part.local));
+    size_t at = wire::write_l2_header(frame.data, l2);
+    at += wire::write_fragment_headers(frame.data + at,
+                                       {.source = part.local,
+                                        .destination = part.remote,
+                                        .protocol = part.protocol,
+                                        .hop_limit = reply_hop_limit},
+                                       part.place, part.data.size(),
+                                       interface.device.transmit_ip_checksum);
+    std::copy(part.data.begin(), part.data.end(), frame.data + at);
+    frame.length = static_cast<uint32_t>(at + part.data.size());
 }
 
 void Worker::Impl::write_icmp_error(const IcmpError& error, Frame& frame,

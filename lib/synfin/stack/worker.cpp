@@ -145,6 +145,7 @@ Worker::Impl::Impl(Worker& worker, const WorkerConfig& worker_config)
           .paths = &paths},
       notices{config.max_connections},
       reassembly{config.max_reassembly_bytes},
+      whole_reply(reassembly.slots() == 0 ? 0 : wire::ipv6_datagram_bytes_max),
       reset_limit{config.resets_per_second},
       echo_limit{config.echo_replies_per_second},
       icmp_error_limit{config.icmp_errors_per_second},

@@ -91,7 +91,7 @@ struct Worker::Impl {
     void add_segment(const Frame& frame, uint32_t place);
     void count_drop(wire::Drop reason);
     void find_name(uint32_t place, uint8_t port);
-    /// A segment that the fragment has made whole goes its way at once, before the burst.
+    /// What the fragment has made whole goes its way at once, before the burst.
     void take_fragment(uint32_t place, uint8_t port);
     /// The addresses of a packet that is for us; counts what is not.
     bool is_between_us_and_a_peer(const wire::Packet& packet);
@@ -113,6 +113,7 @@ struct Worker::Impl {
     void take_icmp6(const wire::Packet& packet, uint8_t port);
     template <typename View>
     void take_echo_request(const View& message, const wire::Packet& packet, uint8_t port);
+    void push_in_parts(const EchoReply& echo, uint32_t identification, uint8_t port);
     /// The connection that a quoted segment came from; no_index, and counted, if there is none.
     uint32_t find_quoted(const std::optional<wire::QuotedTcp>& quoted);
     void take_icmp_error(std::span<const uint8_t> quoted, tcp::Report error);
@@ -273,6 +274,7 @@ struct Worker::Impl {
     void write_icmp(const Message& message, Frame& frame, const Interface& interface,
                     Write&& write);
     void write_echo_reply(const EchoReply& echo, Frame& frame, const Interface& interface);
+    void write_part(const DatagramPart& part, Frame& frame, const Interface& interface);
     void write_icmp_error(const IcmpError& error, Frame& frame, const Interface& interface);
     void write_neighbor_message(const NeighborMessage& message, Frame& frame,
                                 const Interface& interface);
@@ -372,6 +374,7 @@ struct Worker::Impl {
     uint32_t being_read = no_index;  ///< the connection whose unread bytes its handler looks at
     bool close_after_reading = false;  ///< and which that handler has closed
     Reassembly reassembly;
+    std::vector<uint8_t> whole_reply;  ///< before it is divided
     TokenBucket reset_limit;
     TokenBucket echo_limit;
     TokenBucket icmp_error_limit;

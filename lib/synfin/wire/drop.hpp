@@ -32,7 +32,8 @@ namespace synfin::wire {
     X(ip_bad_checksum, "IpBadChecksum", "IPv4 header checksum is wrong")                      \
     X(ip_bad_source, "IpBadSource", "source address that no host may have (RFC 1122)")        \
     X(ip_bad_destination, "IpBadDestination", "destination that must not be on a wire")       \
-    X(ip_fragment, "IpFragment", "fragment of something else than TCP")                       \
+    X(ip_fragment, "IpFragment",                                                              \
+      "fragment of neither TCP nor ICMP, or neighbor discovery in fragments (RFC 6980)")      \
     X(ip_bad_fragment, "IpBadFragment",                                                       \
       "fragment that no datagram can be made of: empty, of part of a word, or beyond 65535 "  \
       "bytes")                                                                                \

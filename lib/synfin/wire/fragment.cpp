@@ -56,4 +56,25 @@ void make_header_whole(std::span<uint8_t> header, size_t protocol_at, uint8_t pr
     }
 }
 
+size_t write_fragment_headers(uint8_t* out, const IpFields& fields, const FragmentPlace& place,
+                              size_t data_bytes, bool device_checksum) {
+    if (fields.source.is_v4()) {
+        const size_t header = write_ipv4_header(out, fields, data_bytes, true);
+        store_be16(out + 4, static_cast<uint16_t>(place.identification));
+        store_be16(out + 6, static_cast<uint16_t>((place.more ? 0x2000u : 0u) | place.offset / 8));
+        if (!device_checksum) store_checksum(out + 10, sum_words(out, header));
+        return header;
+    }
+    IpFields fixed = fields;
+    fixed.protocol = ipv6_extension::fragment;
+    const size_t header =
+        write_ipv6_header(out, fixed, Ipv6View::fragment_header_bytes + data_bytes);
+    out += header;
+    out[0] = fields.protocol;
+    out[1] = 0;
+    store_be16(out + 2, static_cast<uint16_t>(place.offset | (place.more ? 1u : 0u)));
+    store_be32(out + 4, place.identification);
+    return header + Ipv6View::fragment_header_bytes;
+}
+
 }  // namespace synfin::wire

@@ -50,6 +50,8 @@ class Icmp6View {
     Icmp6Type type() const { return static_cast<Icmp6Type>(message_[0]); }
     uint8_t code() const { return message_[1]; }
     bool is_error() const { return message_[0] < 128; }
+    /// Neighbor discovery, with what routers say in it: nothing that comes in fragments (RFC 6980).
+    bool is_discovery() const { return message_[0] >= 133 && message_[0] <= 137; }
     /// Echo only.
     uint16_t identifier() const { return load_be16(&message_[4]); }
     uint16_t sequence() const { return load_be16(&message_[6]); }

@@ -71,7 +71,7 @@ class Ipv6View {
     uint8_t hop_limit() const { return at_[7]; }
     /// What follows the last extension header.
     uint8_t protocol() const { return protocol_; }
-    /// Whether a fragment header was among them; neighbor discovery must not have one (RFC 6980).
+    /// Whether a fragment header was among them.
     bool has_fragment_header() const { return fragment_header_; }
     /// A part of a larger packet: `payload` follows the fragment header.
     bool is_fragment() const { return fragment_; }

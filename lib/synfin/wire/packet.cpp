@@ -49,20 +49,25 @@ PacketKind parse_tcp(Packet& packet, bool to_group, PartialSum pseudo_header, bo
     return accept(packet, PacketKind::tcp);
 }
 
+/// Whether what begins with this header is taken in fragments. In IPv6 other headers may stand
+/// between; what comes of them is seen in the whole.
+bool is_put_together(uint8_t protocol, bool v4) {
+    if (protocol == ip_protocol::tcp) return true;
+    return v4 ? protocol == ip_protocol::icmp
+              : protocol == ip_protocol::icmp6 || protocol == ipv6_extension::destination_options;
+}
+
 /// What is left of a fragment's checks once its headers are known to fit.
 PacketKind parse_fragment(Packet& packet) {
     const Fragment fragment = read_fragment(packet.network);
-    constexpr uint32_t datagram_bytes_max = 65535;
     const bool between_words = fragment.more && fragment.data.size() % 8 != 0;
     if (fragment.data.empty() || between_words ||
-        fragment.header.size() + fragment.end() > datagram_bytes_max) {
+        fragment.header.size() + fragment.end() > datagram_bytes_max(packet.source)) {
         return refuse(packet, Drop::ip_bad_fragment);
     }
-    // In IPv6 other headers may stand between; what comes of them is seen in the whole.
-    const bool may_be_tcp =
-        fragment.protocol == ip_protocol::tcp ||
-        (packet.source.is_v6() && fragment.protocol == ipv6_extension::destination_options);
-    if (!may_be_tcp) return refuse(packet, Drop::ip_fragment);
+    if (!is_put_together(fragment.protocol, packet.source.is_v4())) {
+        return refuse(packet, Drop::ip_fragment);
+    }
     // RFC 1858: no fragment but the first may touch the header of TCP, and the first has all of it.
     const bool tiny = fragment.protocol == ip_protocol::tcp &&
                       (fragment.offset == 0 ? fragment.data.size() < TcpView::header_bytes_min
@@ -117,6 +122,17 @@ bool is_never_on_a_wire(const IpAddress& address) {
     return address.is_v4() || (address.high() == 0 && address.low() == 1);
 }
 
+PacketKind parse_icmp6(const Ipv6View& ip, Packet& packet) {
+    const auto message =
+        Icmp6View::checked(packet.payload, packet.source, packet.destination, packet.hop_limit);
+    if (!message) return refuse(packet, message.error());
+    if (packet.source.is_unspecified() && message->type() != Icmp6Type::neighbor_solicitation)
+        return refuse(packet, Drop::ip_bad_source);
+    const bool was_divided = packet.divided_as || ip.has_fragment_header();
+    if (was_divided && message->is_discovery()) return refuse(packet, Drop::ip_fragment);
+    return accept(packet, PacketKind::icmp6);
+}
+
 PacketKind parse_ipv6(std::span<const uint8_t> bytes, VerifiedChecksums verified, Packet& packet) {
     const auto ip = Ipv6View::checked(bytes);
     if (!ip) [[unlikely]]
@@ -143,15 +159,7 @@ PacketKind parse_ipv6(std::span<const uint8_t> bytes, VerifiedChecksums verified
                                                 static_cast<uint32_t>(packet.payload.size())),
                          verified.tcp);
     }
-    if (packet.protocol == ip_protocol::icmp6) {
-        if (ip->has_fragment_header()) return refuse(packet, Drop::ip_fragment);
-        const auto message =
-            Icmp6View::checked(packet.payload, packet.source, packet.destination, packet.hop_limit);
-        if (!message) return refuse(packet, message.error());
-        if (packet.source.is_unspecified() && message->type() != Icmp6Type::neighbor_solicitation)
-            return refuse(packet, Drop::ip_bad_source);
-        return accept(packet, PacketKind::icmp6);
-    }
+    if (packet.protocol == ip_protocol::icmp6) return parse_icmp6(*ip, packet);
     return accept(packet, PacketKind::other);
 }
 
@@ -170,7 +178,8 @@ PacketKind parse_frame(std::span<const uint8_t> frame, VerifiedChecksums verifie
     return parse_frame_slowly(frame, verified, packet);
 }
 
-PacketKind parse_whole(std::span<const uint8_t> datagram, Packet& packet) {
+PacketKind parse_whole(std::span<const uint8_t> datagram, uint32_t identification, Packet& packet) {
+    packet.divided_as = identification;
     return datagram[0] >> 4 == 4 ? parse_ipv4(datagram, {.ip = true}, packet)
                                  : parse_ipv6(datagram, {}, packet);
 }
@@ -181,6 +190,7 @@ PacketKind parse_frame_slowly(std::span<const uint8_t> frame, VerifiedChecksums 
     if (!ethernet) [[unlikely]]
         return refuse(packet, ethernet.error());
     packet.ethernet = frame.data();
+    packet.divided_as.reset();
     packet.link_group = ethernet->destination_is_group();
     packet.has_vlan_tag = ethernet->has_tag();
     packet.vlan_tag = ethernet->tag();

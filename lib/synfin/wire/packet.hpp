@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include <synfin/wire/address.hpp>
@@ -18,7 +19,7 @@ enum class PacketKind : uint8_t {
     arp,       ///< `network` passes ArpView::checked
     icmp4,     ///< `payload` passes Icmp4View::checked
     icmp6,     ///< `payload` passes Icmp6View::checked
-    fragment,  ///< of what may be TCP: `network` can be read by read_fragment
+    fragment,  ///< of what may be TCP or ICMP: `network` can be read by read_fragment
     other,     ///< IP with a protocol that is not ours: `protocol`
 };
 
@@ -41,6 +42,8 @@ struct Packet {
     IpAddress destination;
     std::span<const uint8_t> network;  ///< the whole datagram or ARP packet, without padding
     std::span<const uint8_t> payload;  ///< tcp: the payload of the segment; else what follows IP
+    /// icmp4 and icmp6 only: the identification of the fragments that it was put together from.
+    std::optional<uint32_t> divided_as;
 
     // TCP: valid for tcp
     TcpFlags flags;
@@ -52,6 +55,11 @@ struct Packet {
     uint32_t ack = 0;
     TcpOptions options;
 
+    /// icmp4 and icmp6 only: what its fragments bore, or would have borne.
+    uint32_t identification() const {
+        if (divided_as) return *divided_as;
+        return source.is_v4() ? load_be16(&network[4]) : 0;
+    }
     MacAddress source_mac() const { return load_mac(ethernet + 6); }
     MacAddress destination_mac() const { return load_mac(ethernet); }
     bool is_to(const MacAddress& address) const {
@@ -74,9 +82,9 @@ struct VerifiedChecksums {
 /// to the caller, who knows the addresses of the interface: whether the destination is ours, and
 /// directed broadcasts.
 PacketKind parse_frame(std::span<const uint8_t> frame, VerifiedChecksums verified, Packet& packet);
-/// Reads a datagram that was put together from fragments, the last of which has left its link
-/// header in `packet`. The header checksum counts as verified.
-PacketKind parse_whole(std::span<const uint8_t> datagram, Packet& packet);
+/// Reads a datagram that was put together from fragments of this identification, the last of which
+/// has left its link header in `packet`. The header checksum counts as verified.
+PacketKind parse_whole(std::span<const uint8_t> datagram, uint32_t identification, Packet& packet);
 /// The same as parse_frame without the fast path of usual_frame.hpp.
 PacketKind parse_frame_slowly(std::span<const uint8_t> frame, VerifiedChecksums verified,
                               Packet& packet);

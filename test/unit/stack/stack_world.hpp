@@ -296,11 +296,13 @@ inline Bytes arp_frame(wire::ArpOperation operation, uint8_t from_host, const Ip
     return bytes;
 }
 
+constexpr size_t message_bytes_max = 65535;
+
 inline Bytes icmp_frame(uint8_t from_host, const IpAddress& to,
                         const std::function<size_t(uint8_t*)>& write_message) {
-    Bytes bytes(1700);
-    Bytes message(1600);
+    Bytes message(message_bytes_max);
     message.resize(write_message(message.data()));
+    Bytes bytes(64 + message.size());
     const auto l2 = wire::make_l2_header(mac_of(1), mac_of(from_host), wire::ethertype::ipv4);
     size_t at = wire::write_l2_header(bytes.data(), l2);
     at += wire::write_ipv4_header(
@@ -323,9 +325,9 @@ struct Icmp6Frame {
 inline Bytes icmp6_frame(
     const Icmp6Frame& made,
     const std::function<size_t(uint8_t*, const IpAddress&, const IpAddress&)>& write_message) {
-    Bytes bytes(1700);
-    Bytes message(1600);
+    Bytes message(message_bytes_max);
     message.resize(write_message(message.data(), made.from, made.to));
+    Bytes bytes(64 + message.size());
     const auto l2 =
         wire::make_l2_header(made.to_mac, mac_of(made.from_host), wire::ethertype::ipv6);
     size_t at = wire::write_l2_header(bytes.data(), l2);

@@ -270,9 +270,18 @@ TEST(ParseNeighborDiscovery, SolicitedAdvertisementToAGroupIsDropped) {
     EXPECT_EQ(drop_of(icmp6_frame(message, peer, *parse_ip_address("ff02::1"))), Drop::nd_invalid);
 }
 
-TEST(ParseNeighborDiscovery, MessageBehindAFragmentHeaderIsDropped) {
-    EXPECT_EQ(drop_of(ipv6_frame(44, Bytes{58, 0, 0, 0, 0, 0, 0, 1} + solicitation())),
-              Drop::ip_fragment);  // RFC 6980
+TEST(ParseNeighborDiscovery, Rfc6980_MessageBehindAFragmentHeaderIsDropped) {
+    const auto behind_a_fragment_header = [](const Bytes& message) {
+        Bytes frame = icmp6_frame(message, peer, host);
+        const Bytes atomic{58, 0, 0, 0, 0, 0, 0, 1};
+        frame.insert(frame.begin() + ip_at + 40, atomic.begin(), atomic.end());
+        frame[ip_at + 6] = 44;
+        store_be16(&frame[ip_at + 4], static_cast<uint16_t>(atomic.size() + message.size()));
+        return frame;
+    };
+    EXPECT_EQ(drop_of(behind_a_fragment_header(solicitation())), Drop::ip_fragment);
+    const Bytes echo_request{128, 0, 0, 0, 0, 7, 0, 1};
+    EXPECT_EQ(drop_of(behind_a_fragment_header(echo_request)), Drop::none);
 }
 
 TEST(WriteIcmp6, WhatIsWrittenIsRead) {

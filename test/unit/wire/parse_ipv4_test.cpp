@@ -190,7 +190,8 @@ TEST(ParseIpv4, Rfc1858_FragmentThatDividesTheTcpHeaderIsDropped) {
 
 TEST(ParseIpv4, FragmentOfAnotherProtocolIsDropped) {
     EXPECT_EQ(drop_of(ipv4_fragment(0x2000, 64, 17)), Drop::ip_fragment);
-    EXPECT_EQ(drop_of(ipv4_fragment(0x2000, 64, 1)), Drop::ip_fragment);
+    EXPECT_EQ(drop_of(ipv4_fragment(0x2000, 64, 58)), Drop::ip_fragment);
+    EXPECT_EQ(drop_of(ipv4_fragment(0x2000, 64, 1)), Drop::none);
 }
 
 TEST(ParseIpv4, DontFragmentAndTheReservedFlagAreNoFragments) {

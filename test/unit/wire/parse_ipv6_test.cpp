@@ -191,8 +191,9 @@ TEST(ParseIpv6, Rfc1858_FragmentThatDividesTheTcpHeaderIsDropped) {
 TEST(ParseIpv6, FragmentOfAnotherProtocolIsDropped) {
     EXPECT_EQ(drop_of(ipv6_tcp({}, Bytes(44), {17, 0, 0, 1, 0, 0, 0, 9}, fragment)),
               Drop::ip_fragment);
-    EXPECT_EQ(drop_of(ipv6_tcp({}, Bytes(44), {58, 0, 0, 1, 0, 0, 0, 9}, fragment)),
+    EXPECT_EQ(drop_of(ipv6_tcp({}, Bytes(44), {1, 0, 0, 1, 0, 0, 0, 9}, fragment)),
               Drop::ip_fragment);
+    EXPECT_EQ(drop_of(ipv6_tcp({}, Bytes(44), {58, 0, 0, 1, 0, 0, 0, 9}, fragment)), Drop::none);
     EXPECT_EQ(drop_of(ipv6_tcp({}, Bytes(44), {60, 0, 0, 1, 0, 0, 0, 9}, fragment)), Drop::none);
 }
 

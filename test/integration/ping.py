@@ -1,0 +1,49 @@
+"""ping of Linux, over both families: whole packets, and echoes in fragments."""
+
+from harness import (KERNEL_ADDRESS, PREFIX_LENGTH, PREFIX_LENGTH6, SYNFIN_ADDRESS,
+                     SYNFIN_ADDRESS6, case, expect, main, require_root, require_tools,
+                     without_offloads)
+
+
+def expect_echoes(kernel, option, address, size):
+    # ping compares what comes back, byte by byte, and says so if it differs.
+    done = kernel.run("ping", option, "-c", 3, "-i", "0.2", "-W", 10, "-s", size, address)
+    expect("3 received" in done.stdout and "wrong data" not in done.stdout
+           and f"{size + 8} bytes from {address}" in done.stdout,
+           f"three echoes of {size + 8} bytes, not\n{done.stdout}")
+
+
+def answered4(size):
+    """By a tap: behind af_packet Linux itself puts IPv4 fragments together."""
+    def test(lab):
+        require_root()
+        require_tools("ip", "ethtool", "ping")
+        kernel = lab.host("kernel")
+
+        def address_the_other_end():
+            without_offloads(kernel, "tap0")
+            kernel.ip("address", "add", f"{KERNEL_ADDRESS}/{PREFIX_LENGTH}", "dev", "tap0")
+            kernel.ip("link", "set", "tap0", "up")
+        lab.serve(kernel, device="tap:tap0", prepare=address_the_other_end)
+        expect_echoes(kernel, "-4", SYNFIN_ADDRESS, size)
+    return test
+
+
+def answered6(size):
+    def test(lab):
+        require_root()
+        require_tools("ip", "ethtool", "ping")
+        synfin, kernel = lab.synfin_and_kernel6()
+        lab.serve(synfin, address=f"{SYNFIN_ADDRESS6}/{PREFIX_LENGTH6}")
+        expect_echoes(kernel, "-6", SYNFIN_ADDRESS6, size)
+    return test
+
+
+for payload in (56, 3000, 65507):
+    case(f"ping with {payload} bytes is answered over IPv4")(answered4(payload))
+for payload in (56, 3000, 65527):
+    case(f"ping with {payload} bytes is answered over IPv6")(answered6(payload))
+
+
+if __name__ == "__main__":
+    main()
