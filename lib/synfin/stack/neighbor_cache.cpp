@@ -62,7 +62,7 @@ NeighborIndex NeighborCache::add(uint8_t port, const wire::IpAddress& address, F
         if (index == no_neighbor) return no_neighbor;
         found.evicted = true;
         found.orphans = entries_[index].waiting_head;
-        if (entries_[index].asking()) remove_asking(index);
+        unlink(index);
         unlink_from_bucket(index);
     }
     Neighbor& n = entries_[index];
@@ -95,7 +95,7 @@ NeighborIndex NeighborCache::learn(uint8_t port, const wire::IpAddress& address,
     if (n.state == NeighborState::fixed || n.state == NeighborState::idle) return no_neighbor;
     const bool same = std::equal(mac.bytes.begin(), mac.bytes.end(), n.header.bytes.begin());
     if (n.usable() && !same && now - n.confirmed < settle_time) return no_neighbor;
-    if (n.asking()) remove_asking(index);
+    unlink(index);
     n.state = NeighborState::reachable;
     n.attempts = 0;
     n.confirmed = now;
@@ -104,11 +104,16 @@ NeighborIndex NeighborCache::learn(uint8_t port, const wire::IpAddress& address,
 }
 
 std::optional<NeighborCache::Action> NeighborCache::next_action(Instant now) {
-    if (asking_head_ == no_neighbor) return std::nullopt;
-    const NeighborIndex index = asking_head_;
+    if (is_due(delayed_, now)) {
+        const NeighborIndex index = delayed_.head;
+        unlink(index);
+        entries_[index].state = NeighborState::reachable;
+        return Action{Action::Kind::judge, index};
+    }
+    if (!is_due(asking_, now)) return std::nullopt;
+    const NeighborIndex index = asking_.head;
     Neighbor& n = entries_[index];
-    if (n.due > now) return std::nullopt;
-    remove_asking(index);
+    unlink(index);
     if (n.attempts == attempts_max) {
         if (n.state == NeighborState::incomplete) {
             n.state = NeighborState::failed;
@@ -120,14 +125,19 @@ std::optional<NeighborCache::Action> NeighborCache::next_action(Instant now) {
     }
     ++n.attempts;
     n.due = now + request_interval;
-    push_asking(index, false);
+    push(asking_, index, false);
     const bool directly = n.state == NeighborState::probing;
     return Action{directly ? Action::Kind::ask_directly : Action::Kind::ask, index};
 }
 
 std::optional<Instant> NeighborCache::next_deadline() const {
-    if (asking_head_ == no_neighbor) return std::nullopt;
-    return entries_[asking_head_].due;
+    std::optional<Instant> earliest;
+    for (const List* list : {&asking_, &delayed_}) {
+        if (list->head == no_neighbor) continue;
+        const Instant due = entries_[list->head].due;
+        if (!earliest || due < *earliest) earliest = due;
+    }
+    return earliest;
 }
 
 uint64_t NeighborCache::hash(uint8_t port, const wire::IpAddress& address) const {
@@ -151,25 +161,39 @@ void NeighborCache::start_asking(NeighborIndex index, NeighborState state, Insta
     n.attempts = 0;
     n.due = now;
     // At the front: all others are due a full interval after a moment that was not later than now.
-    push_asking(index, true);
+    push(asking_, index, true);
 }
 
-void NeighborCache::push_asking(NeighborIndex index, bool front) {
+void NeighborCache::start_delay(NeighborIndex index, Instant now) {
     Neighbor& n = entries_[index];
-    n.asking_next = front ? asking_head_ : no_neighbor;
-    n.asking_previous = front ? no_neighbor : asking_tail_;
-    (n.asking_next == no_neighbor ? asking_tail_ : entries_[n.asking_next].asking_previous) = index;
-    (n.asking_previous == no_neighbor ? asking_head_ : entries_[n.asking_previous].asking_next) =
-        index;
+    n.state = NeighborState::delayed;
+    n.due = now + delay_time;
+    n.witness = {};
+    push(delayed_, index, false);
 }
 
-void NeighborCache::remove_asking(NeighborIndex index) {
+void NeighborCache::probe(NeighborIndex index, Instant now) {
+    unlink(index);
+    start_asking(index, NeighborState::probing, now);
+}
+
+void NeighborCache::push(List& list, NeighborIndex index, bool front) {
     Neighbor& n = entries_[index];
-    (n.asking_next == no_neighbor ? asking_tail_ : entries_[n.asking_next].asking_previous) =
-        n.asking_previous;
-    (n.asking_previous == no_neighbor ? asking_head_ : entries_[n.asking_previous].asking_next) =
-        n.asking_next;
-    n.asking_next = n.asking_previous = no_neighbor;
+    n.list_next = front ? list.head : no_neighbor;
+    n.list_previous = front ? no_neighbor : list.tail;
+    (n.list_next == no_neighbor ? list.tail : entries_[n.list_next].list_previous) = index;
+    (n.list_previous == no_neighbor ? list.head : entries_[n.list_previous].list_next) = index;
+}
+
+void NeighborCache::unlink(NeighborIndex index) {
+    Neighbor& n = entries_[index];
+    if (!n.asking() && n.state != NeighborState::delayed) return;
+    List& list = n.asking() ? asking_ : delayed_;
+    (n.list_next == no_neighbor ? list.tail : entries_[n.list_next].list_previous) =
+        n.list_previous;
+    (n.list_previous == no_neighbor ? list.head : entries_[n.list_previous].list_next) =
+        n.list_next;
+    n.list_next = n.list_previous = no_neighbor;
 }
 
 void NeighborCache::set_header(Neighbor& n, const wire::MacAddress& mac) const {

@@ -1,8 +1,14 @@
 // Who is next on the link: from an IP address to an Ethernet header that is ready to be used.
 //
-//   incomplete --reply--> reachable --60 s, then used--> probing --reply--> reachable
-//       |                                                   |
+//   incomplete --reply--> reachable --60 s, then used--> delayed --5 s--> probing --reply-->
+//   reachable
+//       |                     ^                             |              |
+//       |                     +------the witness got on-----+              |
 //       +--no reply--> failed <--no reply-- incomplete <--no reply (asked by unicast)
+//
+// An entry that nobody has confirmed for long is used on for a moment without a question: if the
+// bytes of whoever needed it first, the witness, are acknowledged meanwhile, the neighbor is there
+// (RFC 4861 section 7.3). So no segment tells the cache anything; it asks once, at the end.
 //
 // The cache knows the rules, not the packets: what is to be asked comes out of next_action() and
 // becomes an ARP request or (for IPv6) a neighbor solicitation elsewhere; what an answer says goes
@@ -38,7 +44,8 @@ enum class NeighborState : uint8_t {
     idle,        ///< known by name only: nobody has needed it yet
     incomplete,  ///< asked for; not to be used
     reachable,
-    probing,  ///< confirmed long ago: asked again, and used meanwhile
+    delayed,  ///< confirmed long ago: used, and asked again unless its witness gets on
+    probing,  ///< the same, while it is being asked
     failed,   ///< did not answer; the next use asks again
     fixed,    ///< configured
 };
@@ -51,17 +58,23 @@ struct Neighbor {
     bool used = false;     ///< since the clock hand came by
     uint8_t attempts = 0;  ///< requests without an answer
     NeighborIndex bucket_next = no_neighbor;
-    NeighborIndex asking_next = no_neighbor;
-    NeighborIndex asking_previous = no_neighbor;
+    NeighborIndex list_next = no_neighbor;
+    NeighborIndex list_previous = no_neighbor;
     uint32_t waiting_head = no_index;  ///< the caller's list of who waits
     uint32_t waiting_tail = no_index;
+    /// The caller's, while it is delayed: who needed it, and how far that one had got.
+    struct Witness {
+        uint32_t index = no_index;
+        uint32_t generation = 0;
+        uint32_t progress = 0;
+    } witness;
     Instant confirmed;  ///< the last answer
     Instant due;        ///< when to ask again, or to give up
     wire::IpAddress address;
 
     bool usable() const {
-        return state == NeighborState::reachable || state == NeighborState::probing ||
-               state == NeighborState::fixed;
+        return state == NeighborState::reachable || state == NeighborState::delayed ||
+               state == NeighborState::probing || state == NeighborState::fixed;
     }
     /// The waiting list, which is then empty.
     uint32_t take_waiting() {
@@ -88,6 +101,8 @@ class NeighborCache {
   public:
     static constexpr Duration request_interval = Duration::seconds(1);
     static constexpr Duration reachable_time = Duration::seconds(60);
+    /// DELAY_FIRST_PROBE_TIME (RFC 4861 section 10).
+    static constexpr Duration delay_time = Duration::seconds(5);
     static constexpr uint8_t attempts_max = 3;
     /// A changed address is believed only if the old one was not confirmed within this time, so the
     /// first of two answers to one request wins.
@@ -113,16 +128,20 @@ class NeighborCache {
     Neighbor& operator[](NeighborIndex index) { return entries_[index]; }
     const Neighbor& operator[](NeighborIndex index) const { return entries_[index]; }
 
-    /// To be called when the neighbor is needed: begins to ask where that is due.
-    void use(NeighborIndex index, Instant now) {
+    /// To be called when the neighbor is needed: begins to ask where that is due. True if the entry
+    /// is delayed from now on, and needs a witness.
+    bool use(NeighborIndex index, Instant now) {
         Neighbor& n = entries_[index];
         n.used = true;
         if (n.state == NeighborState::reachable) {
-            if (now - n.confirmed < reachable_time) return;
-            start_asking(index, NeighborState::probing, now);
-        } else if (n.state == NeighborState::idle || n.state == NeighborState::failed) {
+            if (now - n.confirmed < reachable_time) return false;
+            start_delay(index, now);
+            return true;
+        }
+        if (n.state == NeighborState::idle || n.state == NeighborState::failed) {
             start_asking(index, NeighborState::incomplete, now);
         }
+        return false;
     }
 
     /// Somebody behind this neighbor does not answer (RFC 1122 section 2.3.2.1, MUST-20). True if
@@ -130,6 +149,7 @@ class NeighborCache {
     /// meanwhile, and an answer corrects it: silence may be the fault of what lies behind.
     bool doubt(NeighborIndex index, Instant now) {
         Neighbor& n = entries_[index];
+        if (n.state == NeighborState::delayed) probe(index, now);
         if (n.state != NeighborState::reachable || now < n.due) return false;
         n.due = now + request_interval;
         return true;
@@ -141,23 +161,37 @@ class NeighborCache {
                         Instant now);
 
     struct Action {
-        enum class Kind : uint8_t { ask, ask_directly, give_up } kind;
+        enum class Kind : uint8_t { ask, ask_directly, judge, give_up } kind;
         NeighborIndex index;
     };
-    /// What is due, one after the other: ask by broadcast, ask the address that we have, or tell
-    /// those who wait that there is no answer.
+    /// What is due, one after the other: ask by broadcast, ask the address that we have, confirm or
+    /// probe what was delayed, by the word of its witness, or tell those who wait that there is no
+    /// answer.
     std::optional<Action> next_action(Instant now);
     std::optional<Instant> next_deadline() const;
+    /// What is to be done to judge: the neighbor was there a moment ago, or nobody knows.
+    void confirm(NeighborIndex index, Instant now) { entries_[index].confirmed = now; }
+    void probe(NeighborIndex index, Instant now);
 
   private:
+    /// In the order of `due`.
+    struct List {
+        NeighborIndex head = no_neighbor;
+        NeighborIndex tail = no_neighbor;
+    };
     uint64_t hash(uint8_t port, const wire::IpAddress& address) const;
     NeighborIndex& bucket(uint8_t port, const wire::IpAddress& address);
     NeighborIndex add(uint8_t port, const wire::IpAddress& address, Found& found);
     NeighborIndex choose_victim();
     void unlink_from_bucket(NeighborIndex index);
     void start_asking(NeighborIndex index, NeighborState state, Instant now);
-    void push_asking(NeighborIndex index, bool front);
-    void remove_asking(NeighborIndex index);
+    void start_delay(NeighborIndex index, Instant now);
+    void push(List& list, NeighborIndex index, bool front);
+    /// Out of the list that it is in, if any.
+    void unlink(NeighborIndex index);
+    bool is_due(const List& list, Instant now) const {
+        return list.head != no_neighbor && entries_[list.head].due <= now;
+    }
     void set_header(Neighbor& n, const wire::MacAddress& mac) const;
 
     uint32_t capacity_;
@@ -165,8 +199,8 @@ class NeighborCache {
     SipKey key_;
     std::vector<Neighbor> entries_;
     std::vector<NeighborIndex> buckets_;
-    NeighborIndex asking_head_ = no_neighbor;  ///< in the order of `due`
-    NeighborIndex asking_tail_ = no_neighbor;
+    List asking_;
+    List delayed_;
     uint32_t hand_ = 0;
     NeighborIndex last_found_ = no_neighbor;
 };

@@ -45,7 +45,8 @@ const Neighbor* Worker::Impl::usable_neighbor(uint32_t index, uint8_t port) {
         push_ready(n->port, index);
         return nullptr;
     }
-    neighbors.use(c.neighbor, now);
+    if (neighbors.use(c.neighbor, now)) [[unlikely]]
+        neighbors[c.neighbor].witness = {index, c.generation, c.snd_una.load().value()};
     if (n->usable()) [[likely]]
         return n;
     wait_for_neighbor(index, c.neighbor);
@@ -86,11 +87,23 @@ void Worker::Impl::wake_waiting(NeighborIndex neighbor) {
 
 void Worker::Impl::run_neighbors() {
     while (const auto action = neighbors.next_action(now)) {
-        if (action->kind == NeighborCache::Action::Kind::give_up) {
-            give_up_neighbor(action->index);
-        } else {
-            ask_for_neighbor(*action);
+        switch (action->kind) {
+            case NeighborCache::Action::Kind::give_up: give_up_neighbor(action->index); break;
+            case NeighborCache::Action::Kind::judge: judge_neighbor(action->index); break;
+            default: ask_for_neighbor(*action);
         }
+    }
+}
+
+// RFC 4861 section 7.3.1: what was sent over the neighbor has been acknowledged.
+void Worker::Impl::judge_neighbor(NeighborIndex neighbor) {
+    const auto& [index, generation, progress] = neighbors[neighbor].witness;
+    const Connection* witness = find({index, generation});
+    if (witness != nullptr && witness->neighbor == neighbor &&
+        witness->snd_una.load().value() != progress) {
+        neighbors.confirm(neighbor, now);
+    } else {
+        neighbors.probe(neighbor, now);
     }
 }
 

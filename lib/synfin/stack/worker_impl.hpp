@@ -264,6 +264,7 @@ struct Worker::Impl {
     void wake_waiting(NeighborIndex neighbor);
     void wait_for_neighbor(uint32_t index, NeighborIndex neighbor);
     void run_neighbors();
+    void judge_neighbor(NeighborIndex neighbor);
     void give_up_neighbor(NeighborIndex neighbor);
     void lose_segments(uint32_t index);
 

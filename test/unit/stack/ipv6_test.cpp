@@ -2,6 +2,8 @@
 // the same lives over both families is shown by conversation_test.cpp.
 #include <gtest/gtest.h>
 
+#include <synfin/stack/neighbor_cache.hpp>
+
 #include "stack_world.hpp"
 
 namespace synfin::stack::test {
@@ -359,6 +361,9 @@ TEST_F(Ipv6, NeighborInUseIsProbedDirectlyAfterAWhile) {
     host.now = host.now + Duration::seconds(61);
     ASSERT_TRUE(host.worker.connect({address_of(2, v6), 81}, service).has_value());
     host.run();
+    host.take_sent();
+    host.now = host.now + NeighborCache::delay_time;
+    host.run();
     bool probed = false;
     for (const Bytes& frame : host.take_sent()) {
         const Read read{frame};
@@ -368,6 +373,23 @@ TEST_F(Ipv6, NeighborInUseIsProbedDirectlyAfterAWhile) {
         EXPECT_EQ(read.packet.destination_mac(), mac_of(2));
     }
     EXPECT_TRUE(probed);
+}
+
+TEST_F(Ipv6, Rfc4861_1_NeighborWhoAcknowledgesIsNotProbed) {
+    Host peer{config_of(2, v6)};
+    Cable cable{host, peer};
+    Recorder client;
+    ASSERT_TRUE(peer.worker.listen({{}, 80}, service).has_value());
+    const auto id = host.worker.connect({address_of(2, v6), 80}, client);
+    ASSERT_TRUE(id.has_value());
+    cable.pass(Duration::seconds(61));
+    const uint64_t asked = counters().solicitations_out;
+    const uint64_t peer_asked = peer.worker.stack_counters().solicitations_out;
+    EXPECT_EQ(host.worker.send(*id, bytes_of("hello")), 5u);
+    cable.pass(Duration::seconds(10));
+    EXPECT_EQ(counters().solicitations_out, asked);
+    EXPECT_EQ(peer.worker.stack_counters().solicitations_out, peer_asked + 1)
+        << "whose bytes nobody acknowledges asks";
 }
 
 // ---- ICMPv6 (RFC 4443)

@@ -27,6 +27,22 @@ class Neighbors : public ::testing::Test {
         while (const auto action = cache.next_action(now)) count += action->kind != Kind::give_up;
         return count;
     }
+    /// As requests(), and nobody bears witness for anybody.
+    std::string actions() {
+        std::string kinds;
+        while (const auto action = cache.next_action(now)) {
+            switch (action->kind) {
+                case Kind::ask: kinds += 'b'; break;
+                case Kind::ask_directly: kinds += 'd'; break;
+                case Kind::give_up: kinds += 'x'; break;
+                case Kind::judge:
+                    kinds += 'j';
+                    cache.probe(action->index, now);
+                    break;
+            }
+        }
+        return kinds;
+    }
     MacAddress mac_of(NeighborIndex index) const {
         return wire::load_mac(cache[index].header.bytes.data());
     }
@@ -76,11 +92,57 @@ TEST_F(Neighbors, ADestinationIsAskedOnceASecondThenGivenUp) {
 TEST_F(Neighbors, AnOldEntryIsUsedWhileItIsAskedAgain) {
     const NeighborIndex index = resolve(2);
     now = now + NeighborCache::reachable_time;
-    cache.use(index, now);
+    EXPECT_TRUE(cache.use(index, now));
     EXPECT_TRUE(cache[index].usable());
-    EXPECT_EQ(cache.next_action(now)->kind, Kind::ask_directly);
+    now = now + NeighborCache::delay_time;
+    EXPECT_EQ(actions(), "jd");
+    EXPECT_TRUE(cache[index].usable());
     cache.learn(0, address(2), mac(2), now);
     EXPECT_EQ(cache[index].state, NeighborState::reachable);
+    EXPECT_FALSE(cache.next_deadline().has_value());
+}
+
+TEST_F(Neighbors, Rfc4861_1_AnOldEntryIsJudgedFiveSecondsAfterItsFirstUse) {
+    const NeighborIndex index = resolve(2);
+    now = now + NeighborCache::reachable_time;
+    EXPECT_TRUE(cache.use(index, now));
+    EXPECT_EQ(cache.next_deadline(), now + NeighborCache::delay_time);
+    now = now + (NeighborCache::delay_time - Duration::microseconds(1));
+    EXPECT_FALSE(cache.use(index, now)) << "it has its witness";
+    EXPECT_EQ(actions(), "");
+    now = now + Duration::microseconds(1);
+    EXPECT_EQ(actions(), "jd");
+}
+
+TEST_F(Neighbors, Rfc4861_1_AnOldEntryWhoseWitnessGotOnIsNotAsked) {
+    const NeighborIndex index = resolve(2);
+    now = now + NeighborCache::reachable_time;
+    cache.use(index, now);
+    now = now + NeighborCache::delay_time;
+    EXPECT_EQ(cache.next_action(now)->kind, Kind::judge);
+    cache.confirm(index, now);
+    now = now + (NeighborCache::reachable_time - Duration::microseconds(1));
+    EXPECT_FALSE(cache.use(index, now));
+    EXPECT_FALSE(cache.next_deadline().has_value());
+    now = now + Duration::microseconds(1);
+    EXPECT_TRUE(cache.use(index, now));
+}
+
+TEST_F(Neighbors, DoubtEndsTheDelay) {
+    const NeighborIndex index = resolve(2);
+    now = now + NeighborCache::reachable_time;
+    cache.use(index, now);
+    EXPECT_FALSE(cache.doubt(index, now)) << "next_action() asks";
+    EXPECT_EQ(actions(), "d");
+}
+
+TEST_F(Neighbors, EntryThatIsForgottenWhileItIsDelayedIsNotJudged) {
+    const NeighborIndex index = resolve(2);
+    now = now + NeighborCache::reachable_time;
+    cache.use(index, now);
+    for (uint8_t host = 3; host < 9; ++host) cache.find_or_add(0, address(host));
+    EXPECT_EQ(cache.find(0, address(2)), no_neighbor);
+    EXPECT_FALSE(cache.next_deadline().has_value());
 }
 
 TEST_F(Neighbors, AnOldEntryThatIsSilentIsAskedForByBroadcastAndThenGivenUp) {
@@ -88,15 +150,11 @@ TEST_F(Neighbors, AnOldEntryThatIsSilentIsAskedForByBroadcastAndThenGivenUp) {
     now = now + NeighborCache::reachable_time;
     cache.use(index, now);
     std::string kinds;
-    for (int second = 0; second < 8; ++second) {
-        while (const auto action = cache.next_action(now)) {
-            kinds += action->kind == Kind::ask_directly ? 'd'
-                     : action->kind == Kind::ask        ? 'b'
-                                                        : 'x';
-        }
+    for (int second = 0; second < 13; ++second) {
+        kinds += actions();
         now = now + Duration::seconds(1);
     }
-    EXPECT_EQ(kinds, "dddbbbx");
+    EXPECT_EQ(kinds, "jdddbbbx");
     EXPECT_FALSE(cache[index].usable());
 }
 
