@@ -44,8 +44,10 @@ std::span<const uint8_t> Reassembly::take(const wire::Fragment& fragment, Instan
     }
     const auto chunks =
         static_cast<uint32_t>((fragment.data.size() + Chunk::capacity - 1) / Chunk::capacity);
-    if (d.held_count == fragments_max || !agree_on_length(d, fragment, last_end(d)) ||
-        !make_room(d, chunks, counters)) {
+    d.marked |= fragment.ecn == wire::Ecn::ce;
+    d.seen_not_capable |= fragment.ecn == wire::Ecn::not_capable;
+    if ((d.marked && d.seen_not_capable) || d.held_count == fragments_max ||
+        !agree_on_length(d, fragment, last_end(d)) || !make_room(d, chunks, counters)) {
         return refuse();
     }
     keep(d, fragment, previous);
@@ -131,7 +133,7 @@ void Reassembly::condemn(Datagram& d) {
 
 void Reassembly::release(Datagram& d) {
     drop_data(d);
-    d.used = d.condemned = false;
+    d.used = d.condemned = d.marked = d.seen_not_capable = false;
     d.length = 0;
     d.header_length = 0;
 }
@@ -207,6 +209,7 @@ void Reassembly::keep(Datagram& d, const wire::Fragment& fragment, uint32_t prev
 std::span<const uint8_t> Reassembly::put_together(Datagram& d) {
     const std::span<uint8_t> header{d.header.data(), d.header_length};
     wire::make_header_whole(header, d.protocol_at, d.protocol, d.length);
+    if (d.marked) wire::mark_congestion(header);
     uint8_t* out = std::copy(header.begin(), header.end(), whole_.data());
     for (uint32_t i = d.held; i != no_index; i = held_[i].next) {
         uint32_t left = held_[i].length;

@@ -6,9 +6,10 @@
 //
 // The memory is fixed. A fragment that overlaps another condemns its datagram in both families
 // (RFC 5722), and the slot remembers so: what follows is refused too. One that repeats another
-// exactly is a copy that the network has made, and is ignored. A datagram that is not whole after
-// a minute is forgotten; no ICMP error tells of it, as nothing here answers what a stranger can
-// send to us in another's name.
+// exactly is a copy that the network has made, and is ignored. A mark of congestion on one is the
+// whole's, and refused beside a fragment that could bear none (RFC 3168 section 5.3). A datagram
+// that is not whole after a minute is forgotten; no ICMP error tells of it, as nothing here answers
+// what a stranger can send to us in another's name.
 //
 // Whoever sends first fragments only fills the slots. When they, or the bytes, are used up, the
 // oldest datagram goes: of the same source if that has a quarter of the slots, else of all. So one
@@ -67,6 +68,8 @@ class Reassembly {
         bool used = false;
         bool condemned = false;
         uint8_t protocol = 0;
+        bool marked = false;            ///< a fragment bears the mark of congestion
+        bool seen_not_capable = false;  ///< a fragment could not bear it
         uint16_t held_count = 0;
         uint32_t identification = 0;
         wire::IpAddress source;

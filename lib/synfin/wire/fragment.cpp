@@ -22,6 +22,7 @@ Fragment read_fragment(std::span<const uint8_t> datagram) {
                 .destination = ip->destination(),
                 .identification = load_be16(datagram.data() + 4),
                 .protocol = ip->protocol(),
+                .ecn = ecn_of(ip->traffic_class()),
                 .more = (flags_and_offset & 0x2000u) != 0,
                 .offset = (flags_and_offset & 0x1fffu) * 8u,
                 .header = datagram.first(ip->header_length()),
@@ -37,6 +38,7 @@ Fragment read_fragment(std::span<const uint8_t> datagram) {
             .destination = ip->destination(),
             .identification = load_be32(at + 4),
             .protocol = at[0],
+            .ecn = ecn_of(ip->traffic_class()),
             .more = (offset_and_more & 1u) != 0,
             .offset = offset_and_more & 0xfff8u,
             .header = datagram.first(header),
@@ -55,6 +57,8 @@ void make_header_whole(std::span<uint8_t> header, size_t protocol_at, uint8_t pr
         store_be16(&header[4], static_cast<uint16_t>(extensions + data_bytes));
     }
 }
+
+void mark_congestion(std::span<uint8_t> header) { header[1] |= is_ipv4(header[0]) ? 0x03 : 0x30; }
 
 size_t write_fragment_headers(uint8_t* out, const IpFields& fields, const FragmentPlace& place,
                               size_t data_bytes, bool device_checksum) {

@@ -8,6 +8,7 @@
 
 #include <synfin/wire/address.hpp>
 #include <synfin/wire/ipv4.hpp>
+#include <synfin/wire/tcp_fields.hpp>
 
 namespace synfin::wire {
 
@@ -16,6 +17,7 @@ struct Fragment {
     IpAddress destination;
     uint32_t identification = 0;
     uint8_t protocol = 0;  ///< of what was divided; in IPv6 the first fragment's is the right one
+    Ecn ecn = Ecn::not_capable;
     bool more = false;
     uint32_t offset = 0;  ///< bytes
     /// All that each fragment repeats: the IPv4 header, or IPv6's up to the fragment header.
@@ -33,6 +35,9 @@ Fragment read_fragment(std::span<const uint8_t> datagram);
 /// says any more that it was divided. An IPv4 header checksum is not kept.
 void make_header_whole(std::span<uint8_t> header, size_t protocol_at, uint8_t protocol,
                        size_t data_bytes);
+
+/// Sets the mark of congestion in a header of either family. An IPv4 header checksum is not kept.
+void mark_congestion(std::span<uint8_t> header);
 
 /// What the length fields can say: IPv6 does not count its fixed header.
 inline constexpr uint32_t ipv4_datagram_bytes_max = 65535;

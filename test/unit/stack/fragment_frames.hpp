@@ -49,4 +49,16 @@ inline Bytes fragment_of(const Bytes& frame, uint32_t from, uint32_t to, uint32_
                          id);
 }
 
+inline Bytes with_ecn(Bytes frame, wire::Ecn ecn) {
+    uint8_t* ip = &frame[link_bytes];
+    if (is_ipv4_frame(frame)) {
+        ip[1] = static_cast<uint8_t>(ecn);
+        wire::store_be16(ip + 10, 0);
+        wire::store_checksum(ip + 10, wire::sum_words(ip, ip_header_bytes(frame)));
+    } else {
+        ip[1] = static_cast<uint8_t>(static_cast<unsigned>(ecn) << 4);
+    }
+    return frame;
+}
+
 }  // namespace synfin::stack::test

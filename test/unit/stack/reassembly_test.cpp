@@ -164,6 +164,31 @@ TEST_P(Fragments, ConnectionTakesDataInFragments) {
     EXPECT_EQ(service.life(service.ids[0]).data, std::string(1400, 'y'));
 }
 
+TEST_P(Fragments, Rfc3168_1_MarkOfAFragmentIsTheWholesUnlessAnotherCouldBearNone) {
+    constexpr auto none = wire::Ecn::not_capable;
+    constexpr auto ect = wire::Ecn::ect_0;
+    constexpr auto ce = wire::Ecn::ce;
+    const auto whole_of = [](wire::Ecn first, wire::Ecn second) -> std::optional<wire::Ecn> {
+        Reassembly store{1u << 20};
+        Counters counted;
+        const auto take = [&](const Bytes& frame) {
+            return store.take(wire::read_fragment(Read{frame}.packet.network), {}, counted);
+        };
+        EXPECT_TRUE(take(with_ecn(fragment_of(syn(), 0, 64), first)).empty());
+        const auto whole = take(with_ecn(fragment_of(syn(), 64, 128), second));
+        wire::Packet packet;
+        if (whole.empty()) return std::nullopt;
+        EXPECT_EQ(wire::parse_whole(whole, 0, packet), wire::PacketKind::tcp);
+        return wire::ecn_of(packet.traffic_class);
+    };
+    EXPECT_EQ(whole_of(none, none), none);
+    EXPECT_EQ(whole_of(ect, ect), ect);
+    EXPECT_EQ(whole_of(ect, ce), ce);
+    EXPECT_EQ(whole_of(ce, ect), ce);
+    EXPECT_EQ(whole_of(none, ce), std::nullopt);
+    EXPECT_EQ(whole_of(ce, none), std::nullopt);
+}
+
 // ---- the store alone: floods
 
 wire::Fragment part(const IpAddress& from, uint32_t id, uint32_t offset, const Bytes& data,
