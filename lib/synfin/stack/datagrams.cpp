@@ -239,18 +239,25 @@ void Worker::Impl::take_too_big(std::span<const uint8_t> quoted, uint32_t mtu) {
     settle(index);
 }
 
-// RFC 1122 section 3.2.2.1 and RFC 4443 sections 3.1 and 3.4. The caller has made sure that both
-// addresses are those of one host each and that it is no later fragment; what is not ICMP is no
-// error message.
-void Worker::Impl::refuse_protocol(const wire::Packet& packet, uint8_t port) {
+void Worker::Impl::push_icmp_error(IcmpError error, const wire::Packet& packet, uint8_t port) {
     if (!icmp_error_limit.take(now)) {
         ++counters.icmp_errors_limited;
         return;
     }
-    IcmpError error{};
     error.destination = packet.source_mac();
     error.local = packet.destination;
     error.remote = packet.source;
+    const size_t quote_bytes_max =
+        packet.source.is_v4() ? wire::icmp4_quote_bytes_max : wire::icmp6_quote_bytes_max;
+    error.data = packet.network.first(std::min(packet.network.size(), quote_bytes_max));
+    if (!interfaces[port].replies.push_with_data(error)) ++counters.replies_dropped;
+}
+
+// RFC 1122 section 3.2.2.1 and RFC 4443 sections 3.1 and 3.4. The caller has made sure that both
+// addresses are those of one host each and that it is no later fragment; what is not ICMP is no
+// error message.
+void Worker::Impl::refuse_protocol(const wire::Packet& packet, uint8_t port) {
+    IcmpError error{};
     const bool v4 = packet.source.is_v4();
     if (packet.protocol == wire::ip_protocol::udp) {
         error.code = v4 ? wire::icmp4_code::port_unreachable : wire::icmp6_code::port_unreachable;
@@ -261,9 +268,20 @@ void Worker::Impl::refuse_protocol(const wire::Packet& packet, uint8_t port) {
         error.code = wire::icmp6_code::unrecognized_next_header;
         error.pointer = wire::next_header_offset(packet.network);
     }
-    error.data = packet.network.first(std::min(
-        packet.network.size(), v4 ? wire::icmp4_quote_bytes_max : wire::icmp6_quote_bytes_max));
-    if (!interfaces[port].replies.push_with_data(error)) ++counters.replies_dropped;
+    push_icmp_error(error, packet, port);
+}
+
+// Silent, as nothing here may be counted twice: the packet has been dropped already.
+void Worker::Impl::tell_problem(const Frame& frame, const wire::Packet& packet) {
+    const LinkEnd& end = interfaces[frame.port].end;
+    const bool is_for_us = end.vlan == packet.vlan() && packet.is_to(end.mac) &&
+                           addressing.owns(packet.destination) && !addressing.owns(packet.source);
+    if (!is_for_us || wire::carries_icmp6_error(packet.network)) return;
+    IcmpError error{};
+    error.is_parameter_problem = true;
+    error.code = packet.problem.code;
+    error.pointer = packet.problem.pointer;
+    push_icmp_error(error, packet, frame.port);
 }
 
 }  // namespace synfin::stack

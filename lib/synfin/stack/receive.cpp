@@ -29,8 +29,6 @@ bool is_segment_error(wire::Drop drop) {
            drop == wire::Drop::tcp_bad_checksum || drop == wire::Drop::tcp_bad_options;
 }
 
-constexpr uint16_t vlan_identifier_mask = 0x0fff;
-
 }  // namespace
 
 void Worker::Impl::receive(std::span<const Frame> frames, StageProfile* profile) {
@@ -113,8 +111,7 @@ void Worker::Impl::parse(std::span<const Frame> frames) {
 
 bool Worker::Impl::is_for_our_end(const Frame& frame, const wire::Packet& packet) {
     const LinkEnd& end = interfaces[frame.port].end;
-    const uint16_t vlan = packet.has_vlan_tag ? packet.vlan_tag & vlan_identifier_mask : 0;
-    if (vlan != end.vlan) {
+    if (packet.vlan() != end.vlan) {
         ++counters.drop_vlan;
         return false;
     }
@@ -133,7 +130,11 @@ void Worker::Impl::add_segment(const Frame& frame, uint32_t place) {
 // The checks that need to know who we are (RFC 1122 section 3.2.1.3); what is not TCP is dealt with
 // at once.
 void Worker::Impl::classify(const Frame& frame, const wire::Packet& packet, uint32_t place) {
-    if (packet.kind == wire::PacketKind::drop) return count_drop(packet.drop);
+    if (packet.kind == wire::PacketKind::drop) {
+        count_drop(packet.drop);
+        if (packet.problem.is_to_be_told) tell_problem(frame, packet);
+        return;
+    }
     if (!is_for_our_end(frame, packet)) return;
     if (packet.kind == wire::PacketKind::arp) return take_arp(packet, frame.port);
     if (packet.link_group) return take_group_message(packet, frame.port);

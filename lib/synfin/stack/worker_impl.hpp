@@ -120,6 +120,10 @@ struct Worker::Impl {
     void take_too_big(std::span<const uint8_t> quoted, uint32_t mtu);
     /// Tells the sender of a packet for us that nobody here takes it.
     void refuse_protocol(const wire::Packet& packet, uint8_t port);
+    /// Tells the sender of a packet for us what was wrong with it.
+    void tell_problem(const Frame& frame, const wire::Packet& packet);
+    /// `error` says what; where to and about what is seen from the packet.
+    void push_icmp_error(IcmpError error, const wire::Packet& packet, uint8_t port);
     void ask_for_neighbor(const NeighborCache::Action& action);
 
     // ---- neighbor_discovery.cpp

@@ -32,7 +32,10 @@ inline constexpr uint8_t no_route = 0;
 inline constexpr uint8_t prohibited = 1;
 inline constexpr uint8_t address_unreachable = 3;
 inline constexpr uint8_t port_unreachable = 4;
-inline constexpr uint8_t unrecognized_next_header = 1;  ///< of a parameter problem
+// Of a parameter problem.
+inline constexpr uint8_t erroneous_field = 0;
+inline constexpr uint8_t unrecognized_next_header = 1;
+inline constexpr uint8_t unrecognized_option = 2;
 }  // namespace icmp6_code
 
 /// A message of at least 8 bytes with a right checksum. A neighbor solicitation or advertisement

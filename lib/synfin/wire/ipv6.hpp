@@ -24,6 +24,13 @@ inline constexpr uint8_t destination_options = 60;
 /// Nobody needs more of them; a chain is walked no further (INFRA:HALT, NUCLEUS:13).
 inline constexpr unsigned ipv6_extensions_max = 8;
 
+/// What the sender of a refused packet is to be told: a parameter problem (RFC 4443 section 3.4).
+struct Ipv6Problem {
+    bool is_to_be_told = false;
+    uint8_t code = 0;
+    uint32_t pointer = 0;  ///< the octet of the packet that is wrong
+};
+
 constexpr bool is_ipv6_multicast(const IpAddress& address) {
     return (address.high() >> 56) == 0xff;
 }
@@ -37,10 +44,11 @@ class Ipv6View {
     /// Walks over hop-by-hop options, routing without segments left, destination options and the
     /// fragment header of an atomic fragment (RFC 6946). At any other fragment's header the walk
     /// ends: what follows belongs to a whole that is not here. Refused is an option that says of
-    /// itself that who does not know it must discard the packet (RFC 8200 section 4.2). Bytes after
-    /// the packet (Ethernet padding) are left out. Jumbograms (payload length 0, RFC 2675) do not
-    /// exist here.
-    static tl::expected<Ipv6View, Drop> checked(std::span<const uint8_t> bytes) {
+    /// itself that who does not know it must discard the packet (RFC 8200 section 4.2); `problem`
+    /// is then what its sender is to be told. Bytes after the packet (Ethernet padding) are left
+    /// out. Jumbograms (payload length 0, RFC 2675) do not exist here.
+    static tl::expected<Ipv6View, Drop> checked(std::span<const uint8_t> bytes,
+                                                Ipv6Problem* problem = nullptr) {
         if (bytes.size() < header_bytes) [[unlikely]]
             return tl::unexpected{Drop::ip_too_short};
         const uint8_t* at = bytes.data();
@@ -51,7 +59,9 @@ class Ipv6View {
             return tl::unexpected{Drop::ip_bad_total_length};
         Ipv6View view{at, total, at[6]};
         if (is_extension(at[6])) [[unlikely]] {
-            if (const Drop drop = view.walk_extensions(); drop != Drop::none) {
+            Ipv6Problem found;
+            if (const Drop drop = view.walk_extensions(found); drop != Drop::none) {
+                if (problem != nullptr) *problem = found;
                 return tl::unexpected{drop};
             }
         }
@@ -85,7 +95,7 @@ class Ipv6View {
   private:
     Ipv6View(const uint8_t* at, size_t total, uint8_t protocol)
         : at_{at}, total_{total}, protocol_{protocol} {}
-    Drop walk_extensions();
+    Drop walk_extensions(Ipv6Problem& problem);
 
     const uint8_t* at_;
     size_t total_;
@@ -99,6 +109,10 @@ class Ipv6View {
 /// Where in a packet that has been checked the number of its protocol stands: in the fixed header
 /// or in the last extension header.
 uint32_t next_header_offset(std::span<const uint8_t> packet);
+
+/// Whether the packet, whose fixed header fits, carries an ICMPv6 error, behind whatever headers:
+/// about such a one no error may be sent (RFC 4443 section 2.4).
+bool carries_icmp6_error(std::span<const uint8_t> packet);
 
 /// Writes the fixed header for `payload_bytes` of payload, flow label 0. Returns 40.
 inline size_t write_ipv6_header(uint8_t* out, const IpFields& fields, size_t payload_bytes) {

@@ -57,12 +57,23 @@ bool is_put_together(uint8_t protocol, bool v4) {
               : protocol == ip_protocol::icmp6 || protocol == ipv6_extension::destination_options;
 }
 
+/// RFC 8200 section 4.5: the length of the payload is wrong, or the offset of the fragment.
+Ipv6Problem problem_of_fragment(const Fragment& fragment, bool between_words) {
+    constexpr uint32_t payload_length_at = 4;
+    const auto offset_at = static_cast<uint32_t>(fragment.header.size() + 2);
+    return {true, icmp6_code::erroneous_field, between_words ? payload_length_at : offset_at};
+}
+
 /// What is left of a fragment's checks once its headers are known to fit.
 PacketKind parse_fragment(Packet& packet) {
     const Fragment fragment = read_fragment(packet.network);
     const bool between_words = fragment.more && fragment.data.size() % 8 != 0;
-    if (fragment.data.empty() || between_words ||
-        fragment.header.size() + fragment.end() > datagram_bytes_max(packet.source)) {
+    const bool too_long =
+        fragment.header.size() + fragment.end() > datagram_bytes_max(packet.source);
+    if (fragment.data.empty() || between_words || too_long) {
+        if (packet.source.is_v6() && !fragment.data.empty()) {
+            packet.problem = problem_of_fragment(fragment, between_words);
+        }
         return refuse(packet, Drop::ip_bad_fragment);
     }
     if (!is_put_together(fragment.protocol, packet.source.is_v4())) {
@@ -122,6 +133,20 @@ bool is_never_on_a_wire(const IpAddress& address) {
     return address.is_v4() || (address.high() == 0 && address.low() == 1);
 }
 
+bool is_possible_ipv6_source(const IpAddress& address) {
+    return !is_ipv6_multicast(address) && !is_never_on_a_wire(address);
+}
+
+/// Only `checked` has seen the packet, so what the answer needs is read here.
+void keep_problem(std::span<const uint8_t> bytes, const Ipv6Problem& problem, Packet& packet) {
+    packet.source = load_ipv6(&bytes[8]);
+    packet.destination = load_ipv6(&bytes[24]);
+    packet.network = bytes.first(Ipv6View::header_bytes + load_be16(&bytes[4]));
+    if (is_possible_ipv6_source(packet.source) && !packet.source.is_unspecified()) {
+        packet.problem = problem;
+    }
+}
+
 PacketKind parse_icmp6(const Ipv6View& ip, Packet& packet) {
     const auto message =
         Icmp6View::checked(packet.payload, packet.source, packet.destination, packet.hop_limit);
@@ -134,15 +159,17 @@ PacketKind parse_icmp6(const Ipv6View& ip, Packet& packet) {
 }
 
 PacketKind parse_ipv6(std::span<const uint8_t> bytes, VerifiedChecksums verified, Packet& packet) {
-    const auto ip = Ipv6View::checked(bytes);
-    if (!ip) [[unlikely]]
+    Ipv6Problem problem;
+    const auto ip = Ipv6View::checked(bytes, &problem);
+    if (!ip) [[unlikely]] {
+        if (problem.is_to_be_told) keep_problem(bytes, problem, packet);
         return refuse(packet, ip.error());
+    }
     read_ip(*ip, packet);
     // Only neighbor discovery may come from the unspecified address.
     const bool from_nobody =
         packet.source.is_unspecified() && packet.protocol != ip_protocol::icmp6;
-    if (is_ipv6_multicast(packet.source) || is_never_on_a_wire(packet.source) || from_nobody)
-        [[unlikely]] {
+    if (!is_possible_ipv6_source(packet.source) || from_nobody) [[unlikely]] {
         return refuse(packet, Drop::ip_bad_source);
     }
     if (is_never_on_a_wire(packet.destination) || packet.destination.is_unspecified())
@@ -191,6 +218,7 @@ PacketKind parse_frame_slowly(std::span<const uint8_t> frame, VerifiedChecksums 
         return refuse(packet, ethernet.error());
     packet.ethernet = frame.data();
     packet.divided_as.reset();
+    packet.problem = {};
     packet.link_group = ethernet->destination_is_group();
     packet.has_vlan_tag = ethernet->has_tag();
     packet.vlan_tag = ethernet->tag();

@@ -9,9 +9,12 @@
 #include <synfin/wire/address.hpp>
 #include <synfin/wire/bytes.hpp>
 #include <synfin/wire/drop.hpp>
+#include <synfin/wire/ipv6.hpp>
 #include <synfin/wire/tcp_fields.hpp>
 
 namespace synfin::wire {
+
+inline constexpr uint16_t vlan_identifier_mask = 0x0fff;
 
 enum class PacketKind : uint8_t {
     drop,      ///< refused for the reason in Packet::drop
@@ -33,6 +36,9 @@ struct Packet {
     bool link_group = false;            ///< sent to a broadcast or multicast Ethernet address
     uint16_t vlan_tag = 0;              ///< valid if has_vlan_tag: priority, DEI and identifier
     const uint8_t* ethernet = nullptr;  ///< the Ethernet header
+
+    /// drop only. If there is something to be told, source, destination and network are valid.
+    Ipv6Problem problem;
 
     // IP: valid for tcp, icmp4, icmp6 and other
     uint8_t protocol = 0;  ///< of the payload, after IPv6 extension headers
@@ -60,6 +66,8 @@ struct Packet {
         if (divided_as) return *divided_as;
         return source.is_v4() ? load_be16(&network[4]) : 0;
     }
+    /// 0 without a tag.
+    uint16_t vlan() const { return has_vlan_tag ? vlan_tag & vlan_identifier_mask : 0; }
     MacAddress source_mac() const { return load_mac(ethernet + 6); }
     MacAddress destination_mac() const { return load_mac(ethernet); }
     bool is_to(const MacAddress& address) const {
