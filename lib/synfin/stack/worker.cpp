@@ -104,6 +104,9 @@ constexpr uint64_t use_of_addresses = 0x6164'6472'6573;
 constexpr uint64_t use_of_paths = 0x7061'7468'73;
 constexpr uint64_t use_of_ports = 0x706f'7274'73;
 constexpr uint64_t use_of_cookies = 0x636f'6f6b'6965;
+constexpr uint64_t use_of_resets = 0x7265'7365'7473;
+constexpr uint64_t use_of_echoes = 0x6563'686f'6573;
+constexpr uint64_t use_of_errors = 0x6572'726f'7273;
 
 }  // namespace
 
@@ -146,9 +149,9 @@ Worker::Impl::Impl(Worker& worker, const WorkerConfig& worker_config)
       notices{config.max_connections},
       reassembly{config.max_reassembly_bytes},
       whole_reply(reassembly.slots() == 0 ? 0 : wire::ipv6_datagram_bytes_max),
-      reset_limit{config.resets_per_second},
-      echo_limit{config.echo_replies_per_second},
-      icmp_error_limit{config.icmp_errors_per_second},
+      reset_limit{config.resets_per_second, derived_key(config.secret, use_of_resets)},
+      echo_limit{config.echo_replies_per_second, derived_key(config.secret, use_of_echoes)},
+      icmp_error_limit{config.icmp_errors_per_second, derived_key(config.secret, use_of_errors)},
       half_open_max{config.max_half_open != 0 ? config.max_half_open
                                               : std::max(config.max_connections / 2, 1u)} {
     port_random = next_port_random();

@@ -1,4 +1,6 @@
 // The small parts: token bucket, listener table, addressing, reply queue.
+#include <set>
+
 #include <gtest/gtest.h>
 
 #include <synfin/stack/addressing.hpp>
@@ -11,30 +13,43 @@
 namespace synfin::stack::test {
 namespace {
 
-TEST(TokenBucket, GivesABurstAndThenTheRate) {
-    TokenBucket bucket{100};  // ten at once
-    Instant now = Instant::from_us(5'000'000);
+constexpr SipKey key{1, 2};
+
+unsigned taken_at_once(TokenBucket& bucket, Instant now) {
     unsigned taken = 0;
-    for (int i = 0; i < 100; ++i) taken += bucket.take(now);
-    EXPECT_EQ(taken, 10u);
-    now = now + Duration::milliseconds(9);
+    for (int i = 0; i < 1000; ++i) taken += bucket.take(now);
+    return taken;
+}
+
+TEST(TokenBucket, GivesABurstAndThenTheRate) {
+    TokenBucket bucket{1000, key};  // a hundred at once, each at half to one and a half its cost
+    Instant now = Instant::from_us(5'000'000);
+    EXPECT_NEAR(taken_at_once(bucket, now), 100, 20);
     EXPECT_FALSE(bucket.take(now));
-    now = now + Duration::milliseconds(1);
-    EXPECT_TRUE(bucket.take(now));
-    EXPECT_FALSE(bucket.take(now));
+    now = now + Duration::milliseconds(20);
+    EXPECT_NEAR(taken_at_once(bucket, now), 20, 8);
+}
+
+TEST(TokenBucket, WhatItGivesAtOnceCannotBeForeseen) {
+    TokenBucket bucket{1000, key};
+    std::set<unsigned> counts;
+    for (int second = 1; second <= 30; ++second) {
+        counts.insert(taken_at_once(bucket, Instant::from_us(second * 1'000'000)));
+    }
+    EXPECT_GE(counts.size(), 5u);
 }
 
 TEST(TokenBucket, GivesTheRateOverALongTime) {
-    TokenBucket bucket{1000};
+    TokenBucket bucket{1000, key};
     unsigned taken = 0;
     for (int ms = 0; ms < 10'000; ++ms) {
         for (int i = 0; i < 5; ++i) taken += bucket.take(Instant::from_us(1'000'000 + ms * 1000));
     }
-    EXPECT_NEAR(taken, 10'000, 101);
+    EXPECT_NEAR(taken, 10'100, 200);
 }
 
 TEST(TokenBucket, RateOfZeroGivesNothing) {
-    TokenBucket bucket{0};
+    TokenBucket bucket{0, key};
     EXPECT_FALSE(bucket.take(Instant::from_us(1)));
 }
 
