@@ -207,8 +207,15 @@ bool emit_retransmission(Connection& c, Transfer& t, OutSegment& out, uint32_t p
     return true;
 }
 
+// Full segments ahead of a small one are no reason to hold it: the peer may delay the ACK of the
+// last of them, and both would wait for the other (section 3.7.4, appendix A.3).
+bool small_is_in_flight(const Connection& c, const Transfer& t) {
+    return t.small_end.after(c.snd_una) && !t.small_end.after(c.snd_nxt);
+}
+
 // How much new data may leave now: by the peer's window, the congestion window, the segment size,
-// and silly-window avoidance with Nagle's rule (section 3.8.6.2.1, MUST-38, SHLD-7).
+// and silly-window avoidance with Nagle's rule (section 3.8.6.2.1, MUST-38, SHLD-7) in the form of
+// appendix A.3.
 uint32_t sendable_length(const Connection& c, const Transfer& t, uint32_t congestion_left,
                          uint32_t unsent, uint32_t payload_max, const Environment& env) {
     // Nagle's rule is about data: a SYN,ACK that early data is answered behind does not count.
@@ -223,7 +230,8 @@ uint32_t sendable_length(const Connection& c, const Transfer& t, uint32_t conges
     const bool pushed = c.has(Mark::send_closed) || t.pushing == Pushing::now;
     const bool held_back = t.pushing == Pushing::later || env.profile_of(c).cork;
     if (all_of_it && held_back && !pushed) return 0;
-    const bool may_be_small = flight == 0 || c.has(Mark::no_nagle) || pushed || t.urgent_out;
+    const bool may_be_small =
+        !small_is_in_flight(c, t) || c.has(Mark::no_nagle) || pushed || t.urgent_out;
     if (all_of_it && may_be_small) return length;
     const uint32_t half_of_largest = (uint32_t{c.max_snd_wnd} << c.snd_scale) / 2;
     // Cut short by the window, not by Nagle: worth sending if it is a good part of the peer's
@@ -278,6 +286,7 @@ bool emit_new(Connection& c, Transfer& t, OutSegment& out, uint32_t payload_max,
     write_data(c, t, seq, length, out, env);
     const Seq end = seq + out.payload_length + (out.flags.fin() ? 1 : 0);
     if (out.flags.fin()) c.set(Mark::fin_sent);
+    if (length < payload_max) t.small_end = end;
     if (c.ecn && length > 0) mark_new_data(c, t, end, out);
     account_new(c, t, end, env, now);
     if (t.pushing == Pushing::now && length == unsent) t.pushing = Pushing::usual;

@@ -45,6 +45,21 @@ TEST(Nagle, FullSegmentsDoNotWait) {
     s.expect(Data().seq(1462).length(10));
 }
 
+// Appendix A.3: the peer may delay its ACK of an odd last segment.
+TEST(Nagle, Shld7_SmallSegmentBehindFullOnesDoesNotWait) {
+    Script s;
+    s.establish(hundred_ms);
+    s.call_send_bytes(1460 + 10);
+    s.expect(Data().seq(1).length(1460));
+    s.expect(Data().seq(1461).length(10));
+    s.call_send("b");
+    s.expect_nothing();
+    s.inject(Ack().seq(1).ack(1461));
+    s.expect_nothing();
+    s.inject(Ack().seq(1).ack(1471));
+    s.expect(Data().seq(1471).payload("b"));
+}
+
 TEST(Nagle, Must17_SwitchedOffEverySendLeavesAtOnce) {
     tcp::Profile profile;
     profile.nagle = false;
