@@ -78,6 +78,29 @@ ResponseParser::Result ResponseParser::finish(size_t consumed) {
 void ResponseParser::add(uint8_t byte) {
     switch (step_) {
         case Step::version:
+        case Step::minor_version:
+        case Step::status_space:
+        case Step::status_code:
+        case Step::reason:
+        case Step::line_feed: return add_to_status_line(byte);
+        case Step::fields:
+        case Step::trailers: return add_to_fields(byte);
+        case Step::chunk_size:
+        case Step::chunk_extension:
+        case Step::chunk_line_feed:
+        case Step::chunk_end:
+        case Step::chunk_end_line_feed: return add_to_chunk_line(byte);
+        case Step::counted_body:
+        case Step::body_until_close:
+        case Step::chunk_data:
+        case Step::done:
+        case Step::malformed: return;
+    }
+}
+
+void ResponseParser::add_to_status_line(uint8_t byte) {
+    switch (step_) {
+        case Step::version:
             matcher_.add(version_names, byte);
             if (matcher_.length() < version_names[0].size()) return;
             step_ = matcher_.result(version_names) < 0 ? Step::malformed : Step::minor_version;
@@ -99,38 +122,36 @@ void ResponseParser::add(uint8_t byte) {
             if (byte == '\r') step_ = Step::line_feed;
             if (byte == '\n') step_ = Step::fields;
             return;
-        case Step::line_feed: step_ = byte == '\n' ? Step::fields : Step::malformed; return;
-        case Step::fields:
-        case Step::trailers: return add_to_fields(byte);
+        default: step_ = byte == '\n' ? Step::fields : Step::malformed; return;
+    }
+}
+
+// The line before a chunk, and the end of the line behind it.
+void ResponseParser::add_to_chunk_line(uint8_t byte) {
+    switch (step_) {
         case Step::chunk_size: return add_to_chunk_size(byte);
         case Step::chunk_extension:
             if (byte == '\r') step_ = Step::chunk_line_feed;
             if (byte == '\n') end_chunk_line();
             return;
-        case Step::chunk_line_feed:
-            if (byte != '\n') {
-                step_ = Step::malformed;
-                return;
-            }
-            return end_chunk_line();
         case Step::chunk_end:
             step_ = byte == '\r' ? Step::chunk_end_line_feed : Step::malformed;
             return;
-        case Step::chunk_end_line_feed:
-            if (byte != '\n') {
-                step_ = Step::malformed;
-                return;
-            }
-            step_ = Step::chunk_size;
-            digits_ = 0;
-            header_bytes_ = 0;
-            return;
-        case Step::counted_body:
-        case Step::body_until_close:
-        case Step::chunk_data:
-        case Step::done:
-        case Step::malformed: return;
+        default: break;
     }
+    if (byte != '\n') {
+        step_ = Step::malformed;
+    } else if (step_ == Step::chunk_line_feed) {
+        end_chunk_line();
+    } else {
+        begin_chunk_size();
+    }
+}
+
+void ResponseParser::begin_chunk_size() {
+    step_ = Step::chunk_size;
+    digits_ = 0;
+    header_bytes_ = 0;
 }
 
 void ResponseParser::add_to_fields(uint8_t byte) {
@@ -165,9 +186,7 @@ void ResponseParser::end_fields() {
     } else if (fields.unknown_encoding || (fields.chunked && fields.has_content_length)) {
         step_ = Step::malformed;
     } else if (fields.chunked) {
-        step_ = Step::chunk_size;
-        digits_ = 0;
-        header_bytes_ = 0;
+        begin_chunk_size();
     } else if (fields.has_content_length) {
         body_left_ = fields.content_length;
         step_ = body_left_ == 0 ? Step::done : Step::counted_body;

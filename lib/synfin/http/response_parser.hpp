@@ -65,7 +65,10 @@ class ResponseParser {
 
     void add(uint8_t byte);
     void add_to_fields(uint8_t byte);
+    void add_to_status_line(uint8_t byte);
+    void add_to_chunk_line(uint8_t byte);
     void add_to_chunk_size(uint8_t byte);
+    void begin_chunk_size();
     void end_fields();
     void end_chunk_line();
     Result body_piece(std::span<const uint8_t> input, size_t at);
