@@ -15,14 +15,11 @@ namespace {
 constexpr uint32_t nodes_per_chunk = 2;
 constexpr uint32_t ranges_per_transfer = 4;
 
-void check(const WorkerConfig& config) {
-    const auto require = [](bool holds, const std::string& sentence) {
-        if (!holds) throw std::invalid_argument{sentence};
-    };
-    const size_t ports = config.interfaces.size();
-    require(ports > 0, "a worker needs at least one interface");
-    require(ports <= 64, "a worker has at most 64 interfaces, not " + std::to_string(ports));
-    require(!config.profiles.empty(), "a worker needs at least one profile");
+void require(bool holds, const std::string& sentence) {
+    if (!holds) throw std::invalid_argument{sentence};
+}
+
+void check_limits(const WorkerConfig& config) {
     require(config.max_connections > 0, "max_connections must be at least 1");
     require(config.max_time_wait > 0, "max_time_wait must be at least 1");
     require(config.max_transfers > 0, "max_transfers must be at least 1");
@@ -35,6 +32,48 @@ void check(const WorkerConfig& config) {
                 config.max_ipv6_addresses <= flow::AddressBook::max_capacity,
             "max_ipv6_addresses must be 1 to 16777215, not " +
                 std::to_string(config.max_ipv6_addresses));
+    require(config.max_path_mtus > 0, "max_path_mtus must be 1 or more, not 0");
+    size_t fixed = 0;
+    for (const InterfaceConfig& interface : config.interfaces) {
+        fixed += interface.static_neighbors.size() + (interface.gateway ? 1 : 0);
+    }
+    require(config.max_neighbors > fixed && config.max_neighbors <= neighbors_max,
+            "max_neighbors must be " + std::to_string(fixed + 1) + " to " +
+                std::to_string(neighbors_max) + ", not " + std::to_string(config.max_neighbors));
+}
+
+void check_gateway(const InterfaceConfig& interface, const wire::IpAddress& gateway) {
+    const auto contains_it = [&](const wire::IpPrefix& p) { return p.contains(gateway); };
+    const bool on_link =
+        std::any_of(interface.on_link.begin(), interface.on_link.end(), contains_it);
+    const bool beside_us =
+        std::any_of(interface.addresses.begin(), interface.addresses.end(), contains_it);
+    const bool is_static =
+        std::any_of(interface.static_neighbors.begin(), interface.static_neighbors.end(),
+                    [&](const auto& n) { return n.address == gateway; });
+    require(on_link || beside_us || is_static, "the gateway " + wire::to_string(gateway) +
+                                                   " is neither on the link nor a static neighbor");
+}
+
+void check_interface(const InterfaceConfig& interface) {
+    require(!interface.addresses.empty(), "an interface needs at least one address");
+    require(!interface.mac.is_multicast(), "an interface's Ethernet address " +
+                                               wire::to_string(interface.mac) +
+                                               " is that of a group");
+    require(interface.vlan <= 4094,
+            "a VLAN must be 1 to 4094, or 0 for none, not " + std::to_string(interface.vlan));
+    require(interface.device.mtu >= 576 && interface.device.mtu <= UINT16_MAX,
+            "an MTU must be 576 to 65535 bytes, not " + std::to_string(interface.device.mtu));
+    if (interface.gateway) check_gateway(interface, *interface.gateway);
+}
+
+void check(const WorkerConfig& config) {
+    const size_t ports = config.interfaces.size();
+    require(ports > 0, "a worker needs at least one interface");
+    require(ports <= 64, "a worker has at most 64 interfaces, not " + std::to_string(ports));
+    for (const InterfaceConfig& interface : config.interfaces) check_interface(interface);
+    check_limits(config);
+    require(!config.profiles.empty(), "a worker needs at least one profile");
     require(config.time_wait >= Duration{}, "time_wait must not be negative");
     require(config.first_port > 0 && config.first_port <= config.last_port,
             "the ephemeral ports " + std::to_string(config.first_port) + " to " +
@@ -42,36 +81,6 @@ void check(const WorkerConfig& config) {
     require(config.receive_burst > 0 && config.receive_burst <= Worker::receive_burst_max,
             "receive_burst must be 1 to " + std::to_string(Worker::receive_burst_max) + ", not " +
                 std::to_string(config.receive_burst));
-    size_t fixed = 0;
-    for (const InterfaceConfig& interface : config.interfaces) {
-        fixed += interface.static_neighbors.size() + (interface.gateway ? 1 : 0);
-        require(!interface.addresses.empty(), "an interface needs at least one address");
-        require(!interface.mac.is_multicast(), "an interface's Ethernet address " +
-                                                   wire::to_string(interface.mac) +
-                                                   " is that of a group");
-        require(interface.vlan <= 4094,
-                "a VLAN must be 1 to 4094, or 0 for none, not " + std::to_string(interface.vlan));
-        require(interface.device.mtu >= 576 && interface.device.mtu <= UINT16_MAX,
-                "an MTU must be 576 to 65535 bytes, not " + std::to_string(interface.device.mtu));
-        if (interface.gateway) {
-            const bool on_link = std::any_of(
-                interface.on_link.begin(), interface.on_link.end(),
-                [&](const wire::IpPrefix& p) { return p.contains(*interface.gateway); });
-            const bool beside_us = std::any_of(
-                interface.addresses.begin(), interface.addresses.end(),
-                [&](const wire::IpPrefix& p) { return p.contains(*interface.gateway); });
-            const bool is_static =
-                std::any_of(interface.static_neighbors.begin(), interface.static_neighbors.end(),
-                            [&](const auto& n) { return n.address == *interface.gateway; });
-            require(on_link || beside_us || is_static,
-                    "the gateway " + wire::to_string(*interface.gateway) +
-                        " is neither on the link nor a static neighbor");
-        }
-    }
-    require(config.max_path_mtus > 0, "max_path_mtus must be 1 or more, not 0");
-    require(config.max_neighbors > fixed && config.max_neighbors <= neighbors_max,
-            "max_neighbors must be " + std::to_string(fixed + 1) + " to " +
-                std::to_string(neighbors_max) + ", not " + std::to_string(config.max_neighbors));
 }
 
 const WorkerConfig& checked(const WorkerConfig& config) {
