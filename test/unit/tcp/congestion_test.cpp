@@ -2,26 +2,13 @@
 // 6582, 6928), seen from the segments that leave.
 #include <gtest/gtest.h>
 
-#include "script.hpp"
+#include "scenes.hpp"
 
 namespace synfin::conformance {
 namespace {
 
-Setup new_reno() {
-    Setup setup;
-    setup.profile.congestion = tcp::CongestionAlgorithm::new_reno;
-    return setup;
-}
-
 constexpr Script::Handshake thousand{
     .mss = 1000, .active = true, .round_trip = Duration::milliseconds(100)};
-
-std::vector<uint32_t> sequences(const std::vector<Sent>& all) {
-    std::vector<uint32_t> numbers;
-    for (const auto& sent : all) numbers.push_back(sent.seq);
-    return numbers;
-}
-using Numbers = std::vector<uint32_t>;
 
 /// Ten segments of 1000 bytes in flight, ten more queued.
 void fill_the_initial_window(Script& s) {

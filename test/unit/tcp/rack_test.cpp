@@ -1,7 +1,7 @@
 // RACK-TLP (RFC 8985): time tells a loss from lateness, and a probe tells of a lost tail.
 #include <gtest/gtest.h>
 
-#include "script.hpp"
+#include "scenes.hpp"
 
 namespace synfin::conformance {
 namespace {
@@ -109,30 +109,21 @@ TEST(Rack, Section6_2_RetransmissionThatIsLostIsFoundWithoutTheTimer) {
 // ---- section 7: the tail
 
 TEST(TailLossProbe, Section7_2_LostTailIsProbedAfterTwoRoundTrips) {
-    Script s;
-    s.establish(with_sack);
-    s.call_send_bytes(3000);
-    EXPECT_EQ(s.take_sent().size(), 3u);
+    InFlight s{with_sack, 3000};
     s.expect_after(200_ms, Data().seq(2001).length(1000));
     EXPECT_EQ(s.counters().tail_probes.load(), 1u);
     EXPECT_EQ(s.counters().timeouts.load(), 0u);
 }
 
 TEST(TailLossProbe, Section7_3_NewDataIsTheProbeIfThereIsAny) {
-    Script s;
-    s.establish(with_sack);
-    s.call_send_bytes(15'000);
-    EXPECT_EQ(s.take_sent().size(), 10u);
+    InFlight s{with_sack, 15'000};
     s.expect_after(200_ms, Data().seq(10'001).length(1000));
     s.expect_nothing();
     EXPECT_EQ(s.counters().retrans_segs.load(), 0u);
 }
 
 TEST(TailLossProbe, Section7_3_OneProbeThenTheRetransmissionTimer) {
-    Script s;
-    s.establish(with_sack);
-    s.call_send_bytes(3000);
-    s.ignore_sent();
+    InFlight s{with_sack, 3000};
     s.expect_after(200_ms, Data().seq(2001).length(1000));
     s.expect_after(300_ms, Data().seq(1).length(1000));
     EXPECT_EQ(s.counters().timeouts.load(), 1u);
@@ -140,10 +131,7 @@ TEST(TailLossProbe, Section7_3_OneProbeThenTheRetransmissionTimer) {
 }
 
 TEST(TailLossProbe, ReportOfTheProbeRepairsTheRestOfTheTail) {
-    Script s;
-    s.establish(with_sack);
-    s.call_send_bytes(3000);
-    s.ignore_sent();
+    InFlight s{with_sack, 3000};
     s.expect_after(200_ms, Data().seq(2001).length(1000));
     s.wait(100_ms);
     s.inject(Ack().seq(1).ack(1).sack({{2001, 3001}}));
@@ -155,10 +143,7 @@ TEST(TailLossProbe, ReportOfTheProbeRepairsTheRestOfTheTail) {
 }
 
 TEST(TailLossProbe, Section7_4_LossThatTheProbeRepairedShrinksTheWindow) {
-    Script s;
-    s.establish(with_sack);
-    s.call_send_bytes(3000);
-    s.ignore_sent();
+    InFlight s{with_sack, 3000};
     s.expect_after(200_ms, Data().seq(2001).length(1000));
     s.call_send_bytes(1000);
     s.expect(Data().seq(3001).length(1000));
@@ -170,10 +155,7 @@ TEST(TailLossProbe, Section7_4_LossThatTheProbeRepairedShrinksTheWindow) {
 }
 
 TEST(TailLossProbe, Section7_4_ProbeThatCameTwiceShrinksNothing) {
-    Script s;
-    s.establish(with_sack);
-    s.call_send_bytes(3000);
-    s.ignore_sent();
+    InFlight s{with_sack, 3000};
     s.expect_after(200_ms, Data().seq(2001).length(1000));
     s.call_send_bytes(1000);
     s.expect(Data().seq(3001).length(1000));
@@ -186,8 +168,7 @@ TEST(TailLossProbe, Section7_4_ProbeThatCameTwiceShrinksNothing) {
 }
 
 TEST(TailLossProbe, Section7_2_SingleSegmentIsLeftToTheRetransmissionTimer) {
-    Script s;
-    s.establish(with_sack);
+    Established s{with_sack};
     s.call_send_bytes(1000);
     s.expect(Data().seq(1).length(1000));
     s.expect_after(300_ms, Data().seq(1).length(1000));
@@ -207,8 +188,7 @@ TEST(TailLossProbe, NeedsSack) {
 }
 
 TEST(TailLossProbe, FinAtTheEndOfTheTailIsProbedWithItsData) {
-    Script s;
-    s.establish(with_sack);
+    Established s{with_sack};
     s.call_send_bytes(3000);
     s.call_close();
     s.ignore_sent();

@@ -2,12 +2,20 @@
 // (RFC 9293 section 3.8.3).
 #include <gtest/gtest.h>
 
-#include "script.hpp"
+#include "scenes.hpp"
 
 namespace synfin::conformance {
 namespace {
 
 constexpr Script::Handshake hundred_ms{.active = true, .round_trip = Duration::milliseconds(100)};
+
+/// Its only sample is of 100 ms, so that its RTO is 300 ms; a byte has left just now.
+struct ByteInFlight : Established {
+    explicit ByteInFlight(const tcp::Profile& profile = {}) : Established{profile, hundred_ms} {
+        call_send("x");
+        expect(Data().seq(1).ack(1).payload("x"));
+    }
+};
 
 // ---- section 2: what the RTO is
 
@@ -19,26 +27,19 @@ TEST(Rfc6298, Rule2_1_InitialRtoIsOneSecond) {
 }
 
 TEST(Rfc6298, Rule2_2_FirstSampleSetsRtoToThreeTimesIt) {
-    Script s;
-    s.establish(hundred_ms);
-    s.call_send("x");
-    s.expect(Data().seq(1));
+    ByteInFlight s;
     s.expect_after(300_ms, Data().seq(1).payload("x"));
 }
 
 TEST(Rfc6298, Rule2_2_HoldsForThePassiveSideToo) {
-    Script s;
-    s.establish({.round_trip = 100_ms});
+    Established s{{.round_trip = 100_ms}};
     s.call_send("x");
     s.expect(Data().seq(1));
     s.expect_after(300_ms, Data().seq(1).payload("x"));
 }
 
 TEST(Rfc6298, Rule2_3_FurtherSamplesAreSmoothed) {
-    Script s;
-    s.establish(hundred_ms);
-    s.call_send("x");
-    s.expect(Data().seq(1));
+    ByteInFlight s;
     s.wait(60_ms);
     s.inject(Ack().seq(1).ack(2));
     // RTTVAR = 3/4 * 50 + 1/4 * |100 - 60| = 47.5; SRTT = 7/8 * 100 + 1/8 * 60 = 95
@@ -51,8 +52,7 @@ TEST(Rfc6298, Rule2_4_RtoHasTheConfiguredMinimum) {
     for (Duration minimum : {200_ms, 1000_ms}) {
         tcp::Profile profile;
         profile.rto_min = minimum;
-        Script s{{.profile = profile}};
-        s.establish({.active = true, .round_trip = 1_ms});
+        Established s{profile, {.active = true, .round_trip = 1_ms}};
         s.call_send("x");
         s.expect(Data().seq(1));
         s.expect_after(minimum, Data().seq(1).payload("x"));
@@ -62,10 +62,7 @@ TEST(Rfc6298, Rule2_4_RtoHasTheConfiguredMinimum) {
 TEST(Rfc6298, Rule2_5_BackOffStopsAtTheConfiguredMaximum) {
     tcp::Profile profile;
     profile.rto_max = 60_s;
-    Script s{{.profile = profile}};
-    s.establish(hundred_ms);
-    s.call_send("x");
-    s.expect(Data().seq(1));
+    ByteInFlight s{profile};
     Duration longest;
     for (int i = 0; i < 12; ++i)
         longest = std::max(longest, s.expect_between(300_ms, 60_s, Data().seq(1).payload("x")));
@@ -75,10 +72,7 @@ TEST(Rfc6298, Rule2_5_BackOffStopsAtTheConfiguredMaximum) {
 // ---- section 3: which samples count
 
 TEST(Rfc6298, Must18_Karn_AckOfARetransmittedSegmentIsNoSample) {
-    Script s;
-    s.establish(hundred_ms);
-    s.call_send("x");
-    s.expect(Data().seq(1));
+    ByteInFlight s;
     s.expect_after(300_ms, Data().seq(1));
     s.wait(5_ms);
     s.inject(Ack().seq(1).ack(2));
@@ -87,10 +81,7 @@ TEST(Rfc6298, Must18_Karn_AckOfARetransmittedSegmentIsNoSample) {
 }
 
 TEST(Rfc6298, Must18_Karn_BackedOffRtoHoldsUntilANewSample) {
-    Script s;
-    s.establish(hundred_ms);
-    s.call_send("x");
-    s.expect(Data().seq(1));
+    ByteInFlight s;
     s.expect_after(300_ms, Data().seq(1));
     s.inject(Ack().seq(1).ack(2));
     s.call_send("y");
@@ -99,10 +90,7 @@ TEST(Rfc6298, Must18_Karn_BackedOffRtoHoldsUntilANewSample) {
 }
 
 TEST(Rfc6298, Karn_NewSampleEndsTheBackOff) {
-    Script s;
-    s.establish(hundred_ms);
-    s.call_send("x");
-    s.expect(Data().seq(1));
+    ByteInFlight s;
     s.expect_after(300_ms, Data().seq(1));
     s.inject(Ack().seq(1).ack(2));
     s.call_send("y");
@@ -116,8 +104,7 @@ TEST(Rfc6298, Karn_NewSampleEndsTheBackOff) {
 }
 
 TEST(Rfc6298, Karn_TimestampTellsWhichTransmissionWasAcknowledged) {
-    Script s;
-    s.establish({.timestamps = true, .active = true, .round_trip = 100_ms});
+    Established s{{.timestamps = true, .active = true, .round_trip = 100_ms}};
     s.call_send("x");
     s.expect(Data().seq(1));
     s.expect_after(300_ms, Data().seq(1));
@@ -132,8 +119,7 @@ TEST(Rfc6298, Karn_TimestampTellsWhichTransmissionWasAcknowledged) {
 // ---- section 5: when the timer runs
 
 TEST(Rfc6298, Rule5_1_TimerStartsWithTheFirstSegmentAndIsNotRestartedByTheNext) {
-    Script s;
-    s.establish(hundred_ms);
+    Established s{hundred_ms};
     s.call_send_bytes(1460);
     s.expect(Data().seq(1).length(1460));
     s.wait(200_ms);
@@ -143,10 +129,7 @@ TEST(Rfc6298, Rule5_1_TimerStartsWithTheFirstSegmentAndIsNotRestartedByTheNext) 
 }
 
 TEST(Rfc6298, Rule5_2_TimerStopsWhenEverythingIsAcknowledged) {
-    Script s;
-    s.establish(hundred_ms);
-    s.call_send("x");
-    s.expect(Data().seq(1));
+    ByteInFlight s;
     s.inject(Ack().seq(1).ack(2));
     s.expect_nothing_for(3600_s);
     EXPECT_EQ(s.counters().timeouts.load(), 0u);
@@ -155,8 +138,7 @@ TEST(Rfc6298, Rule5_2_TimerStopsWhenEverythingIsAcknowledged) {
 TEST(Rfc6298, Rule5_3_AckOfNewDataRestartsTheTimer) {
     tcp::Profile profile;
     profile.rto_min = 1_s;
-    Script s{{.profile = profile}};
-    s.establish(hundred_ms);
+    Established s{profile, hundred_ms};
     s.call_send_bytes(2920);
     s.expect(Data().seq(1).length(1460));
     s.expect(Data().seq(1461).length(1460));
@@ -166,18 +148,14 @@ TEST(Rfc6298, Rule5_3_AckOfNewDataRestartsTheTimer) {
 }
 
 TEST(Rfc6298, Rule5_3_DuplicateAckDoesNotRestartTheTimer) {
-    Script s;
-    s.establish(hundred_ms);
-    s.call_send("x");
-    s.expect(Data().seq(1));
+    ByteInFlight s;
     s.wait(150_ms);
     s.inject(Ack().seq(1).ack(1));
     s.expect_after(150_ms, Data().seq(1).payload("x"));
 }
 
 TEST(Rfc6298, Rule5_4_OnlyTheEarliestSegmentIsSentAgain) {
-    Script s;
-    s.establish(hundred_ms);
+    Established s{hundred_ms};
     s.call_send_bytes(5 * 1460);
     EXPECT_EQ(s.take_sent().size(), 5u);
     s.expect_after(300_ms, Data().seq(1).length(1460));
@@ -187,10 +165,7 @@ TEST(Rfc6298, Rule5_4_OnlyTheEarliestSegmentIsSentAgain) {
 }
 
 TEST(Rfc6298, Must19_Rule5_5_RtoDoublesWithEachExpiry) {
-    Script s;
-    s.establish(hundred_ms);
-    s.call_send("x");
-    s.expect(Data().seq(1));
+    ByteInFlight s;
     for (int64_t factor = 1; factor <= 64; factor *= 2)
         s.expect_after(300_ms * factor, Data().seq(1).payload("x"));
 }
@@ -211,8 +186,7 @@ TEST(Rfc6298, Rule5_5_HoldsForTheSynAck) {
 }
 
 TEST(Rfc6298, Rule5_5_HoldsForTheFin) {
-    Script s;
-    s.establish(hundred_ms);
+    Established s{hundred_ms};
     s.call_close();
     s.expect(FinAck().seq(1));
     for (int64_t factor = 1; factor <= 16; factor *= 2)
@@ -220,10 +194,7 @@ TEST(Rfc6298, Rule5_5_HoldsForTheFin) {
 }
 
 TEST(Rfc6298, Rule5_6_TimerIsStartedAnewForTheRetransmission) {
-    Script s;
-    s.establish(hundred_ms);
-    s.call_send("x");
-    s.expect(Data().seq(1));
+    ByteInFlight s;
     s.expect_after(300_ms, Data().seq(1));
     EXPECT_EQ(s.next_deadline(), 600_ms);
 }
@@ -244,9 +215,7 @@ TEST(Rfc6298, Rule5_7_AfterALostSynDataBeginsWithThreeSeconds) {
 // ---- what a retransmission looks like
 
 TEST(Retransmission, RepeatsDataAndFinTogether) {
-    Script s;
-    s.establish(hundred_ms);
-    s.when_peer_closed = [] {};
+    Established s{hundred_ms};
     s.call_send("x");
     s.expect(Data().seq(1).payload("x"));
     s.call_close();
@@ -261,8 +230,7 @@ TEST(Retransmission, RepeatsDataAndFinTogether) {
 }
 
 TEST(Retransmission, LoneFinIsRepeatedWhileSegmentsOfThePeerAreHeld) {
-    Script s;
-    s.establish(hundred_ms);
+    Established s{hundred_ms};
     s.call_shutdown();
     s.expect(FinAck().seq(1));
     s.inject(Data().seq(101).ack(1).length(100));
@@ -274,8 +242,7 @@ TEST(Retransmission, LoneFinIsRepeatedWhileSegmentsOfThePeerAreHeld) {
 }
 
 TEST(Retransmission, LoneFinIsRepeatedWhileBytesAreUnread) {
-    Script s;
-    s.establish(hundred_ms);
+    Established s{hundred_ms};
     s.stop_reading();
     s.inject(Data().seq(1).ack(1).length(100));
     s.call_shutdown();
@@ -286,8 +253,7 @@ TEST(Retransmission, LoneFinIsRepeatedWhileBytesAreUnread) {
 }
 
 TEST(Retransmission, LoneFinIsRepeatedAfterThePeersFinCameTwice) {
-    Script s;
-    s.establish(hundred_ms);
+    Established s{hundred_ms};
     s.inject(FinAck().seq(101).ack(1));
     s.expect(Ack().seq(1).ack(1));
     s.inject(Data().fin().seq(1).ack(1).length(100));
@@ -300,10 +266,7 @@ TEST(Retransmission, LoneFinIsRepeatedAfterThePeersFinCameTwice) {
 }
 
 TEST(Retransmission, CarriesTheCurrentAcknowledgment) {
-    Script s;
-    s.establish(hundred_ms);
-    s.call_send("x");
-    s.expect(Data().seq(1).ack(1));
+    ByteInFlight s;
     s.inject(Data().seq(1).ack(1).length(100));
     s.wait(100_ms);
     s.expect(Ack().seq(2).ack(101));
@@ -311,8 +274,7 @@ TEST(Retransmission, CarriesTheCurrentAcknowledgment) {
 }
 
 TEST(Retransmission, OfStaticMemoryIsTheSameAsOfACopy) {
-    Script s;
-    s.establish(hundred_ms);
+    Established s{hundred_ms};
     s.call_send_static_bytes(2920);
     EXPECT_EQ(s.take_sent().size(), 2u);
     s.expect_after(300_ms, Data().seq(1).length(1460));
@@ -322,8 +284,7 @@ TEST(Retransmission, OfStaticMemoryIsTheSameAsOfACopy) {
 }
 
 TEST(Retransmission, PartlyAcknowledgedSegmentIsRepeatedFromTheFirstMissingByte) {
-    Script s;
-    s.establish(hundred_ms);
+    Established s{hundred_ms};
     s.call_send_bytes(1000);
     s.expect(Data().seq(1).length(1000));
     s.inject(Ack().seq(1).ack(301));
@@ -370,8 +331,7 @@ TEST(GiveUp, SynAckIsRepeatedAsOftenAsConfiguredThenForgotten) {
 }
 
 TEST(GiveUp, Shld11_DataIsRepeatedForAtLeastHundredSeconds) {
-    Script s;
-    s.establish(hundred_ms);
+    Established s{hundred_ms};
     s.call_send("x");
     const Duration took = s.drain(2000_s);
     EXPECT_GE(took, s.setup().profile.retransmission_timeout);
@@ -385,8 +345,7 @@ TEST(GiveUp, Shld11_DataIsRepeatedForAtLeastHundredSeconds) {
 TEST(GiveUp, Must21_UserSetsR2) {
     tcp::Profile profile;
     profile.retransmission_timeout = 10_s;
-    Script s{{.profile = profile}};
-    s.establish(hundred_ms);
+    Established s{profile, hundred_ms};
     s.call_send("x");
     const Duration took = s.drain(100_s);
     EXPECT_GE(took, 10_s);
@@ -396,8 +355,7 @@ TEST(GiveUp, Must21_UserSetsR2) {
 }
 
 TEST(GiveUp, FinIsRepeatedLikeDataAndThenGivenUp) {
-    Script s;
-    s.establish(hundred_ms);
+    Established s{hundred_ms};
     s.call_close();
     const Duration took = s.drain(2000_s);
     EXPECT_GE(took, 100_s);
@@ -406,8 +364,7 @@ TEST(GiveUp, FinIsRepeatedLikeDataAndThenGivenUp) {
 }
 
 TEST(GiveUp, Shld9_Shld10_Must20_UserLearnsOfTheTroubleBetweenR1AndR2) {
-    Script s;
-    s.establish(hundred_ms);
+    Established s{hundred_ms};
     s.call_send("x");
     s.wait(300_ms + 600_ms);
     EXPECT_EQ(s.retrying_count(), 0u) << "SHLD-10: R1 is at least three retransmissions";
@@ -420,8 +377,7 @@ TEST(GiveUp, Shld9_Shld10_Must20_UserLearnsOfTheTroubleBetweenR1AndR2) {
 TEST(GiveUp, ProgressResetsTheClock) {
     tcp::Profile profile;
     profile.retransmission_timeout = 10_s;
-    Script s{{.profile = profile}};
-    s.establish(hundred_ms);
+    Established s{profile, hundred_ms};
     s.call_send_bytes(20 * 1460);
     for (uint32_t i = 1; i <= 10; ++i) {
         s.wait(8_s);

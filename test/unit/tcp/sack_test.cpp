@@ -2,26 +2,13 @@
 // peer's, and how much leaves during a recovery (RFC 6675, RFC 6937, RFC 3042).
 #include <gtest/gtest.h>
 
-#include "script.hpp"
+#include "scenes.hpp"
 
 namespace synfin::conformance {
 namespace {
 
-Setup new_reno() {
-    Setup setup;
-    setup.profile.congestion = tcp::CongestionAlgorithm::new_reno;
-    return setup;
-}
-
 constexpr Script::Handshake with_sack{
     .mss = 1000, .sack_permitted = true, .active = true, .round_trip = Duration::milliseconds(100)};
-using Numbers = std::vector<uint32_t>;
-
-Numbers sequences(const std::vector<Sent>& all) {
-    Numbers numbers;
-    for (const auto& sent : all) numbers.push_back(sent.seq);
-    return numbers;
-}
 
 /// Ten segments of 1000 bytes in flight, one round trip ago; ten more queued.
 void fill_the_initial_window(Script& s, uint32_t bytes = 20'000) {

@@ -2,7 +2,7 @@
 // (RFC 9293 section 3.6.1, RFC 1337, RFC 6191).
 #include <gtest/gtest.h>
 
-#include "script.hpp"
+#include "scenes.hpp"
 
 namespace synfin::conformance {
 namespace {
@@ -100,13 +100,18 @@ TEST(TimeWait, May2_SynWithAHigherSequenceNumberReopensWithAHigherIsn) {
     s.expect_state(State::established);
 }
 
+/// In TIME-WAIT, entered by a FIN whose timestamp was 5000.
+struct LastTimestamp5000 : Established {
+    LastTimestamp5000() : Established{Handshake{.timestamps = true}} {
+        call_shutdown();
+        expect(FinAck().seq(1));
+        inject(FinAck().seq(1).ack(2).timestamps(5000, last_ts_value()));
+        expect(Ack().seq(2).ack(2));
+    }
+};
+
 TEST(TimeWait, Shld4_Rfc6191_NewerTimestampReopensEvenWithALowerSequenceNumber) {
-    Script s;
-    s.establish({.timestamps = true});
-    s.call_shutdown();
-    s.expect(FinAck().seq(1));
-    s.inject(FinAck().seq(1).ack(2).timestamps(5000, s.last_ts_value()));
-    s.expect(Ack().seq(2).ack(2));
+    LastTimestamp5000 s;
     s.expect_state(State::time_wait);
     // Older or equal, with an old sequence number: an old duplicate.
     s.inject(Syn().seq(static_cast<uint32_t>(-1000)).timestamps(4999, 0));
@@ -120,23 +125,13 @@ TEST(TimeWait, Shld4_Rfc6191_NewerTimestampReopensEvenWithALowerSequenceNumber) 
 }
 
 TEST(TimeWait, Rfc6191_EqualTimestampWithAHigherSequenceNumberReopens) {
-    Script s;
-    s.establish({.timestamps = true});
-    s.call_shutdown();
-    s.expect(FinAck().seq(1));
-    s.inject(FinAck().seq(1).ack(2).timestamps(5000, s.last_ts_value()));
-    s.expect(Ack().seq(2).ack(2));
+    LastTimestamp5000 s;
     s.inject(Syn().seq(100).timestamps(5000, 0));
     s.expect(SynAck().ack(101));
 }
 
 TEST(TimeWait, Rfc6191_OlderTimestampDoesNotReopenEvenWithAHigherSequenceNumber) {
-    Script s;
-    s.establish({.timestamps = true});
-    s.call_shutdown();
-    s.expect(FinAck().seq(1));
-    s.inject(FinAck().seq(1).ack(2).timestamps(5000, s.last_ts_value()));
-    s.expect(Ack().seq(2).ack(2));
+    LastTimestamp5000 s;
     s.inject(Syn().seq(100).timestamps(4000, 0));
     s.expect(Ack().seq(2).ack(2));
     s.expect_state(State::time_wait);

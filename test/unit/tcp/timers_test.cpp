@@ -2,22 +2,30 @@
 // and 3.9.2.2, RFC 5927).
 #include <gtest/gtest.h>
 
-#include "script.hpp"
+#include "scenes.hpp"
 
 namespace synfin::conformance {
 namespace {
 
-tcp::Profile with_keep_alive() {
+tcp::Profile with_keep_alive(Duration idle = Duration::hours(2)) {
     tcp::Profile profile;
     profile.keep_alive = true;
+    profile.keep_alive_idle = idle;
     return profile;
 }
+
+tcp::Profile with_user_timeout(Duration timeout) {
+    tcp::Profile profile;
+    profile.user_timeout = timeout;
+    return profile;
+}
+
+constexpr Script::Handshake hundred_ms{.active = true, .round_trip = Duration::milliseconds(100)};
 
 // ---- keep-alive
 
 TEST(KeepAlive, Must25_IsOffByDefault) {
-    Script s;
-    s.establish();
+    Established s;
     s.expect_nothing_for(Duration::hours(24 * 7));
     EXPECT_FALSE(s.next_deadline());
 }
@@ -27,19 +35,16 @@ TEST(KeepAlive, Must28_DefaultsToTwoHours) {
 }
 
 TEST(KeepAlive, Shld12_May5_ProbeHasNoDataAndAnOldSequenceNumber) {
-    Script s{{.profile = with_keep_alive()}};
-    s.establish();
+    Established s{with_keep_alive()};
     s.expect_after(Duration::hours(2), Ack().seq(0).ack(1));
     EXPECT_EQ(s.counters().keep_alives.load(), 1u);
 }
 
 TEST(KeepAlive, Must27_IntervalIsConfigurable) {
-    auto profile = with_keep_alive();
-    profile.keep_alive_idle = 30_s;
+    auto profile = with_keep_alive(30_s);
     profile.keep_alive_interval = 5_s;
     profile.keep_alive_probes = 3;
-    Script s{{.profile = profile}};
-    s.establish();
+    Established s{profile};
     s.expect_after(30_s, Ack().seq(0).ack(1));
     s.expect_after(5_s, Ack().seq(0).ack(1));
     s.expect_after(5_s, Ack().seq(0).ack(1));
@@ -49,8 +54,7 @@ TEST(KeepAlive, Must27_IntervalIsConfigurable) {
 }
 
 TEST(KeepAlive, Must29_OneLostAnswerEndsNothing) {
-    Script s{{.profile = with_keep_alive()}};
-    s.establish();
+    Established s{with_keep_alive()};
     s.expect_after(Duration::hours(2), Ack().seq(0).ack(1));
     s.expect_after(75_s, Ack().seq(0).ack(1));
     s.inject(Ack().seq(1).ack(1));
@@ -59,8 +63,7 @@ TEST(KeepAlive, Must29_OneLostAnswerEndsNothing) {
 }
 
 TEST(KeepAlive, AnsweredProbesGoOnForEver) {
-    Script s{{.profile = with_keep_alive()}};
-    s.establish();
+    Established s{with_keep_alive()};
     for (int i = 0; i < 100; ++i) {
         s.expect_after(Duration::hours(2), Ack().seq(0).ack(1));
         s.inject(Ack().seq(1).ack(1));
@@ -69,8 +72,7 @@ TEST(KeepAlive, AnsweredProbesGoOnForEver) {
 }
 
 TEST(KeepAlive, Must26_AnythingFromThePeerStartsTheIdleTimeAnew) {
-    Script s{{.profile = with_keep_alive()}};
-    s.establish();
+    Established s{with_keep_alive()};
     s.wait(Duration::hours(1));
     s.inject(Data().seq(1).ack(1).length(10));
     s.wait(1_s);
@@ -79,10 +81,7 @@ TEST(KeepAlive, Must26_AnythingFromThePeerStartsTheIdleTimeAnew) {
 }
 
 TEST(KeepAlive, Must26_NoProbeWhileDataIsOutstanding) {
-    auto profile = with_keep_alive();
-    profile.keep_alive_idle = 1_s;
-    Script s{{.profile = profile}};
-    s.establish();
+    Established s{with_keep_alive(1_s)};
     s.call_send("x");
     s.expect(Data().seq(1).payload("x"));
     s.wait(30_s);
@@ -91,10 +90,7 @@ TEST(KeepAlive, Must26_NoProbeWhileDataIsOutstanding) {
 }
 
 TEST(KeepAlive, ComesBackAfterDataHasBeenAcknowledged) {
-    auto profile = with_keep_alive();
-    profile.keep_alive_idle = 10_s;
-    Script s{{.profile = profile}};
-    s.establish();
+    Established s{with_keep_alive(10_s)};
     s.call_send("x");
     s.expect(Data().seq(1).payload("x"));
     s.inject(Ack().seq(1).ack(2));
@@ -102,8 +98,7 @@ TEST(KeepAlive, ComesBackAfterDataHasBeenAcknowledged) {
 }
 
 TEST(KeepAlive, AnswersCountInAHalfClosedConnectionToo) {
-    auto profile = with_keep_alive();
-    profile.keep_alive_idle = 10_s;
+    auto profile = with_keep_alive(10_s);
     profile.keep_alive_interval = 5_s;
     profile.keep_alive_probes = 3;
     Script s{{.profile = profile}};
@@ -119,10 +114,7 @@ TEST(KeepAlive, AnswersCountInAHalfClosedConnectionToo) {
 }
 
 TEST(KeepAlive, SegmentThatThePeerSendsAgainIsASignOfLife) {
-    auto profile = with_keep_alive();
-    profile.keep_alive_idle = 10_s;
-    Script s{{.profile = profile}};
-    s.establish();
+    Established s{with_keep_alive(10_s)};
     s.inject(Data().seq(1).ack(1).length(10));
     s.wait(9_s);
     s.ignore_sent();
@@ -132,8 +124,7 @@ TEST(KeepAlive, SegmentThatThePeerSendsAgainIsASignOfLife) {
 }
 
 TEST(KeepAlive, WeAnswerThePeersProbe) {
-    Script s;
-    s.establish();
+    Established s;
     s.inject(Ack().seq(0).ack(1));
     s.expect(Ack().seq(1).ack(1));
     s.wait(1_s);
@@ -143,11 +134,9 @@ TEST(KeepAlive, WeAnswerThePeersProbe) {
 }
 
 TEST(KeepAlive, UnansweredProbesDoNotSlowTheNextData) {
-    auto profile = with_keep_alive();
-    profile.keep_alive_idle = 10_s;
+    auto profile = with_keep_alive(10_s);
     profile.keep_alive_interval = 10_s;
-    Script s{{.profile = profile}};
-    s.establish({.active = true, .round_trip = 100_ms});
+    Established s{profile, hundred_ms};
     s.wait(45_s);
     s.ignore_sent();
     s.call_send("x");
@@ -158,10 +147,7 @@ TEST(KeepAlive, UnansweredProbesDoNotSlowTheNextData) {
 // ---- user timeout
 
 TEST(UserTimeout, EndsAConnectionWhoseDataIsNotAcknowledged) {
-    tcp::Profile profile;
-    profile.user_timeout = 30_s;
-    Script s{{.profile = profile}};
-    s.establish({.active = true, .round_trip = 100_ms});
+    Established s{with_user_timeout(30_s), hundred_ms};
     s.call_send("x");
     EXPECT_EQ(s.drain(200_s), 30_s) << "at its own moment, not at the next retransmission";
     s.expect_closed(CloseReason::timed_out);
@@ -169,10 +155,7 @@ TEST(UserTimeout, EndsAConnectionWhoseDataIsNotAcknowledged) {
 }
 
 TEST(UserTimeout, BeginsAnewWithEachProgressAndEndsWithTheLast) {
-    tcp::Profile profile;
-    profile.user_timeout = 30_s;
-    Script s{{.profile = profile}};
-    s.establish({.active = true, .round_trip = 100_ms});
+    Established s{with_user_timeout(30_s), hundred_ms};
     s.call_send_bytes(4 * 1460);
     for (uint32_t i = 1; i <= 3; ++i) {
         s.wait(29_s);
@@ -191,10 +174,7 @@ TEST(UserTimeout, BeginsAnewWithEachProgressAndEndsWithTheLast) {
 }
 
 TEST(UserTimeout, EndsAConnectionWhoseWindowStaysClosedAndSilent) {
-    tcp::Profile profile;
-    profile.user_timeout = 30_s;
-    Script s{{.profile = profile}};
-    s.establish({.active = true, .round_trip = 100_ms});
+    Established s{with_user_timeout(30_s), hundred_ms};
     s.inject(Ack().seq(1).ack(1).window(0));
     s.call_send("x");
     EXPECT_EQ(s.drain(200_s), 30_s);
@@ -203,10 +183,7 @@ TEST(UserTimeout, EndsAConnectionWhoseWindowStaysClosedAndSilent) {
 }
 
 TEST(UserTimeout, EndsAConnectionWhoseWindowStaysClosedAndIsAnswered) {
-    tcp::Profile profile;
-    profile.user_timeout = 30_s;
-    Script s{{.profile = profile}};
-    s.establish({.active = true, .round_trip = 100_ms});
+    Established s{with_user_timeout(30_s), hundred_ms};
     s.inject(Ack().seq(1).ack(1).window(0));
     s.call_send("x");
     for (int i = 0; i < 29; ++i) {
@@ -220,12 +197,9 @@ TEST(UserTimeout, EndsAConnectionWhoseWindowStaysClosedAndIsAnswered) {
 }
 
 TEST(UserTimeout, DoesNotKeepKeepAlivesFromTheirWork) {
-    tcp::Profile profile;
+    auto profile = with_keep_alive(10_s);
     profile.user_timeout = 30_s;
-    profile.keep_alive = true;
-    profile.keep_alive_idle = 10_s;
-    Script s{{.profile = profile}};
-    s.establish({.active = true, .round_trip = 100_ms});
+    Established s{profile, hundred_ms};
     s.call_send("x");
     s.expect(Data().seq(1).payload("x"));
     s.inject(Ack().seq(1).ack(2));
@@ -233,9 +207,7 @@ TEST(UserTimeout, DoesNotKeepKeepAlivesFromTheirWork) {
 }
 
 TEST(UserTimeout, EndsAHandshakeToo) {
-    tcp::Profile profile;
-    profile.user_timeout = 5_s;
-    Script s{{.profile = profile}};
+    Script s{{.profile = with_user_timeout(5_s)}};
     s.call_open();
     EXPECT_EQ(s.drain(200_s), 5_s);
     s.expect_closed(CloseReason::timed_out);
@@ -243,10 +215,7 @@ TEST(UserTimeout, EndsAHandshakeToo) {
 }
 
 TEST(UserTimeout, DoesNotEndAnIdleConnection) {
-    tcp::Profile profile;
-    profile.user_timeout = 5_s;
-    Script s{{.profile = profile}};
-    s.establish();
+    Established s{with_user_timeout(5_s)};
     s.expect_nothing_for(1000_s);
     s.expect_open();
 }
@@ -254,8 +223,7 @@ TEST(UserTimeout, DoesNotEndAnIdleConnection) {
 // ---- FIN_WAIT_2
 
 TEST(FinWait2, EndsAfterItsTimeoutWhenNobodyReadsAnyMore) {
-    Script s;
-    s.establish();
+    Established s;
     s.call_close();
     s.expect(FinAck().seq(1));
     s.wait(10_s);
@@ -309,8 +277,7 @@ TEST(Icmp, Must56_SoftErrorEndsNothing) {
 }
 
 TEST(Icmp, Shld26_Rfc5927_HardErrorIsSoftOnceSynchronized) {
-    Script s;
-    s.establish();
+    Established s;
     s.call_send("x");
     s.expect(Data().seq(1));
     s.inject_icmp(1, true);
@@ -351,8 +318,7 @@ TEST(Reports, Must47_Shld25_UserLearnsOfEachSoftError) {
 }
 
 TEST(Reports, Rfc5927_ErrorAboutNothingInFlightIsNotTold) {
-    Script s;
-    s.establish();
+    Established s;
     for (const uint32_t quoted : {0u, 1u, 1000u}) {
         s.inject_icmp(quoted, tcp::Report::host_unreachable);
     }

@@ -2,26 +2,32 @@
 // for it is undone (RFC 3522, RFC 4015, RFC 5682, RFC 2883).
 #include <gtest/gtest.h>
 
-#include "script.hpp"
+#include "scenes.hpp"
 
 namespace synfin::conformance {
 namespace {
 
 constexpr uint32_t untouched = UINT32_MAX;
 
-Script::Handshake handshake(bool timestamps, bool sack) {
-    return {.mss = 1000,
-            .timestamps = timestamps,
-            .sack_permitted = sack,
-            .active = true,
-            .round_trip = Duration::milliseconds(100)};
-}
+constexpr Script::Handshake with_timestamps{
+    .mss = 1000, .timestamps = true, .active = true, .round_trip = Duration::milliseconds(100)};
+constexpr Script::Handshake with_sack{
+    .mss = 1000, .sack_permitted = true, .active = true, .round_trip = Duration::milliseconds(100)};
+
+/// Of a flight of forty segments of which ten have left, the first was held for lost.
+struct FirstHeldForLost : InFlight {
+    FirstHeldForLost() : InFlight{with_sack, 40'000} {
+        wait(100_ms);
+        inject(Ack().seq(1).ack(1).sack({{1001, 4001}}));
+        EXPECT_EQ(take_sent().at(0).seq, 1u);
+        EXPECT_EQ(connection().ssthresh, 7000u);
+        inject(Ack().seq(1).ack(4001));
+        ignore_sent();
+    }
+};
 
 TEST(Undo, Rfc3522_TimestampOfTheFirstTransmissionUndoesATimeout) {
-    Script s;
-    s.establish(handshake(true, false));
-    s.call_send_bytes(9 * 988);
-    EXPECT_EQ(s.take_sent().size(), 9u);
+    InFlight s{with_timestamps, 9 * 988};
     const uint32_t original = s.last_ts_value();
     s.expect_after(300_ms, Data().seq(1).length(988));
     s.inject(Ack().seq(1).ack(1 + 988).timestamps(s.milliseconds_of_peer(), original));
@@ -33,10 +39,7 @@ TEST(Undo, Rfc3522_TimestampOfTheFirstTransmissionUndoesATimeout) {
 }
 
 TEST(Undo, Rfc3522_TimestampOfTheRetransmissionUndoesNothing) {
-    Script s;
-    s.establish(handshake(true, false));
-    s.call_send_bytes(9 * 988);
-    s.ignore_sent();
+    InFlight s{with_timestamps, 9 * 988};
     s.expect_after(300_ms, Data().seq(1).length(988));
     s.wait(100_ms);
     s.inject(Ack().seq(1).ack(1 + 988));
@@ -46,10 +49,7 @@ TEST(Undo, Rfc3522_TimestampOfTheRetransmissionUndoesNothing) {
 }
 
 TEST(Undo, Rfc5682_ArrivalOfWhatWasNotSentAgainUndoesATimeout) {
-    Script s;
-    s.establish(handshake(false, true));
-    s.call_send_bytes(9000);
-    s.ignore_sent();
+    InFlight s{with_sack, 9000};
     s.wait(500_ms);  // the tail probe, then the timer
     EXPECT_EQ(s.counters().timeouts.load(), 1u);
     s.ignore_sent();
@@ -62,10 +62,7 @@ TEST(Undo, Rfc5682_ArrivalOfWhatWasNotSentAgainUndoesATimeout) {
 }
 
 TEST(Undo, Rfc5682_ArrivalOfTheRetransmissionAloneUndoesNothing) {
-    Script s;
-    s.establish(handshake(false, true));
-    s.call_send_bytes(9000);
-    s.ignore_sent();
+    InFlight s{with_sack, 9000};
     s.wait(500_ms);
     s.ignore_sent();
     s.inject(Ack().seq(1).ack(1001));
@@ -74,10 +71,7 @@ TEST(Undo, Rfc5682_ArrivalOfTheRetransmissionAloneUndoesNothing) {
 }
 
 TEST(Undo, Rfc5682_RepeatedReportOfWhatHadArrivedBeforeUndoesNothing) {
-    Script s;
-    s.establish(handshake(false, true));
-    s.call_send_bytes(9000);
-    s.ignore_sent();
+    InFlight s{with_sack, 9000};
     s.wait(100_ms);
     s.inject(Ack().seq(1).ack(1).sack({{3001, 5001}}));
     s.wait(2_s);
@@ -89,16 +83,7 @@ TEST(Undo, Rfc5682_RepeatedReportOfWhatHadArrivedBeforeUndoesNothing) {
 }
 
 TEST(Undo, Rfc2883_DuplicateReportOfAllThatWasSentAgainUndoesARecovery) {
-    Script s;
-    s.establish(handshake(false, true));
-    s.call_send_bytes(40'000);
-    s.ignore_sent();
-    s.wait(100_ms);
-    s.inject(Ack().seq(1).ack(1).sack({{1001, 4001}}));
-    EXPECT_EQ(s.take_sent().at(0).seq, 1u);
-    EXPECT_EQ(s.connection().ssthresh, 7000u);
-    s.inject(Ack().seq(1).ack(4001));
-    s.ignore_sent();
+    FirstHeldForLost s;
     s.inject(Ack().seq(1).ack(4001).sack({{1, 1001}}));
     EXPECT_EQ(s.counters().spurious_recoveries.load(), 1u);
     EXPECT_EQ(s.connection().ssthresh, untouched);
@@ -106,13 +91,7 @@ TEST(Undo, Rfc2883_DuplicateReportOfAllThatWasSentAgainUndoesARecovery) {
 }
 
 TEST(Undo, Rfc2883_DuplicateReportOfAPartUndoesNothing) {
-    Script s;
-    s.establish(handshake(false, true));
-    s.call_send_bytes(40'000);
-    s.ignore_sent();
-    s.wait(100_ms);
-    s.inject(Ack().seq(1).ack(1).sack({{1001, 4001}}));
-    s.inject(Ack().seq(1).ack(4001));
+    FirstHeldForLost s;
     s.inject(Ack().seq(1).ack(4001).sack({{1, 501}}));
     EXPECT_EQ(s.counters().spurious_recoveries.load(), 0u);
     EXPECT_EQ(s.connection().ssthresh, 7000u);

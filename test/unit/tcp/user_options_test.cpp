@@ -1,16 +1,19 @@
 // What a user may change on a connection that stands, and what such options do.
 #include <gtest/gtest.h>
 
-#include "script.hpp"
+#include "scenes.hpp"
 
 namespace synfin::conformance {
 namespace {
 
-TEST(Cork, HoldsBackASegmentThatIsNotFull) {
+tcp::Profile with_cork() {
     tcp::Profile profile;
     profile.cork = true;
-    Script s{{.profile = profile}};
-    s.establish({.mss = 1000});
+    return profile;
+}
+
+TEST(Cork, HoldsBackASegmentThatIsNotFull) {
+    Established s{with_cork(), {.mss = 1000}};
     s.call_send_bytes(1500);
     s.expect(Ack().seq(1).ack(1).length(1000));
     s.expect_nothing();
@@ -20,10 +23,7 @@ TEST(Cork, HoldsBackASegmentThatIsNotFull) {
 }
 
 TEST(Cork, LetsTheLastSegmentGoWithTheFin) {
-    tcp::Profile profile;
-    profile.cork = true;
-    Script s{{.profile = profile}};
-    s.establish();
+    Established s{with_cork()};
     s.call_send_bytes(100);
     s.expect_nothing();
     s.call_shutdown();
@@ -31,10 +31,7 @@ TEST(Cork, LetsTheLastSegmentGoWithTheFin) {
 }
 
 TEST(Cork, IsOverriddenByAPush) {
-    tcp::Profile profile;
-    profile.cork = true;
-    Script s{{.profile = profile}};
-    s.establish();
+    Established s{with_cork()};
     s.call_send_bytes(100);
     s.expect_nothing();
     s.call_set_pushing(tcp::Pushing::now);
@@ -46,8 +43,7 @@ TEST(Cork, IsOverriddenByAPush) {
 }
 
 TEST(MoreFollows, HoldsBackASegmentThatIsNotFullUntilThePersistTimer) {
-    Script s;
-    s.establish({.mss = 1000});
+    Established s{{.mss = 1000}};
     s.call_send_more(1500);
     s.expect(Ack().seq(1).ack(1).length(1000));
     s.expect_nothing();
@@ -58,8 +54,7 @@ TEST(MoreFollows, HoldsBackASegmentThatIsNotFullUntilThePersistTimer) {
 }
 
 TEST(MoreFollows, EndsWithASendThatDoesNotSaySo) {
-    Script s;
-    s.establish({.mss = 1000});
+    Established s{{.mss = 1000}};
     s.call_send_more(100);
     s.expect_nothing();
     s.call_send_bytes(100);
@@ -90,8 +85,7 @@ TEST(SynRetries, GiveUpAfterSoManyRetransmissions) {
 
 TEST(ChangeProfile, SwitchesKeepAliveOnWhileTheConnectionStands) {
     tcp::Profile profile;
-    Script s{{.profile = profile}};
-    s.establish();
+    Established s{profile};
     profile.keep_alive = true;
     profile.keep_alive_idle = 30_s;
     s.change_profile(profile);

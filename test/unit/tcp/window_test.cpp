@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "script.hpp"
+#include "scenes.hpp"
 
 namespace synfin::conformance {
 namespace {
@@ -22,8 +22,7 @@ bool covers(const std::vector<Sent>& all, uint32_t from, uint32_t to) {
 // ---- Nagle
 
 TEST(Nagle, Shld7_SmallSegmentWaitsForTheAcknowledgmentOfTheOneBefore) {
-    Script s;
-    s.establish(hundred_ms);
+    Established s{hundred_ms};
     s.call_send("a");
     s.expect(Data().seq(1).payload("a"));
     s.call_send("b");
@@ -34,8 +33,7 @@ TEST(Nagle, Shld7_SmallSegmentWaitsForTheAcknowledgmentOfTheOneBefore) {
 }
 
 TEST(Nagle, FullSegmentsDoNotWait) {
-    Script s;
-    s.establish(hundred_ms);
+    Established s{hundred_ms};
     s.call_send("a");
     s.expect(Data().seq(1).payload("a"));
     s.call_send_bytes(1460 + 10);
@@ -63,8 +61,7 @@ TEST(Nagle, Shld7_SmallSegmentBehindFullOnesDoesNotWait) {
 TEST(Nagle, Must17_SwitchedOffEverySendLeavesAtOnce) {
     tcp::Profile profile;
     profile.nagle = false;
-    Script s{{.profile = profile}};
-    s.establish(hundred_ms);
+    Established s{profile, hundred_ms};
     s.call_send("a");
     s.expect(Data().seq(1).payload("a"));
     s.call_send("b");
@@ -85,8 +82,7 @@ TEST(Nagle, Shld27_SmallSendsOfOneLoopLeaveAsOneSegment) {
 }
 
 TEST(Push, Must61_LastSegmentOfTheQueueIsPushedAndNoOther) {
-    Script s;
-    s.establish(hundred_ms);
+    Established s{hundred_ms};
     s.call_send_bytes(2920);
     s.expect(Data().seq(1).length(1460).no_psh());
     s.expect(Data().seq(1461).length(1460).psh());
@@ -95,8 +91,7 @@ TEST(Push, Must61_LastSegmentOfTheQueueIsPushedAndNoOther) {
 // ---- the sender's side of silly windows
 
 TEST(SillyWindow, Must38_SenderDoesNotFillASliverOfTheWindow) {
-    Script s;
-    s.establish({.window = 3000, .mss = 1000, .active = true});
+    Established s{{.window = 3000, .mss = 1000, .active = true}};
     s.call_send_bytes(10'000);
     EXPECT_EQ(s.take_sent().size(), 3u);
     s.inject(Ack().seq(1).ack(1001).window(2010));
@@ -107,8 +102,7 @@ TEST(SillyWindow, Must38_SenderDoesNotFillASliverOfTheWindow) {
 }
 
 TEST(SillyWindow, WindowSmallerThanASegmentIsUsedWhenItIsHalfOfTheLargest) {
-    Script s;
-    s.establish({.window = 1000, .mss = 1460, .active = true});
+    Established s{{.window = 1000, .mss = 1460, .active = true}};
     s.call_send_bytes(4000);
     s.expect(Data().seq(1).length(1000));
     s.inject(Ack().seq(1).ack(1001).window(500));
@@ -116,8 +110,7 @@ TEST(SillyWindow, WindowSmallerThanASegmentIsUsedWhenItIsHalfOfTheLargest) {
 }
 
 TEST(SillyWindow, SliverIsUsedByTheOverrideTimeoutAtLast) {
-    Script s;
-    s.establish({.window = 10'000, .mss = 1000, .active = true});
+    Established s{{.window = 10'000, .mss = 1000, .active = true}};
     s.call_send_bytes(1000);
     s.expect(Data().seq(1).length(1000));
     s.inject(Ack().seq(1).ack(1001).window(100));
@@ -128,14 +121,26 @@ TEST(SillyWindow, SliverIsUsedByTheOverrideTimeoutAtLast) {
 
 // ---- the receiver's side
 
-TEST(SillyWindow, Must39_ReceiverOpensItsWindowOnlyByAGoodPiece) {
+tcp::Profile with_receive_buffer(uint32_t bytes) {
     tcp::Profile profile;
-    profile.receive_buffer_bytes = 8000;
-    Script s{{.profile = profile}};
-    s.establish({.mss = 1000});
-    s.stop_reading();
-    for (uint32_t i = 0; i < 8; ++i) s.inject(Data().seq(1 + 1000 * i).ack(1).length(1000));
-    s.wait(1_s);
+    profile.receive_buffer_bytes = bytes;
+    return profile;
+}
+
+/// As many segments of 1000 bytes as the receive buffer takes, all of them unread.
+struct FullBuffer : Established {
+    explicit FullBuffer(uint32_t segments)
+        : Established{with_receive_buffer(1000 * segments), Handshake{.mss = 1000}} {
+        stop_reading();
+        for (uint32_t i = 0; i < segments; ++i) {
+            inject(Data().seq(1 + 1000 * i).ack(1).length(1000));
+        }
+        wait(1_s);
+    }
+};
+
+TEST(SillyWindow, Must39_ReceiverOpensItsWindowOnlyByAGoodPiece) {
+    FullBuffer s{8};
     auto sent = s.take_sent();
     ASSERT_FALSE(sent.empty());
     EXPECT_EQ(sent.back().ack, 8001u);
@@ -152,21 +157,14 @@ TEST(SillyWindow, Must39_ReceiverOpensItsWindowOnlyByAGoodPiece) {
 }
 
 TEST(SillyWindow, UpdateComesBeforeTheBufferIsEmpty) {
-    tcp::Profile profile;
-    profile.receive_buffer_bytes = 8000;
-    Script s{{.profile = profile}};
-    s.establish({.mss = 1000});
-    s.stop_reading();
-    for (uint32_t i = 0; i < 8; ++i) s.inject(Data().seq(1 + 1000 * i).ack(1).length(1000));
-    s.wait(1_s);
+    FullBuffer s{8};
     s.ignore_sent();
     for (int i = 0; i < 40; ++i) s.call_read(100);
     EXPECT_FALSE(s.take_sent().empty()) << "half of the buffer is free";
 }
 
 TEST(ReceiveWindow, CountsUnreadBytes) {
-    Script s;
-    s.establish();
+    Established s;
     s.stop_reading();
     s.inject(Data().seq(1).ack(1).length(1000));
     s.wait(1_s);
@@ -186,10 +184,7 @@ TEST(ReceiveWindow, CountsUnreadBytes) {
 }
 
 TEST(ReceiveWindow, BytesBeyondTheWindowAreCutOff) {
-    tcp::Profile profile;
-    profile.receive_buffer_bytes = 5000;
-    Script s{{.profile = profile}};
-    s.establish({.mss = 1000});
+    Established s{with_receive_buffer(5000), {.mss = 1000}};
     s.stop_reading();
     const uint32_t edge = s.announced_edge();
     s.inject(Data().seq(1).ack(1).length(edge - 1 + 500));
@@ -200,14 +195,7 @@ TEST(ReceiveWindow, BytesBeyondTheWindowAreCutOff) {
 }
 
 TEST(ReceiveWindow, Must66_ClosedWindowStillTakesAcknowledgmentsAndResets) {
-    tcp::Profile profile;
-    profile.receive_buffer_bytes = 2000;
-    Script s{{.profile = profile}};
-    s.establish({.mss = 1000});
-    s.stop_reading();
-    s.inject(Data().seq(1).ack(1).length(1000));
-    s.inject(Data().seq(1001).ack(1).length(1000));
-    s.wait(1_s);
+    FullBuffer s{2};
     s.ignore_sent();
     s.call_send("x");
     s.expect(Data().seq(1).window(0));
@@ -329,8 +317,7 @@ TEST(ZeroWindow, CloseWithDataQueuedSendsTheFinAfterTheWindowHasOpened) {
 // ---- the peer's window shrinks
 
 TEST(ShrinkingWindow, Must34_Shld15_NothingNewIsSentAndNothingBreaks) {
-    Script s;
-    s.establish({.window = 10'000, .mss = 1000, .active = true, .round_trip = 100_ms});
+    Established s{{.window = 10'000, .mss = 1000, .active = true, .round_trip = 100_ms}};
     s.call_send_bytes(20'000);
     EXPECT_EQ(s.take_sent().size(), 10u);
     s.inject(Ack().seq(1).ack(1001).window(2000));  // the edge retreats from 10001 to 3001
@@ -343,8 +330,7 @@ TEST(ShrinkingWindow, Must34_Shld15_NothingNewIsSentAndNothingBreaks) {
 }
 
 TEST(ShrinkingWindow, Shld17_DataBeyondTheEdgeDoesNotTimeOutTheConnection) {
-    Script s;
-    s.establish({.window = 10'000, .mss = 1000, .active = true, .round_trip = 100_ms});
+    Established s{{.window = 10'000, .mss = 1000, .active = true, .round_trip = 100_ms}};
     s.call_send_bytes(10'000);
     EXPECT_EQ(s.take_sent().size(), 10u);
     s.peer_window(0);
@@ -360,8 +346,7 @@ TEST(ShrinkingWindow, Shld17_DataBeyondTheEdgeDoesNotTimeOutTheConnection) {
 }
 
 TEST(ShrinkingWindow, Shld16_OldDataInsideTheWindowIsRepeated) {
-    Script s;
-    s.establish({.window = 10'000, .mss = 1000, .active = true, .round_trip = 100_ms});
+    Established s{{.window = 10'000, .mss = 1000, .active = true, .round_trip = 100_ms}};
     s.call_send_bytes(10'000);
     EXPECT_EQ(s.take_sent().size(), 10u);
     s.inject(Ack().seq(1).ack(1).window(2000));
