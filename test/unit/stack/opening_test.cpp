@@ -142,19 +142,34 @@ TEST_F(Opening, PortOfAPeersConnectionIsPassedOver) {
     EXPECT_TRUE(host.worker.connect({address_of(2), 81}, user).has_value());
 }
 
-TEST_F(Opening, TimeWaitKeepsItsPortUntilItEnds) {
-    WorkerConfig config = config_of(1);
-    config.first_port = config.last_port = 50000;
-    Host host{config};
+/// A host with one port to open connections from, and a server that closes after it.
+class OnePort : public Opening {
+  protected:
+    OnePort() {
+        service.when_peer_closed = [](Worker& worker, ConnectionId c) { worker.close(c); };
+        EXPECT_TRUE(peer.worker.listen({{}, 80}, service).has_value());
+    }
+    static WorkerConfig config(Duration time_wait) {
+        WorkerConfig config = config_of(1);
+        config.first_port = config.last_port = 50000;
+        config.time_wait = time_wait;
+        return config;
+    }
+    ConnectionId open_and_close(Host& host, Cable& cable) {
+        const auto id = connect(host);
+        cable.settle();
+        host.worker.close(*id);
+        cable.settle();
+        return *id;
+    }
     Host peer{config_of(2)};
-    Cable cable{host, peer};
     Recorder service;
-    service.when_peer_closed = [](Worker& worker, ConnectionId c) { worker.close(c); };
-    ASSERT_TRUE(peer.worker.listen({{}, 80}, service).has_value());
-    const auto id = connect(host);
-    cable.settle();
-    host.worker.close(*id);
-    cable.settle();
+};
+
+TEST_F(OnePort, WaitsInTimeWaitUntilThatEnds) {
+    Host host{config(Duration::seconds(60))};
+    Cable cable{host, peer};
+    open_and_close(host, cable);
     EXPECT_EQ(host.worker.gauges().time_wait, 1u);
     EXPECT_FALSE(connect(host).has_value());
     cable.pass(Duration::seconds(59));
@@ -163,21 +178,11 @@ TEST_F(Opening, TimeWaitKeepsItsPortUntilItEnds) {
     EXPECT_TRUE(connect(host).has_value());
 }
 
-TEST_F(Opening, WithoutTimeWaitThePortIsFreeAtOnce) {
-    WorkerConfig config = config_of(1);
-    config.first_port = config.last_port = 50000;
-    config.time_wait = Duration{};
-    Host host{config};
-    Host peer{config_of(2)};
+TEST_F(OnePort, IsFreeAtOnceWithoutTimeWait) {
+    Host host{config(Duration{})};
     Cable cable{host, peer};
-    Recorder service;
-    service.when_peer_closed = [](Worker& worker, ConnectionId c) { worker.close(c); };
-    ASSERT_TRUE(peer.worker.listen({{}, 80}, service).has_value());
-    const auto id = connect(host);
-    cable.settle();
-    host.worker.close(*id);
-    cable.settle();
-    EXPECT_EQ(user.life(*id).reason, CloseReason::finished);
+    const ConnectionId id = open_and_close(host, cable);
+    EXPECT_EQ(user.life(id).reason, CloseReason::finished);
     EXPECT_EQ(host.worker.gauges().time_wait, 0u);
     EXPECT_TRUE(connect(host).has_value());
 }
