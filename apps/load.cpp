@@ -151,6 +151,7 @@ int run_load(LoadCommandOptions& options) {
     for (unsigned w = 0; w < machine.workers(); ++w) machine.start(w, *workers[w]);
     run.watch(Duration{});
     machine.stop();
+    run.expect_own_addresses();
 
     load::RunInfo info = machine.run_info("synfin load", options.load.mode_name());
     for (const std::string& line : tcp_notes(options.tcp)) info.notes.push_back(line);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -52,7 +54,7 @@ bool Run::servers_finished() const {
 }
 
 bool Run::is_over(Duration duration) const {
-    if (shutdown_.requested()) return true;
+    if (shutdown_.requested() || !conflict_at_begin_.empty()) return true;
     if (!clients_.empty()) return clients_finished();
     return duration != Duration{} && clock_.now() - begin_ >= duration;
 }
@@ -85,6 +87,34 @@ void Run::print_line() {
     next_line_ = moment + 1_s;
 }
 
+// Whoever has the address answers for it within a second (RFC 4862 section 5.1, RFC 5227). Later
+// the other host is the newcomer, and what is open here may go on.
+void Run::look_for_conflicts() {
+    constexpr Duration begin = 2_s;
+    uint64_t conflicts = 0;
+    std::optional<stack::AddressConflict> last;
+    const auto look_at = [&](const stack::Worker& worker) {
+        const uint64_t count = worker.stack_counters().duplicate_addresses;
+        conflicts += count;
+        if (count > 0) last = worker.last_address_conflict();
+    };
+    for (const auto& c : clients_) look_at(*c.worker);
+    for (const auto& s : servers_) look_at(*s.worker);
+    if (conflicts == std::exchange(conflicts_, conflicts) || !last) return;
+    const std::string sentence =
+        fmt::format("{} is also the address of another host on the link, {}",
+                    wire::to_string(last->address), wire::to_string(last->other));
+    if (clock_.now() - begin_ < begin) {
+        conflict_at_begin_ = sentence + "; give one of the two another address";
+    } else {
+        fmt::print(stderr, "synfin: {}: what is sent to it may go there\n", sentence);
+    }
+}
+
+void Run::expect_own_addresses() const {
+    if (!conflict_at_begin_.empty()) throw RunError{conflict_at_begin_};
+}
+
 void Run::wait_for_end(bool (Run::*finished)() const) {
     // The applications keep the grace period themselves; this only guards against a thread that
     // does not get to run.
@@ -108,7 +138,9 @@ void Run::watch(Duration duration) {
     last_sample_ = std::make_unique<load::Sample>();
     while (!is_over(duration)) {
         shutdown_.wait(10_ms);
-        if (clock_.now() >= next_line_) print_line();
+        look_for_conflicts();
+        if (clock_.now() < next_line_) continue;
+        print_line();
     }
     for (auto& c : clients_) c.application->stop();
     wait_for_end(&Run::clients_finished);

@@ -36,6 +36,10 @@ class Run {
     /// servers.
     void watch(Duration duration);
 
+    /// After the threads have ended: throws RunError if another host on the link had one of our
+    /// addresses when the run began; watch() has ended then.
+    void expect_own_addresses() const;
+
     /// After the threads have ended: the result without leaked packet buffers. Ends TIME_WAIT.
     load::Result finish(load::RunInfo info);
 
@@ -52,6 +56,7 @@ class Run {
     bool is_over(Duration duration) const;
     load::Sample sample() const;
     void print_line();
+    void look_for_conflicts();
     void wait_for_end(bool (Run::*finished)() const);
 
     const dpdk::Clock& clock_;
@@ -60,6 +65,8 @@ class Run {
     Instant begin_;
     Instant end_;
     Instant next_line_;
+    uint64_t conflicts_ = 0;
+    std::string conflict_at_begin_;
     std::unique_ptr<load::Sample> last_sample_;
     std::vector<Member<load::Client>> clients_;
     std::vector<Member<load::Server>> servers_;

@@ -124,6 +124,7 @@ int run_serve(ServeOptions& options) {
     std::fflush(stdout);
     run.watch(options.duration);
     machine.stop();
+    run.expect_own_addresses();
 
     load::RunInfo info = machine.run_info("synfin serve", options.mode);
     for (const std::string& line : tcp_notes(options.tcp)) info.notes.push_back(line);

@@ -103,6 +103,17 @@ def shown_by_ss(lab):
            f"the addresses are in {shown}")
 
 
+@case("an address that Linux has already is refused with a word at the start")
+def duplicate(lab):
+    synfin, kernel = world(lab)
+    kernel.ip("address", "add", f"{SYNFIN_ADDRESS6}/{PREFIX_LENGTH6}", "dev", "v1", "nodad")
+    server = serve(lab, synfin)
+    expect_equal(server.wait(), 1, "exit code")
+    other = re.search(r"link/ether (\S+)", kernel.ip("link", "show", "v1").stdout).group(1)
+    expect(f"{SYNFIN_ADDRESS6} is also the address of another host on the link, {other}"
+           in server.errors, f"the conflict is named in {server.errors!r}")
+
+
 @case("both sides of pair speak IPv6")
 def pair(lab):
     done = lab.synfin("pair", "--ipv6", "--connections", 20000, "--huge", "off")

@@ -46,7 +46,7 @@ namespace synfin::stack {
     X(advertisements_unsolicited, "NeighborAdvertisementsUnsolicited",                             \
       "IPv6 neighbor advertisements that taught nothing")                                          \
     X(duplicate_addresses, "DuplicateAddresses",                                                   \
-      "IPv6 neighbor advertisements of other hosts for an address of ours")                        \
+      "ARP and neighbor advertisements of other hosts that claim an address of ours")              \
     X(echo_requests_in, "EchoRequestsIn", "ICMP echo requests received")                           \
     X(echo_replies_out, "EchoRepliesOut", "ICMP echo replies sent")                                \
     X(echo_limited, "EchoLimited", "ICMP echo requests left unanswered by the rate limit")         \

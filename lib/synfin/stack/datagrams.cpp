@@ -54,7 +54,11 @@ void Worker::Impl::take_arp(const wire::Packet& packet, uint8_t port) {
     const bool is_request = arp.operation == wire::ArpOperation::request;
     ++(is_request ? counters.arp_requests_in : counters.arp_replies_in);
 
-    if (!view->is_probe() && !addressing.owns(arp.sender)) {
+    const wire::MacAddress own = interfaces[port].end.mac;
+    if (addressing.owns(arp.sender)) {
+        // A device may hand back what was sent to all.
+        if (arp.sender_mac != own) note_conflict(arp.sender, arp.sender_mac);
+    } else if (!view->is_probe()) {
         const NeighborIndex learned = neighbors.learn(port, arp.sender, arp.sender_mac, now);
         if (learned != no_neighbor) {
             wake_waiting(learned);
@@ -63,7 +67,6 @@ void Worker::Impl::take_arp(const wire::Packet& packet, uint8_t port) {
         }
     }
     if (!is_request || !addressing.owns(arp.target, port)) return;
-    const wire::MacAddress own = interfaces[port].end.mac;
     push_reply(port, ArpReply{.destination = arp.sender_mac,
                               .arp = {.operation = wire::ArpOperation::reply,
                                       .sender_mac = own,

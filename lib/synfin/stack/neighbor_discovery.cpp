@@ -61,7 +61,7 @@ void Worker::Impl::take_advertisement(const wire::Packet& packet, const wire::Ic
         return;
     }
     if (addressing.owns(message.target(), port)) {
-        ++counters.duplicate_addresses;
+        note_conflict(message.target(), packet.source_mac());
         return;
     }
     const NeighborIndex index = neighbors.find(port, message.target());

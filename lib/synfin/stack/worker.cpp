@@ -368,6 +368,9 @@ void Worker::transmit(TransmitBatch& batch, Instant now) {
     impl_->now = now;
     impl_->transmit(batch);
 }
+std::optional<AddressConflict> Worker::last_address_conflict() const {
+    return impl_->last_conflict.read();
+}
 std::optional<Instant> Worker::next_deadline() const { return impl_->next_deadline(); }
 
 // ---- for anyone

@@ -19,6 +19,7 @@
 #include <tl/expected.hpp>
 
 #include <synfin/base/instant.hpp>
+#include <synfin/stack/address_conflict.hpp>
 #include <synfin/stack/application.hpp>
 #include <synfin/stack/counters.hpp>
 #include <synfin/stack/frame.hpp>
@@ -275,6 +276,9 @@ class Worker {
     const Counters& stack_counters() const;
     /// What was malformed, by reason.
     const wire::DropCounters& drop_counters() const;
+    /// The last host that has claimed an address of ours; Counters::duplicate_addresses says how
+    /// often.
+    std::optional<AddressConflict> last_address_conflict() const;
     struct Gauges {
         uint64_t connections;  ///< without TIME_WAIT
         uint64_t time_wait;

@@ -126,6 +126,11 @@ struct Worker::Impl {
     void push_icmp_error(IcmpError error, const wire::Packet& packet, uint8_t port);
     void ask_for_neighbor(const NeighborCache::Action& action);
 
+    void note_conflict(const wire::IpAddress& address, const wire::MacAddress& other) {
+        ++counters.duplicate_addresses;
+        last_conflict.write({address, other});
+    }
+
     // ---- neighbor_discovery.cpp
     /// Only solicitations and advertisements are taken from a group address.
     void take_group_message(const wire::Packet& packet, uint8_t port);
@@ -378,6 +383,7 @@ struct Worker::Impl {
     uint32_t delivering = no_index;  ///< what its handlers ask for is settled when they are through
     uint32_t being_read = no_index;  ///< the connection whose unread bytes its handler looks at
     bool close_after_reading = false;  ///< and which that handler has closed
+    LastConflict last_conflict;
     Reassembly reassembly;
     std::vector<uint8_t> whole_reply;  ///< before it is divided
     TokenBucket reset_limit;

@@ -58,10 +58,21 @@ TEST_F(Datagrams, UnsolicitedArpReplyTeachesNothing) {
     EXPECT_TRUE(Read{host.take_one()}.is_arp_request()) << "the address was learned unasked";
 }
 
-TEST_F(Datagrams, ArpClaimingOurOwnAddressTeachesNothing) {
+TEST_F(Datagrams, ArpClaimingOurOwnAddressTeachesNothingAndIsNamed) {
+    EXPECT_FALSE(host.worker.last_address_conflict().has_value());
     host.run(arp_frame(wire::ArpOperation::request, 1, address_of(7), MacAddress::broadcast(),
                        mac_of(66)));
     expect_silence();
+    EXPECT_EQ(counters().duplicate_addresses, 1u);
+    const auto conflict = host.worker.last_address_conflict();
+    ASSERT_TRUE(conflict.has_value());
+    EXPECT_EQ(conflict->address, address_of(1));
+    EXPECT_EQ(conflict->other, mac_of(66));
+}
+
+TEST_F(Datagrams, EchoOfOurOwnArpIsNoConflict) {
+    host.run(arp_frame(wire::ArpOperation::request, 1, address_of(7)));
+    EXPECT_EQ(counters().duplicate_addresses, 0u);
 }
 
 // ---- ICMP

@@ -16,6 +16,23 @@ Bytes syn_from(const IpAddress& from, uint16_t from_port = 4000) {
     return segment_frame({.from = from, .to = address_of(1, v6), .from_port = from_port});
 }
 
+Bytes reset_from(const IpAddress& from) {
+    return segment_frame(
+        {.from = from, .to = address_of(1, v6), .seq = 1001, .flags = wire::flag::rst});
+}
+
+/// A server whose book of addresses has room for so many.
+struct SmallBook : Host {
+    SmallBook(uint32_t addresses, Application& service) : Host{config(addresses)} {
+        EXPECT_TRUE(worker.listen({{}, 80}, service).has_value());
+    }
+    static WorkerConfig config(uint32_t addresses) {
+        WorkerConfig config = config_of(1, 9, v6);
+        config.max_ipv6_addresses = addresses;
+        return config;
+    }
+};
+
 class Ipv6 : public ::testing::Test {
   protected:
     const Counters& counters() const { return host.worker.stack_counters(); }
@@ -80,21 +97,12 @@ TEST_F(Ipv6, SegmentsOfOneBurstFromANewAddressAreOneConnection) {
 }
 
 TEST_F(Ipv6, IdGivenUpInABurstIsNotTakenForAnothersInTheSameBurst) {
-    WorkerConfig config = config_of(1, 9, v6);
-    config.max_ipv6_addresses = 2;  // ours and one peer's
-    Host small{config};
-    ASSERT_TRUE(small.worker.listen({{}, 80}, service).has_value());
+    SmallBook small{2, service};  // ours and one peer's
     small.run(syn_from(address_of(9, v6)));
     // The first peer resets and speaks again; in between another one takes its place.
-    small.device.arriving.push_back(segment_frame({.from = address_of(9, v6),
-                                                   .to = address_of(1, v6),
-                                                   .seq = 1001,
-                                                   .flags = wire::flag::rst}));
+    small.device.arriving.push_back(reset_from(address_of(9, v6)));
     small.device.arriving.push_back(syn_from(address_of(8, v6)));
-    small.device.arriving.push_back(segment_frame({.from = address_of(9, v6),
-                                                   .to = address_of(1, v6),
-                                                   .seq = 1001,
-                                                   .flags = wire::flag::rst}));
+    small.device.arriving.push_back(reset_from(address_of(9, v6)));
     small.run();
     EXPECT_EQ(small.worker.stack_counters().addresses_exhausted, 1u);
     small.run(syn_from(address_of(8, v6)));
@@ -102,10 +110,7 @@ TEST_F(Ipv6, IdGivenUpInABurstIsNotTakenForAnothersInTheSameBurst) {
 }
 
 TEST_F(Ipv6, AddressesWithoutAConnectionTakeNoPlaceInTheBook) {
-    WorkerConfig config = config_of(1, 9, v6);
-    config.max_ipv6_addresses = 4;
-    Host small{config};
-    ASSERT_TRUE(small.worker.listen({{}, 80}, service).has_value());
+    SmallBook small{4, service};
     for (uint16_t i = 0; i < 1000; ++i) {
         small.run(segment_frame({.from = IpAddress::v6(0xfd00'0000'0000'0000, 0x1000u + i),
                                  .to = address_of(1, v6),
@@ -118,18 +123,12 @@ TEST_F(Ipv6, AddressesWithoutAConnectionTakeNoPlaceInTheBook) {
 }
 
 TEST_F(Ipv6, FullBookRefusesNewPeersAndHasRoomAgainWhenConnectionsEnd) {
-    WorkerConfig config = config_of(1, 9, v6);
-    config.max_ipv6_addresses = 3;
-    Host small{config};
-    ASSERT_TRUE(small.worker.listen({{}, 80}, service).has_value());
+    SmallBook small{3, service};
     for (uint8_t from = 9; from < 14; ++from) small.run(syn_from(address_of(from, v6)));
     EXPECT_EQ(small.worker.gauges().connections, 2u);
     EXPECT_EQ(small.worker.stack_counters().addresses_exhausted, 3u);
     EXPECT_EQ(small.worker.connect({address_of(20, v6), 80}, service).error(), Error::no_resources);
-    small.run(segment_frame({.from = address_of(9, v6),
-                             .to = address_of(1, v6),
-                             .seq = 1001,
-                             .flags = wire::flag::rst}));
+    small.run(reset_from(address_of(9, v6)));
     small.run(syn_from(address_of(13, v6)));
     EXPECT_EQ(small.worker.gauges().connections, 2u);
 }
@@ -145,20 +144,13 @@ TEST_F(Ipv6, StraySegmentIsAnsweredByAReset) {
 }
 
 TEST_F(Ipv6, PeerThatTakesOverAnIdGetsAnotherInitialSequenceNumber) {
-    WorkerConfig config = config_of(1, 9, v6);
-    config.max_ipv6_addresses = 2;
-    Host small{config};
-    ASSERT_TRUE(small.worker.listen({{}, 80}, service).has_value());
+    SmallBook small{2, service};
     const auto sequence_for = [&](uint8_t from) {
         small.run(syn_from(address_of(from, v6)));
         const uint32_t seq = Read{small.take_one()}.packet.seq;
-        small.run(segment_frame({.from = address_of(from, v6),
-                                 .to = address_of(1, v6),
-                                 .seq = 1001,
-                                 .flags = wire::flag::rst}));
+        small.run(reset_from(address_of(from, v6)));
         return seq;
     };
-    config.interfaces[0].static_neighbors.push_back({address_of(8, v6), mac_of(8)});
     const uint32_t first = sequence_for(9);
     EXPECT_EQ(sequence_for(9), first) << "time stands still";
     small.run(solicitation(address_of(1, v6), {.from_host = 8, .from = address_of(8, v6)}));
@@ -492,9 +484,13 @@ TEST_F(Duplicates, Rfc4861_1_OwnAddressIsAskedForFromNobodyAndBlocksAreNot) {
     EXPECT_FALSE(message->link_layer_address().has_value());
 }
 
-TEST_F(Duplicates, AnotherHostThatHasOurAddressIsCounted) {
+TEST_F(Duplicates, AnotherHostThatHasOurAddressIsCountedAndNamed) {
     host.run(advertisement(9));
     EXPECT_EQ(found(), 1u);
+    const auto conflict = host.worker.last_address_conflict();
+    ASSERT_TRUE(conflict.has_value());
+    EXPECT_EQ(conflict->address, address_of(1, v6));
+    EXPECT_EQ(conflict->other, mac_of(9));
 }
 
 TEST_F(Duplicates, EchoOfOurOwnWordsIsNoDuplicate) {
