@@ -36,13 +36,11 @@ struct TransmitBatch {
 
 /// What a device does for its worker. The loop is a template over it; this is the shape.
 ///
-///     unsigned receive(Frame* frames, unsigned max);       // the frames are the worker's from
-///     then void recycle(Frame* frames, unsigned count);         // consumed: to the stash unsigned
-///     prepare(TransmitBatch&, unsigned wanted);   // stash first, then the pool void
-///     transmit(TransmitBatch&);                       // sends filled, takes the rest back; what
-///                                                          // the queue refuses stays pending
-///                                                          inside
-///     bool congested() const;                              // pending frames: prepare nothing now
+///     unsigned receive(Frame*, unsigned max);      // the frames are the worker's
+///     void recycle(Frame*, unsigned count);        // consumed: to the stash
+///     unsigned prepare(TransmitBatch&, unsigned);  // from the stash first, then from the pool
+///     void transmit(TransmitBatch&);               // sends filled, keeps the rest
+///     bool congested() const;                      // refused frames wait: prepares nothing now
 ///
 /// A prepared frame's `data` is where its Ethernet header goes, with room for DeviceProperties::mtu
 /// plus TransmitBatch::slack_bytes behind it. The worker sets `length` to what it has written.

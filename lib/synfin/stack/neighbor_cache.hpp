@@ -1,10 +1,10 @@
 // Who is next on the link: from an IP address to an Ethernet header that is ready to be used.
 //
-//   incomplete --reply--> reachable --60 s, then used--> delayed --5 s--> probing --reply-->
-//   reachable
-//       |                     ^                             |              |
-//       |                     +------the witness got on-----+              |
-//       +--no reply--> failed <--no reply-- incomplete <--no reply (asked by unicast)
+//   incomplete --reply--> reachable --60 s, then used--> delayed --5 s--> probing
+//       |                     |^ ^                          |                |  |
+//       |                     || +----the witness got on----+                |  |
+//       |                     |+----------------reply------------------------+  |
+//       +--no reply--> failed <----no reply---- incomplete <----no reply--------+
 //
 // An entry that nobody has confirmed for long is used on for a moment without a question: if the
 // bytes of whoever needed it first, the witness, are acknowledged meanwhile, the neighbor is there
