@@ -101,7 +101,7 @@ class PortAllocator {
     /// it was.
     bool release_if_taken(const PortScope& scope, uint16_t port) {
         SYNFIN_ASSERT(port >= first_ && port <= last_);
-        const uint32_t number = find(scope, hash_of(scope));
+        const uint32_t number = find_again(scope, last_released_);
         if (number == no_index || pools_[number].is_free(port)) return false;
         release(scope, port);
         return true;
@@ -109,7 +109,7 @@ class PortAllocator {
 
     /// Gives back a port that was taken.
     void release(const PortScope& scope, uint16_t port) {
-        const uint32_t number = find(scope, hash_of(scope));
+        const uint32_t number = find_again(scope, last_released_);
         SYNFIN_ASSERT(number != no_index);
         Pool& pool = pools_[number];
         SYNFIN_ASSERT(port >= first_ && port <= last_ && !pool.is_free(port) && pool.taken > 0);
@@ -202,11 +202,21 @@ class PortAllocator {
         return table_.find(hash, [&](uint32_t number) { return pools_[number].scope == scope; });
     }
 
+    /// The same, without a search for the scope of the last time, which stands in `last`. Who opens
+    /// connections stays with one scope for a while, and so does who lets them go, with another.
+    uint32_t find_again(const PortScope& scope, uint32_t& last) const {
+        if (last == no_index || pools_[last].scope != scope) last = find(scope, hash_of(scope));
+        return last;
+    }
+
+    /// A pool has lost its scope.
+    void forget_last() { last_taken_ = last_released_ = no_index; }
+
     template <typename Allowed>
     Pool* find_or_make(const PortScope& scope, Allowed&& allowed) {
-        const uint32_t hash = hash_of(scope);
-        uint32_t number = find(scope, hash);
+        uint32_t number = find_again(scope, last_taken_);
         if (number != no_index) return &pools_[number];
+        const uint32_t hash = hash_of(scope);
         number = pools_.take();
         if (number == no_index) number = take_longest_idle();
         if (number == no_index) return nullptr;
@@ -272,6 +282,7 @@ class PortAllocator {
         if (number == no_index) return no_index;
         unlink_idle(pools_[number]);
         table_.erase(pools_[number].hash, number);
+        forget_last();
         return number;
     }
 
@@ -284,6 +295,7 @@ class PortAllocator {
         unlink_idle(pool);
         table_.erase(pool.hash, number);
         pools_.give_back(number);
+        forget_last();
     }
 
     uint16_t first_;
@@ -294,6 +306,8 @@ class PortAllocator {
     uint64_t taken_ = 0;
     uint32_t first_idle_ = no_index;
     uint32_t last_idle_ = no_index;
+    uint32_t last_taken_ = no_index;     ///< the pool from which a port was asked for last
+    uint32_t last_released_ = no_index;  ///< and to which one was given back
 };
 
 }  // namespace synfin::flow
