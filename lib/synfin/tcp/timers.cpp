@@ -223,9 +223,11 @@ void arm_reordering(Connection& c, Duration wait, Environment& env, Instant now)
     transfer_of(c, env)->loss_timer = LossTimer::reordering;
 }
 
+// A probe that has become due waits for nothing any more; it would carry what no timer guards.
 void disarm_retransmission(Connection& c) {
     c.clear(Mark::retransmit_armed);
     c.clear(Mark::persisting);
+    c.clear(Mark::send_probe);
 }
 
 void stop_retransmission(Connection& c, Instant now) {
