@@ -88,7 +88,9 @@ void hash_burst_by_vectors(benchmark::State& state) {
     std::array<uint32_t, 32> hashes{};
     for (auto _ : state) {
         benchmark::DoNotOptimize(tuples);
-        tuple_hash_burst(tuples, key, hashes);
+        tuple_hash_burst(
+            tuples.size(), key, [&](size_t i) -> const FourTuple& { return tuples[i]; },
+            [&](size_t i, uint32_t hash) { hashes[i] = hash; });
         benchmark::DoNotOptimize(hashes);
     }
     state.SetItemsProcessed(static_cast<int64_t>(state.iterations()) * 32);

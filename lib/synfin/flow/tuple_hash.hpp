@@ -10,9 +10,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <span>
 
-#include <synfin/base/assert.hpp>
 #include <synfin/base/siphash.hpp>
 #include <synfin/flow/four_tuple.hpp>
 
@@ -36,28 +34,28 @@ inline uint32_t tuple_hash(const FourTuple& tuple, const HashKey& key) {
         SipHash13::of_12_bytes(key, detail::addresses_of(tuple), detail::ports_of(tuple)));
 }
 
-/// The same for many at once: hashes[i] = tuple_hash(tuples[i], key).
-inline void tuple_hash_burst(std::span<const FourTuple> tuples, const HashKey& key,
-                             std::span<uint32_t> hashes) {
-    SYNFIN_ASSERT(hashes.size() >= tuples.size());
+/// The same for many at once: `take(i, hash)` gets the hash of the tuple that `tuple_of(i)` names.
+template <typename TupleOf, typename Take>
+inline void tuple_hash_burst(size_t tuples, const HashKey& key, TupleOf&& tuple_of, Take&& take) {
 #if defined(__AVX512F__)
     constexpr size_t lanes = 8;
     using Lanes = uint64_t __attribute__((vector_size(lanes * sizeof(uint64_t))));
-    for (size_t begin = 0; begin < tuples.size(); begin += lanes) {
-        const size_t count = std::min(lanes, tuples.size() - begin);
+    for (size_t begin = 0; begin < tuples; begin += lanes) {
+        const size_t count = std::min(lanes, tuples - begin);
         Lanes addresses{};
         Lanes ports{};
         for (size_t lane = 0; lane < count; ++lane) {
-            addresses[lane] = detail::addresses_of(tuples[begin + lane]);
-            ports[lane] = detail::ports_of(tuples[begin + lane]);
+            const FourTuple& tuple = tuple_of(begin + lane);
+            addresses[lane] = detail::addresses_of(tuple);
+            ports[lane] = detail::ports_of(tuple);
         }
         const Lanes result = SipHash<1, 3, Lanes>::of_12_bytes(key, addresses, ports);
         for (size_t lane = 0; lane < count; ++lane) {
-            hashes[begin + lane] = static_cast<uint32_t>(result[lane]);
+            take(begin + lane, static_cast<uint32_t>(result[lane]));
         }
     }
 #else
-    for (size_t i = 0; i < tuples.size(); ++i) hashes[i] = tuple_hash(tuples[i], key);
+    for (size_t i = 0; i < tuples; ++i) take(i, tuple_hash(tuple_of(i), key));
 #endif
 }
 

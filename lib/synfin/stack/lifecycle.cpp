@@ -11,8 +11,7 @@ using tcp::Mark;
 using tcp::Seq;
 using tcp::State;
 
-void Worker::Impl::settle(uint32_t index) {
-    if (index == delivering) return;
+void Worker::Impl::settle_now(uint32_t index) {
     const Connection& c = connections[index];
     if (c.state != State::closed && !c.has(Mark::ready) && tcp::wants_output(c, env)) {
         push_ready(neighbors[c.neighbor].port, index);
@@ -79,13 +78,12 @@ void Worker::Impl::forget(const tcp::TimeWait& record) {
     release_addresses(record.tuple);
 }
 
-bool Worker::Impl::take_segment_in_time_wait(const Arrived& a, const tcp::Segment& segment,
-                                             std::optional<Seq>& last_seq) {
+bool Worker::Impl::take_segment_in_time_wait(const Arrived& a, std::optional<Seq>& last_seq) {
     if (time_waits.size() == 0) return false;
     const uint32_t entry = time_waits.find(a.hash, a.tuple);
     if (entry == no_index) return false;
     const tcp::TimeWait record = time_waits.read(entry);
-    switch (tcp::on_segment_in_time_wait(record, segment)) {
+    switch (tcp::on_segment_in_time_wait(record, a.segment)) {
         case tcp::TimeWaitVerdict::ignore: return true;
         case tcp::TimeWaitVerdict::restart_and_acknowledge:
             time_waits.restart(entry, now, [this](const tcp::TimeWait& r) { forget(r); });
@@ -95,7 +93,7 @@ bool Worker::Impl::take_segment_in_time_wait(const Arrived& a, const tcp::Segmen
     }
     // Only a listener makes use of the newer SYN; without one, or one without room, the record
     // stays and answers.
-    const OwnerNumber listener = owners.find({a.packet.destination, a.packet.destination_port});
+    const OwnerNumber listener = owners.find(a.local());
     if (listener == no_owner || !has_room_for_half_open(owners[listener])) {
         acknowledge_in_time_wait(record, a);
         return true;
@@ -113,9 +111,9 @@ void Worker::Impl::acknowledge_in_time_wait(const tcp::TimeWait& record, const A
         return;
     }
     ++tcp_counters.out_segs;
-    SegmentReply reply{.destination = a.packet.source_mac(),
-                       .local = {a.packet.destination, a.packet.destination_port},
-                       .remote = {a.packet.source, a.packet.source_port},
+    SegmentReply reply{.destination = a.source_mac(),
+                       .local = a.local(),
+                       .remote = a.remote(),
                        .seq = record.snd_nxt,
                        .ack = record.rcv_nxt,
                        .flags = wire::flag::ack};

@@ -13,6 +13,22 @@ using tcp::Mark;
 using tcp::State;
 
 NeighborIndex Worker::Impl::next_hop(const wire::IpAddress& destination, uint8_t preferred_port) {
+    // Whoever opens many connections opens them one behind the other.
+    if (last_hop.destination == destination && last_hop.preferred_port == preferred_port &&
+        last_hop.neighbor != no_neighbor) {
+        Neighbor& n = neighbors[last_hop.neighbor];
+        if (n.router || n.address == destination) {
+            n.used = true;
+            return last_hop.neighbor;
+        }
+    }
+    const NeighborIndex neighbor = find_next_hop(destination, preferred_port);
+    last_hop = {destination, preferred_port, neighbor};
+    return neighbor;
+}
+
+NeighborIndex Worker::Impl::find_next_hop(const wire::IpAddress& destination,
+                                          uint8_t preferred_port) {
     const auto route = addressing.route(destination, preferred_port);
     if (!route) return no_neighbor;
     if (route->through_router) {

@@ -55,7 +55,7 @@ uint32_t Worker::Impl::add_connection(const flow::FourTuple& tuple, uint32_t has
 // RFC 9293 section 3.10.7.2. Every way to refuse is silent: the peer tries again, and the worker is
 // spared the answer. A SYN that takes the place of a TIME_WAIT record gets no cookie: its initial
 // sequence number has to lie beyond the last one (MAY-2), and it is one SYN per record.
-void Worker::Impl::open_passive(OwnerNumber listener, const Arrived& a, const tcp::Segment& syn,
+void Worker::Impl::open_passive(OwnerNumber listener, const Arrived& syn,
                                 std::optional<tcp::Seq> last_seq) {
     Owner& owner = owners[listener];
     if (!owner.application->accepts(self, owner.local)) {
@@ -65,21 +65,21 @@ void Worker::Impl::open_passive(OwnerNumber listener, const Arrived& a, const tc
     const bool has_room = has_room_for_half_open(owner);
     if (!last_seq && (owner.syn_cookies == SynCookies::always ||
                       (owner.syn_cookies == SynCookies::automatic && !has_room))) {
-        return send_cookie(listener, a, syn);
+        return send_cookie(listener, syn);
     }
     if (!has_room) {
         ++tcp_counters.half_open_drops;
         return;
     }
-    const uint32_t index = add_passive(listener, a);
+    const uint32_t index = add_passive(listener, syn);
     if (index == no_index) return;
     Connection& c = connections[index];
-    tcp::open_passive(c, syn, last_seq, env, now);
+    tcp::open_passive(c, syn.segment, last_seq, env, now);
     c.set(Mark::counted_in_backlog);
     ++owner.half_open;
     ++half_open;
-    if (owner.fast_open != 0 && syn.options.has_fast_open) {
-        take_fast_open(index, syn);
+    if (owner.fast_open != 0 && syn.segment.options.has_fast_open) {
+        take_fast_open(index, syn.segment);
     } else {
         settle(index);
     }
@@ -96,15 +96,15 @@ void Worker::Impl::take_fast_open(uint32_t index, const tcp::Segment& syn) {
 }
 
 uint32_t Worker::Impl::add_passive(OwnerNumber listener, const Arrived& a) {
-    const NeighborIndex neighbor = next_hop(a.packet.source, a.port);
+    const NeighborIndex neighbor = next_hop(a.source(), a.port);
     if (neighbor == no_neighbor) {
         ++counters.no_route;
         return no_index;
     }
     flow::FourTuple tuple = a.tuple;
     uint32_t hash = a.hash;
-    if (a.packet.source.is_v6()) {
-        if (!intern(a.packet.destination, a.packet.source, tuple)) {
+    if (a.is_v6) {
+        if (!intern(a.destination_v6, a.source_v6, tuple)) {
             ++counters.addresses_exhausted;
             return no_index;
         }

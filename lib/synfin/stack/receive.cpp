@@ -3,7 +3,6 @@
 // connections are asked for; then each segment runs through the protocol. The lookup that counts is
 // made last, because a segment of the same burst may have opened or ended the connection.
 #include <synfin/stack/worker_impl.hpp>
-#include <synfin/wire/usual_frame.hpp>
 
 namespace synfin::stack {
 
@@ -44,12 +43,13 @@ void Worker::Impl::receive(std::span<const Frame> frames, StageProfile* profile)
         enter(Stage::lookup);
         hash_segments();
         ask_for_connections();
+        const std::span<Arrived> segments{arrived.data(), segment_count};
         if (profile == nullptr) [[likely]] {
-            for (uint32_t i = 0; i < segment_count; ++i) take_segment(segments[i], [] {});
+            for (Arrived& a : segments) take_segment(a, [] {});
         } else {
-            for (uint32_t i = 0; i < segment_count; ++i) {
+            for (Arrived& a : segments) {
                 profile->enter(Stage::input);
-                take_segment(segments[i], [profile] { profile->enter(Stage::application); });
+                take_segment(a, [profile] { profile->enter(Stage::application); });
             }
         }
     }
@@ -57,12 +57,11 @@ void Worker::Impl::receive(std::span<const Frame> frames, StageProfile* profile)
 }
 
 void Worker::Impl::ask_for_connections() {
-    for (uint32_t i = 0; i < segment_count; ++i) {
-        Arrived& a = arrived[segments[i]];
+    for (Arrived& a : std::span<Arrived>{arrived.data(), segment_count}) {
         const uint32_t likely = table.candidate(a.hash);
         a.likely = likely;
         // A FIN may make a TIME_WAIT record; what has no connection may belong to one.
-        if (a.packet.flags.fin() || (likely == no_index && time_waits.size() != 0)) {
+        if (a.segment.flags.fin() || (likely == no_index && time_waits.size() != 0)) {
             time_waits.prefetch(a.hash);
         }
         if (likely == no_index) continue;
@@ -73,14 +72,13 @@ void Worker::Impl::ask_for_connections() {
 }
 
 void Worker::Impl::hash_segments() {
-    std::array<flow::FourTuple, receive_burst_max> tuples;
-    std::array<uint32_t, receive_burst_max> hashes;
-    for (uint32_t i = 0; i < segment_count; ++i) tuples[i] = arrived[segments[i]].tuple;
-    flow::tuple_hash_burst({tuples.data(), segment_count}, hash_key, hashes);
-    for (uint32_t i = 0; i < segment_count; ++i) {
-        arrived[segments[i]].hash = hashes[i];
-        table.prefetch(hashes[i]);
-    }
+    flow::tuple_hash_burst(
+        segment_count, hash_key,
+        [this](size_t i) -> const flow::FourTuple& { return arrived[i].tuple; },
+        [this](size_t i, uint32_t hash) {
+            arrived[i].hash = hash;
+            table.prefetch(hash);
+        });
 }
 
 void Worker::Impl::parse(std::span<const Frame> frames) {
@@ -90,61 +88,67 @@ void Worker::Impl::parse(std::span<const Frame> frames) {
     for (size_t i = 0; i < frames.size(); ++i) {
         if (i + parse_ahead < frames.size()) __builtin_prefetch(frames[i + parse_ahead].data);
         const Frame& frame = frames[i];
-        wire::Packet& packet = arrived[i].packet;
         // What the device found wrong is looked at again here, and dropped under its own name.
         const wire::VerifiedChecksums verified{
             .ip = frame.ip_checksum_good && !frame.checksum_bad,
             .tcp = frame.tcp_checksum_good && !frame.checksum_bad};
-        const std::span<const uint8_t> bytes{frame.data, frame.length};
-        const auto place = static_cast<uint32_t>(i);
         octets += frame.length;
-        if (wire::parse_usual_frame(bytes, verified, packet)) [[likely]] {
-            if (is_for_our_end(frame, packet)) add_segment(frame, place);
+        Arrived& a = arrived[segment_count];
+        wire::UsualEnds ends;
+        if (wire::read_usual_frame({frame.data, frame.length}, verified,
+                                   interfaces[frame.port].usual, a.segment, ends)) [[likely]] {
+            ++segment_count;
+            a.segment.ecn = wire::ecn_of(wire::usual_traffic_class(frame.data));
+            a.tuple = {.local_address = ends.destination,
+                       .remote_address = ends.source,
+                       .local_port = ends.destination_port,
+                       .remote_port = ends.source_port};
+            a.port = frame.port;
+            a.is_v6 = false;
+            a.ethernet = frame.data;
         } else {
-            wire::parse_frame_slowly(bytes, verified, packet);
-            classify(frame, packet, place);
+            classify(frame, verified);
         }
     }
     counters.frames_in += frames.size();
     counters.octets_in += octets;
 }
 
-bool Worker::Impl::is_for_our_end(const Frame& frame, const wire::Packet& packet) {
+bool Worker::Impl::is_for_our_end(const Frame& frame, const wire::Packet& p) {
     const LinkEnd& end = interfaces[frame.port].end;
-    if (packet.vlan() != end.vlan) {
+    if (p.vlan() != end.vlan) {
         ++counters.drop_vlan;
         return false;
     }
-    if (!packet.link_group && !packet.is_to(end.mac)) {
+    if (!p.link_group && !p.is_to(end.mac)) {
         ++counters.drop_other_mac;
         return false;
     }
     return true;
 }
 
-void Worker::Impl::add_segment(const Frame& frame, uint32_t place) {
-    find_name(place, frame.port);
-    segments[segment_count++] = static_cast<uint8_t>(place);
-}
-
 // The checks that need to know who we are (RFC 1122 section 3.2.1.3); what is not TCP is dealt with
 // at once.
-void Worker::Impl::classify(const Frame& frame, const wire::Packet& packet, uint32_t place) {
+void Worker::Impl::classify(const Frame& frame, wire::VerifiedChecksums verified) {
+    const uint8_t port = frame.port;
+    wire::Packet& packet = unusual;
+    wire::parse_frame_slowly({frame.data, frame.length}, verified, packet);
     if (packet.kind == wire::PacketKind::drop) {
         count_drop(packet.drop);
         if (packet.problem.is_to_be_told) tell_problem(frame, packet);
         return;
     }
     if (!is_for_our_end(frame, packet)) return;
-    if (packet.kind == wire::PacketKind::arp) return take_arp(packet, frame.port);
-    if (packet.link_group) return take_group_message(packet, frame.port);
-    if (packet.kind == wire::PacketKind::tcp) return add_segment(frame, place);
-    if (!is_between_us_and_a_peer(packet)) return;
-    if (packet.kind == wire::PacketKind::fragment) return take_fragment(place, frame.port);
-    if (packet.kind == wire::PacketKind::icmp4) return take_icmp4(packet, frame.port);
-    if (packet.kind == wire::PacketKind::icmp6) return take_icmp6(packet, frame.port);
+    if (packet.kind == wire::PacketKind::arp) return take_arp(packet, port);
+    if (packet.link_group) return take_group_message(packet, port);
+    if (packet.kind == wire::PacketKind::tcp)
+        return fill_in(arrived[segment_count++], packet, port);
+    if (!is_between_us_and_a_peer(packet.destination, packet.source)) return;
+    if (packet.kind == wire::PacketKind::fragment) return take_fragment(packet, port);
+    if (packet.kind == wire::PacketKind::icmp4) return take_icmp4(packet, port);
+    if (packet.kind == wire::PacketKind::icmp6) return take_icmp6(packet, port);
     ++counters.drop_protocol;
-    refuse_protocol(packet, frame.port);
+    refuse_protocol(packet, port);
 }
 
 void Worker::Impl::count_drop(wire::Drop reason) {
@@ -155,44 +159,50 @@ void Worker::Impl::count_drop(wire::Drop reason) {
     }
 }
 
-void Worker::Impl::find_name(uint32_t place, uint8_t port) {
-    Arrived& a = arrived[place];
-    a.port = port;
+void Worker::Impl::fill_in(Arrived& a, const wire::Packet& p, uint8_t port) {
+    a.segment = segment_of(p);
+    a.tuple = {.local_address = known_id(p.destination),
+               .remote_address = known_id(p.source),
+               .local_port = p.destination_port,
+               .remote_port = p.source_port};
     a.likely = no_index;
-    a.tuple = {.local_address = known_id(a.packet.destination),
-               .remote_address = known_id(a.packet.source),
-               .local_port = a.packet.destination_port,
-               .remote_port = a.packet.source_port};
+    a.port = port;
+    a.is_v6 = p.source.is_v6();
+    a.ethernet = p.ethernet;
+    a.source_v6 = p.source;
+    a.destination_v6 = p.destination;
 }
 
-void Worker::Impl::take_fragment(uint32_t place, uint8_t port) {
-    Arrived& a = arrived[place];
-    const wire::Fragment fragment = wire::read_fragment(a.packet.network);
+void Worker::Impl::take_fragment(wire::Packet& p, uint8_t port) {
+    const wire::Fragment fragment = wire::read_fragment(p.network);
     const auto whole = reassembly.take(fragment, now, counters);
     if (whole.empty()) return;
-    switch (wire::parse_whole(whole, fragment.identification, a.packet)) {
-        case wire::PacketKind::drop: return count_drop(a.packet.drop);
-        case wire::PacketKind::tcp:
-            find_name(place, port);
+    switch (wire::parse_whole(whole, fragment.identification, p)) {
+        case wire::PacketKind::drop: return count_drop(p.drop);
+        case wire::PacketKind::tcp: {
+            Arrived a;
+            fill_in(a, p, port);
             a.hash = flow::tuple_hash(a.tuple, hash_key);
-            return take_segment(place, [] {});
-        case wire::PacketKind::icmp4: return take_icmp4(a.packet, port);
-        case wire::PacketKind::icmp6: return take_icmp6(a.packet, port);
+            return take_segment(a, [] {});
+        }
+        case wire::PacketKind::icmp4: return take_icmp4(p, port);
+        case wire::PacketKind::icmp6: return take_icmp6(p, port);
         default: ++counters.drop_protocol; return;
     }
 }
 
 // Not asked for a segment whose connection is found: it is, or there would be no connection.
-bool Worker::Impl::is_between_us_and_a_peer(const wire::Packet& packet) {
-    if (!addressing.owns(packet.destination)) {
+bool Worker::Impl::is_between_us_and_a_peer(const wire::IpAddress& destination,
+                                            const wire::IpAddress& source) {
+    if (!addressing.owns(destination)) {
         ++counters.drop_other_address;
         return false;
     }
-    if (addressing.is_broadcast(packet.source)) {
+    if (addressing.is_broadcast(source)) {
         ++counters.drop_from_broadcast;
         return false;
     }
-    if (addressing.owns(packet.source)) {
+    if (addressing.owns(source)) {
         ++counters.drop_from_ourselves;
         return false;
     }
@@ -200,23 +210,21 @@ bool Worker::Impl::is_between_us_and_a_peer(const wire::Packet& packet) {
 }
 
 template <typename BeforeDelivery>
-void Worker::Impl::take_segment(uint32_t place, BeforeDelivery&& before_delivery) {
-    Arrived& a = arrived[place];
-    const tcp::Segment segment = segment_of(a.packet);
+void Worker::Impl::take_segment(Arrived& a, BeforeDelivery&& before_delivery) {
     uint32_t index = a.likely;
     if (!is_in_table(index, a.tuple)) index = look_up(a.tuple, a.hash);
-    if (index == no_index && a.packet.source.is_v6()) index = look_up_anew(a);
+    if (index == no_index && a.is_v6) index = look_up_anew(a);
     if (index == no_index) {
-        if (!is_between_us_and_a_peer(a.packet)) return;
+        if (!is_between_us_and_a_peer(a.destination(), a.source())) return;
         ++tcp_counters.in_segs;
-        take_segment_without_connection(a, segment);
+        take_segment_without_connection(a);
         return;
     }
     ++tcp_counters.in_segs;
-    if (connections[index].state == tcp::State::syn_received && is_put_off(index, segment))
+    if (connections[index].state == tcp::State::syn_received && is_put_off(index, a.segment))
         [[unlikely]]
         return;
-    const tcp::InputResult result = tcp::input(connections[index], segment, env, now);
+    const tcp::InputResult result = tcp::input(connections[index], a.segment, env, now);
     if (result.reply) [[unlikely]]
         reply_with(*result.reply, a);
     before_delivery();
@@ -225,32 +233,31 @@ void Worker::Impl::take_segment(uint32_t place, BeforeDelivery&& before_delivery
 
 // An IPv6 address may have got its id from an earlier segment of the same burst.
 uint32_t Worker::Impl::look_up_anew(Arrived& a) {
-    a.tuple.local_address = known_id(a.packet.destination);
-    a.tuple.remote_address = known_id(a.packet.source);
+    a.tuple.local_address = known_id(a.destination());
+    a.tuple.remote_address = known_id(a.source());
     a.hash = flow::tuple_hash(a.tuple, hash_key);
     return look_up(a.tuple, a.hash);
 }
 
-void Worker::Impl::take_segment_without_connection(const Arrived& a, const tcp::Segment& segment) {
+void Worker::Impl::take_segment_without_connection(const Arrived& a) {
     std::optional<Seq> last_seq;
-    if (take_segment_in_time_wait(a, segment, last_seq)) return;
-    const wire::SocketAddress local{a.packet.destination, a.packet.destination_port};
-    const OwnerNumber listener = owners.find(local);
+    if (take_segment_in_time_wait(a, last_seq)) return;
+    const OwnerNumber listener = owners.find(a.local());
     if (listener == no_owner) {
-        if (const auto reply = tcp::reply_in_closed(segment)) reply_with(*reply, a);
+        if (const auto reply = tcp::reply_in_closed(a.segment)) reply_with(*reply, a);
         return;
     }
-    const wire::TcpFlags flags = segment.flags;
+    const wire::TcpFlags flags = a.segment.flags;
     if (flags.syn() && !flags.ack() && !flags.rst()) {
         if (flags.fin()) {
             ++tcp_counters.drop_illegal_flags;
             return;
         }
-        open_passive(listener, a, segment, last_seq);
+        open_passive(listener, a, last_seq);
         return;
     }
-    if (take_cookie(listener, a, segment)) return;
-    if (const auto reply = tcp::reply_in_listen(segment)) {
+    if (take_cookie(listener, a)) return;
+    if (const auto reply = tcp::reply_in_listen(a.segment)) {
         reply_with(*reply, a);
     } else if (!flags.rst()) {
         ++(flags.fin() ? tcp_counters.drop_fin_before_syn : tcp_counters.drop_no_ack);
@@ -264,9 +271,9 @@ void Worker::Impl::reply_with(const tcp::Reply& reply, const Arrived& a) {
     }
     if (reply.flags.rst()) ++tcp_counters.out_rsts;
     ++tcp_counters.out_segs;
-    push_reply(a.port, SegmentReply{.destination = a.packet.source_mac(),
-                                    .local = {a.packet.destination, a.packet.destination_port},
-                                    .remote = {a.packet.source, a.packet.source_port},
+    push_reply(a.port, SegmentReply{.destination = a.source_mac(),
+                                    .local = a.local(),
+                                    .remote = a.remote(),
                                     .seq = reply.seq,
                                     .ack = reply.ack,
                                     .flags = reply.flags});

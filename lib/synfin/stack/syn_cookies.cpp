@@ -18,33 +18,31 @@ bool may_end_handshake(wire::TcpFlags flags) { return flags.ack() && !flags.syn(
 
 }  // namespace
 
-void Worker::Impl::send_cookie(OwnerNumber listener, const Arrived& a, const tcp::Segment& syn) {
+void Worker::Impl::send_cookie(OwnerNumber listener, const Arrived& syn) {
     Owner& owner = owners[listener];
     owner.cookies_end = now + tcp::syn_cookie_lifetime;
     ++tcp_counters.syn_cookies_sent;
     ++tcp_counters.out_segs;
-    const wire::SocketAddress local{a.packet.destination, a.packet.destination_port};
-    const wire::SocketAddress remote{a.packet.source, a.packet.source_port};
+    const wire::SocketAddress local = syn.local();
+    const wire::SocketAddress remote = syn.remote();
     const tcp::CookieReply reply =
-        tcp::answer_with_cookie(local, remote, syn, profiles[owner.profile],
-                                tcp::timestamp_offset(fingerprint(a), env.secret), env, now);
-    push_reply(a.port, SegmentReply{.destination = a.packet.source_mac(),
-                                    .local = local,
-                                    .remote = remote,
-                                    .seq = reply.seq,
-                                    .ack = reply.ack,
-                                    .flags = reply.flags,
-                                    .window = reply.window,
-                                    .options = reply.options});
+        tcp::answer_with_cookie(local, remote, syn.segment, profiles[owner.profile],
+                                tcp::timestamp_offset(fingerprint(syn), env.secret), env, now);
+    push_reply(syn.port, SegmentReply{.destination = syn.source_mac(),
+                                      .local = local,
+                                      .remote = remote,
+                                      .seq = reply.seq,
+                                      .ack = reply.ack,
+                                      .flags = reply.flags,
+                                      .window = reply.window,
+                                      .options = reply.options});
 }
 
-bool Worker::Impl::take_cookie(OwnerNumber listener, const Arrived& a,
-                               const tcp::Segment& segment) {
+bool Worker::Impl::take_cookie(OwnerNumber listener, const Arrived& a) {
     Owner& owner = owners[listener];
-    if (now >= owner.cookies_end || !may_end_handshake(segment.flags)) return false;
-    const auto offered = tcp::read_cookie({a.packet.destination, a.packet.destination_port},
-                                          {a.packet.source, a.packet.source_port}, segment,
-                                          profiles[owner.profile], env, now);
+    if (now >= owner.cookies_end || !may_end_handshake(a.segment.flags)) return false;
+    const auto offered =
+        tcp::read_cookie(a.local(), a.remote(), a.segment, profiles[owner.profile], env, now);
     if (!offered) {
         ++tcp_counters.syn_cookies_failed;
         return false;
@@ -56,8 +54,8 @@ bool Worker::Impl::take_cookie(OwnerNumber listener, const Arrived& a,
     const uint32_t index = add_passive(listener, a);
     if (index == no_index) return true;
     ++tcp_counters.syn_cookies_received;
-    tcp::open_from_cookie(connections[index], segment, *offered, env, now);
-    deliver(index, tcp::input(connections[index], segment, env, now));
+    tcp::open_from_cookie(connections[index], a.segment, *offered, env, now);
+    deliver(index, tcp::input(connections[index], a.segment, env, now));
     return true;
 }
 

@@ -334,6 +334,7 @@ void Worker::add_addresses(uint8_t port, const wire::IpPrefix& block) {
     impl_->config.interfaces[port].addresses.push_back(block);
     impl_->addressing = Addressing{impl_->config.interfaces};
     impl_->last_path = {};
+    impl_->last_hop = {};
 }
 
 // ---- for the loop

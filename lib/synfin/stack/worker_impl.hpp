@@ -48,15 +48,20 @@
 #include <synfin/wire/icmp6.hpp>
 #include <synfin/wire/packet.hpp>
 #include <synfin/wire/quoted.hpp>
+#include <synfin/wire/usual_frame.hpp>
 
 namespace synfin::stack {
 
 /// One interface's side of a worker.
 struct Interface {
     explicit Interface(const InterfaceConfig& config)
-        : end{config.mac, config.vlan}, device{config.device}, replies{config.device.mtu} {}
+        : end{config.mac, config.vlan},
+          usual{config.vlan == 0 ? wire::UsualBeginning{config.mac} : wire::UsualBeginning::none()},
+          device{config.device},
+          replies{config.device.mtu} {}
 
     LinkEnd end;
+    wire::UsualBeginning usual;  ///< of the frames to our end that the fast path may read
     DeviceProperties device;
     ReplyQueue replies;
     uint32_t ready_head = no_index;
@@ -69,13 +74,28 @@ struct Interface {
 };
 
 struct Worker::Impl {
-    /// A packet of the burst that is being worked on.
+    /// A segment of the burst that is being worked on.
     struct Arrived {
-        wire::Packet packet;
+        tcp::Segment segment;
         flow::FourTuple tuple;
         uint32_t hash = 0;
         uint32_t likely = no_index;  ///< the connection, if it has not gone meanwhile
         uint8_t port = 0;
+        bool is_v6 = false;
+        const uint8_t* ethernet = nullptr;  ///< the header of its frame
+        /// Of IPv6, whose addresses may have no ids; those of IPv4 are their own.
+        wire::IpAddress source_v6;
+        wire::IpAddress destination_v6;
+
+        wire::IpAddress source() const {
+            return is_v6 ? source_v6 : wire::IpAddress::v4(tuple.remote_address);
+        }
+        wire::IpAddress destination() const {
+            return is_v6 ? destination_v6 : wire::IpAddress::v4(tuple.local_address);
+        }
+        wire::SocketAddress local() const { return {destination(), tuple.local_port}; }
+        wire::SocketAddress remote() const { return {source(), tuple.remote_port}; }
+        wire::MacAddress source_mac() const { return wire::load_mac(ethernet + 6); }
     };
 
     Impl(Worker& worker, const WorkerConfig& worker_config);
@@ -85,25 +105,25 @@ struct Worker::Impl {
     void ask_for_connections();
     void parse(std::span<const Frame> frames);
     void hash_segments();
-    void classify(const Frame& frame, const wire::Packet& packet, uint32_t place);
+    /// What is not a usual segment: parsed slowly, and dealt with at once unless it is a segment.
+    void classify(const Frame& frame, wire::VerifiedChecksums verified);
     /// Whether the frame is one of our end of the link; counts what is not.
     bool is_for_our_end(const Frame& frame, const wire::Packet& packet);
-    void add_segment(const Frame& frame, uint32_t place);
     void count_drop(wire::Drop reason);
-    void find_name(uint32_t place, uint8_t port);
+    void fill_in(Arrived& a, const wire::Packet& packet, uint8_t port);
     /// What the fragment has made whole goes its way at once, before the burst.
-    void take_fragment(uint32_t place, uint8_t port);
+    void take_fragment(wire::Packet& packet, uint8_t port);
     /// The addresses of a packet that is for us; counts what is not.
-    bool is_between_us_and_a_peer(const wire::Packet& packet);
+    bool is_between_us_and_a_peer(const wire::IpAddress& destination,
+                                  const wire::IpAddress& source);
     template <typename BeforeDelivery>
-    void take_segment(uint32_t place, BeforeDelivery&& before_delivery);
+    void take_segment(Arrived& a, BeforeDelivery&& before_delivery);
     /// The connection of a segment whose addresses had no ids, or others, when the burst began.
     uint32_t look_up_anew(Arrived& a);
-    void take_segment_without_connection(const Arrived& a, const tcp::Segment& segment);
+    void take_segment_without_connection(const Arrived& a);
     /// True if the segment was dealt with; else it goes on to the listeners, with the last sequence
     /// number of the incarnation that gave way.
-    bool take_segment_in_time_wait(const Arrived& a, const tcp::Segment& segment,
-                                   std::optional<tcp::Seq>& last_seq);
+    bool take_segment_in_time_wait(const Arrived& a, std::optional<tcp::Seq>& last_seq);
     void reply_with(const tcp::Reply& reply, const Arrived& a);
     void push_reply(uint8_t port, const Reply& reply);
 
@@ -143,8 +163,7 @@ struct Worker::Impl {
     void solicit_neighbor(const Neighbor& neighbor, const wire::IpAddress& source, bool directly);
 
     // ---- opening.cpp
-    void open_passive(OwnerNumber listener, const Arrived& a, const tcp::Segment& syn,
-                      std::optional<tcp::Seq> last_seq);
+    void open_passive(OwnerNumber listener, const Arrived& syn, std::optional<tcp::Seq> last_seq);
     void take_fast_open(uint32_t index, const tcp::Segment& syn);
     tl::expected<ConnectionId, Error> connect(const wire::SocketAddress& remote,
                                               Application& application,
@@ -196,9 +215,9 @@ struct Worker::Impl {
     bool has_room_for_half_open(const Owner& owner) const {
         return owner.half_open < owner.backlog && half_open < half_open_max;
     }
-    void send_cookie(OwnerNumber listener, const Arrived& a, const tcp::Segment& syn);
+    void send_cookie(OwnerNumber listener, const Arrived& syn);
     /// True if the segment was dealt with: it answers a cookie.
-    bool take_cookie(OwnerNumber listener, const Arrived& a, const tcp::Segment& segment);
+    bool take_cookie(OwnerNumber listener, const Arrived& a);
     /// Whether the segment would end the handshake of a connection for which the application has no
     /// room.
     bool is_put_off(uint32_t index, const tcp::Segment& segment);
@@ -245,7 +264,10 @@ struct Worker::Impl {
     /// To be called after anything happened to a connection: puts it on the ready list if it has
     /// something to say, lets go of it if it is over, and sees to its timer. While events are being
     /// delivered to it, that waits for the last of them.
-    void settle(uint32_t index);
+    void settle(uint32_t index) {
+        if (index != delivering) settle_now(index);
+    }
+    void settle_now(uint32_t index);
     void settle_after_output(uint32_t index);
     void let_go_if_over(uint32_t index);
     void leave_table(uint32_t index);
@@ -264,6 +286,7 @@ struct Worker::Impl {
 
     // ---- next_hop.cpp
     NeighborIndex next_hop(const wire::IpAddress& destination, uint8_t preferred_port);
+    NeighborIndex find_next_hop(const wire::IpAddress& destination, uint8_t preferred_port);
     /// The neighbor to write frames to now; nullptr if the connection has been put aside to wait,
     /// or to another interface's list.
     const Neighbor* usable_neighbor(uint32_t index, uint8_t port);
@@ -327,7 +350,7 @@ struct Worker::Impl {
                 flow::FourTuple& tuple);
     /// The tuple for what is computed from the secret, also of who has no name.
     flow::FourTuple fingerprint(const Arrived& a) const {
-        return {addresses.fingerprint(a.packet.destination), addresses.fingerprint(a.packet.source),
+        return {addresses.fingerprint(a.destination()), addresses.fingerprint(a.source()),
                 a.tuple.local_port, a.tuple.remote_port};
     }
     void release_addresses(const flow::FourTuple& tuple) {
@@ -362,6 +385,11 @@ struct Worker::Impl {
         wire::IpAddress asked_source;
         Path path;
     } last_path;
+    struct {
+        wire::IpAddress destination;
+        uint8_t preferred_port = 0;
+        NeighborIndex neighbor = no_neighbor;
+    } last_hop;  ///< what next_hop has answered last
     uint64_t ports_asked = 0;
     uint64_t port_hash = 0;
     uint32_t port_random = 0;  ///< for the next search, so that its line can be asked for
@@ -395,9 +423,9 @@ struct Worker::Impl {
     tcp::OutSegment out;  ///< the segment that is being written
 
     // ---- one burst
-    std::array<Arrived, Worker::receive_burst_max> arrived;
-    std::array<uint8_t, Worker::receive_burst_max> segments;  ///< places in `arrived` that hold TCP
+    std::array<Arrived, Worker::receive_burst_max> arrived;  ///< its segments
     uint32_t segment_count = 0;
+    wire::Packet unusual;  ///< what a frame says that is not usual
 };
 
 }  // namespace synfin::stack

@@ -1,6 +1,7 @@
 // The fields of a TCP header that more than one room of the house speaks of: flags and options.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 
 namespace synfin::wire {
@@ -58,34 +59,59 @@ struct SackBlock {
     friend constexpr bool operator==(SackBlock, SackBlock) = default;
 };
 
-/// The options of one segment, after their lengths were checked. What is absent keeps its default.
-struct TcpOptions {
-    static constexpr uint8_t max_sack_blocks = 4;
-    static constexpr uint8_t fast_open_bytes_max = 16;
-
-    uint16_t mss = 0;          ///< valid if has_mss
-    uint8_t window_scale = 0;  ///< valid if has_window_scale; as received, not clamped
+/// Which options a segment carries, besides SACK blocks: in one byte, so that it is compared as
+/// one.
+struct TcpOptionKinds {
     bool has_mss : 1 = false;
     bool has_window_scale : 1 = false;
     bool has_timestamps : 1 = false;
     bool sack_permitted : 1 = false;
     bool has_user_timeout : 1 = false;  ///< RFC 5482
     bool has_fast_open : 1 = false;     ///< RFC 7413
-    uint8_t sack_count = 0;             ///< 0..4
-    uint8_t fast_open_bytes = 0;        ///< of the cookie, 4..16; 0: one is asked for
-    uint16_t user_timeout = 0;          ///< as it stands there: unit and number
-    uint32_t ts_value = 0;              ///< TSval, valid if has_timestamps
-    uint32_t ts_echo = 0;               ///< TSecr
+    uint8_t unused : 2 = 0;
+
+    /// Plain segments with timestamps.
+    static constexpr TcpOptionKinds timestamps_alone() {
+        TcpOptionKinds kinds;
+        kinds.has_timestamps = true;
+        return kinds;
+    }
+    /// What the SYNs of most hosts carry.
+    static constexpr TcpOptionKinds usual_syn() {
+        TcpOptionKinds kinds;
+        kinds.has_mss = kinds.has_window_scale = true;
+        kinds.has_timestamps = kinds.sack_permitted = true;
+        return kinds;
+    }
+    friend constexpr bool operator==(TcpOptionKinds a, TcpOptionKinds b) {
+        return std::bit_cast<uint8_t>(a) == std::bit_cast<uint8_t>(b);
+    }
+};
+
+/// The options of one segment, after their lengths were checked. What is absent keeps its default.
+struct TcpOptions : TcpOptionKinds {
+    static constexpr uint8_t max_sack_blocks = 4;
+    static constexpr uint8_t fast_open_bytes_max = 16;
+
+    uint8_t window_scale = 0;     ///< valid if has_window_scale; as received, not clamped
+    uint16_t mss = 0;             ///< valid if has_mss
+    uint8_t sack_count = 0;       ///< 0..4
+    uint8_t fast_open_bytes = 0;  ///< of the cookie, 4..16; 0: one is asked for
+    uint16_t user_timeout = 0;    ///< as it stands there: unit and number
+    uint32_t ts_value = 0;        ///< TSval, valid if has_timestamps
+    uint32_t ts_echo = 0;         ///< TSecr
     /// What no SYN carries, and what only a SYN carries: one place for both.
     union {
         SackBlock sack[max_sack_blocks] = {};  ///< only the first sack_count are written
         uint8_t fast_open_cookie[fast_open_bytes_max];
     };
 
+    constexpr TcpOptionKinds& kinds() { return *this; }
+    constexpr const TcpOptionKinds& kinds() const { return *this; }
+
     /// No option. What is not valid then keeps what stood there.
     constexpr void clear() {
-        has_mss = has_window_scale = has_timestamps = sack_permitted = false;
-        has_fast_open = has_user_timeout = false;
+        kinds() = TcpOptionKinds{};
         sack_count = 0;
         fast_open_bytes = 0;
     }

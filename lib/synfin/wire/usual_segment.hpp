@@ -38,20 +38,18 @@ struct PutOptions {
 
 /// False: they are not usual.
 inline bool put_options(uint8_t* at, const TcpOptions& o, PutOptions& put) {
-    const unsigned shape = (o.has_timestamps ? 1u : 0u) | (o.has_mss ? 2u : 0u) |
-                           (o.has_window_scale ? 4u : 0u) | (o.sack_permitted ? 8u : 0u);
-    if (o.sack_count != 0 || o.has_fast_open || o.has_user_timeout) return false;
-    if (shape == 1) {
+    put = {0, 0};
+    if (o.sack_count != 0) return false;
+    if (o.kinds() == TcpOptionKinds::timestamps_alone()) {
         put = {12, put_words(at, nop_nop_timestamps, o.ts_value, o.ts_echo)};
         return true;
     }
-    if (shape == 15) {
+    if (o.kinds() == TcpOptionKinds::usual_syn()) {
         put = {20, put_words(at, mss_option | o.mss, sack_permitted_timestamps, o.ts_value,
                              o.ts_echo, nop_window_scale | o.window_scale)};
         return true;
     }
-    put = {0, 0};
-    return shape == 0;
+    return o.kinds() == TcpOptionKinds{};
 }
 
 }  // namespace usual

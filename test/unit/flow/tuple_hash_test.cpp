@@ -32,7 +32,9 @@ TEST(TupleHash, BurstOfAnyLengthHashesLikeOneByOne) {
     for (size_t length = 0; length <= 70; ++length) {
         // One more place than is needed, which must stay as it is.
         std::vector<uint32_t> hashes(length + 1, 0x5a5a5a5a);
-        tuple_hash_burst(tuples, key, hashes);
+        tuple_hash_burst(
+            length, key, [&](size_t i) -> const FourTuple& { return tuples[i]; },
+            [&](size_t i, uint32_t hash) { hashes[i] = hash; });
         for (size_t i = 0; i < length; ++i) ASSERT_EQ(hashes[i], tuple_hash(tuples[i], key));
         ASSERT_EQ(hashes[length], 0x5a5a5a5a);
         tuples.push_back({random.next_u32(), random.next_u32(), static_cast<uint16_t>(random()),
