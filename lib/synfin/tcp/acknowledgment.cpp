@@ -3,6 +3,7 @@
 // window is recovery.cpp's.
 #include <algorithm>
 
+#include <synfin/tcp/input_steps.hpp>
 #include <synfin/tcp/internal.hpp>
 
 namespace synfin::tcp {
@@ -115,16 +116,6 @@ void process_ack_of_text(Connection& c, Transfer& t, const Segment& s, Environme
 }
 
 }  // namespace
-
-void update_send_window(Connection& c, const Segment& s) {
-    const bool newer =
-        c.snd_wl1.before(s.seq) || (c.snd_wl1 == s.seq && c.snd_wl2.at_or_before(s.ack));
-    if (!newer) return;
-    c.snd_wnd = uint32_t{s.window} << c.snd_scale;
-    c.max_snd_wnd = std::max(c.max_snd_wnd, s.window);
-    c.snd_wl1 = s.seq;
-    c.snd_wl2 = s.ack;
-}
 
 void process_ack(Connection& c, const Segment& s, Environment& env, Instant now, Events& events) {
     if (s.ack.before(c.snd_una)) return;

@@ -35,11 +35,14 @@ uint32_t queue_bytes(Connection& c, std::span<const uint8_t> bytes, Append appen
 
 // The state that a FIN of ours leads to, from the call on (section 3.10.4).
 void enter_closing_state(Connection& c, Environment& env) {
-    if (c.state == State::established) set_state(c, State::fin_wait_1, env.counters);
-    if (c.state == State::close_wait) set_state(c, State::last_ack, env.counters);
-    // Before the handshake is complete, a FIN goes at once only if no data goes before it.
-    if (c.state == State::syn_received && queued_bytes(c, env) == 0) {
-        set_state(c, State::fin_wait_1, env.counters);
+    const State state = c.state;
+    if (state == State::established) {
+        move_state<State::established, State::fin_wait_1>(c, env.counters);
+    } else if (state == State::close_wait) {
+        move_state<State::close_wait, State::last_ack>(c, env.counters);
+    } else if (state == State::syn_received && queued_bytes(c, env) == 0) {
+        // Before the handshake is complete, a FIN goes at once only if no data goes before it.
+        move_state<State::syn_received, State::fin_wait_1>(c, env.counters);
     }
 }
 

@@ -1,4 +1,5 @@
 #include <array>
+#include <memory>
 
 #include <synfin/base/assert.hpp>
 #include <synfin/tcp/core.hpp>
@@ -8,42 +9,11 @@ namespace synfin::tcp {
 
 namespace {
 
-constexpr bool counts_as_established(State s) {
-    return s == State::established || s == State::close_wait;
-}
-
-// RFC 4022 defines its counters by transitions, so this is where they are counted: at most one of
-// them besides CurrEstab.
-struct Effect {
-    Count Counters::* counter = nullptr;
-    int8_t established = 0;  ///< what becomes of CurrEstab
-    bool legal = false;
-};
-
-constexpr Effect effect_of(State from, State to) {
-    Effect effect;
-    effect.legal = is_legal_transition(from, to);
-    effect.established =
-        static_cast<int8_t>(int{counts_as_established(to)} - int{counts_as_established(from)});
-    if (counts_as_established(from) && to == State::closed) {
-        effect.counter = &Counters::estab_resets;
-    } else if (from == State::closed && to == State::syn_sent) {
-        effect.counter = &Counters::active_opens;
-    } else if (from == State::listen && to == State::syn_received) {
-        effect.counter = &Counters::passive_opens;
-    } else if (is_handshake(from) && (to == State::closed || to == State::listen)) {
-        effect.counter = &Counters::attempt_fails;
-    } else if (to == State::time_wait) {
-        effect.counter = &Counters::time_waits;
-    }
-    return effect;
-}
-
-constexpr auto effects = [] {
-    std::array<std::array<Effect, state_count>, state_count> table{};
+constexpr auto transitions = [] {
+    std::array<std::array<Transition, state_count>, state_count> table{};
     for (unsigned from = 0; from < state_count; ++from) {
         for (unsigned to = 0; to < state_count; ++to) {
-            table[from][to] = effect_of(static_cast<State>(from), static_cast<State>(to));
+            table[from][to] = transition(static_cast<State>(from), static_cast<State>(to));
         }
     }
     return table;
@@ -53,10 +23,10 @@ constexpr auto effects = [] {
 
 void set_state(Connection& connection, State to, Counters& counters) {
     const State from = connection.state;
-    const Effect& effect = effects[static_cast<unsigned>(from)][static_cast<unsigned>(to)];
-    SYNFIN_ASSERT(effect.legal);
-    if (effect.established != 0) counters.curr_estab += static_cast<uint64_t>(effect.established);
-    if (effect.counter != nullptr) ++(counters.*effect.counter);
+    const Transition& t = transitions[static_cast<unsigned>(from)][static_cast<unsigned>(to)];
+    SYNFIN_ASSERT(t.legal);
+    if (t.established != 0) counters.curr_estab += static_cast<uint64_t>(t.established);
+    if (t.counter != nullptr) ++(counters.*t.counter);
     connection.state = to;
 }
 
@@ -106,8 +76,7 @@ Transfer* require_transfer(Connection& c, Environment& env) {
     if (c.transfer == no_index) {
         const uint32_t index = env.transfers.transfers.take();
         if (index == no_index) return nullptr;
-        Transfer& t = env.transfers.transfers[index];
-        t = Transfer{};
+        Transfer& t = *std::construct_at(&env.transfers.transfers[index]);
         restart_flight(c, t, env);
         c.transfer.publish(index);
     }

@@ -147,6 +147,7 @@ struct alignas(64) Connection {
         constexpr size_t words = 128 / sizeof(Word);
         const uint32_t kept = generation;
         Word* const begin = reinterpret_cast<Word*>(this);
+#pragma GCC unroll 16
         for (size_t i = 0; i < words; ++i) __atomic_store_n(begin + i, 0, __ATOMIC_RELAXED);
         transfer = no_index;
         long_deadline_us = never_us;

@@ -250,7 +250,12 @@ bool has_output_without_mark(const Connection& c, const Environment& env);
 /// Whether next_segment could have something to say. May be wrong only by saying yes. Inline, as
 /// most answers are found in the marks.
 inline bool wants_output(const Connection& c, const Environment& env) {
-    return c.has_any(output_marks) || has_output_without_mark(c, env);
+    if (c.has_any(output_marks)) return true;
+    constexpr auto send_closed = static_cast<uint32_t>(Mark::send_closed);
+    constexpr auto fin_sent = static_cast<uint32_t>(Mark::fin_sent);
+    const bool owes_fin = (c.flags & (send_closed | fin_sent)) == send_closed;
+    if (c.transfer == no_index && !owes_fin) return false;
+    return has_output_without_mark(c, env);
 }
 
 /// Fills in the next segment that may leave now and accounts for it as sent. Returns false when

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <synfin/base/assert.hpp>
+#include <synfin/tcp/input_steps.hpp>
 #include <synfin/tcp/internal.hpp>
 #include <synfin/tcp/user_timeout.hpp>
 
@@ -12,8 +13,6 @@ namespace {
 
 /// Whether a check lets the segment through to the next one.
 enum class Check : bool { drop, pass };
-
-uint32_t receive_window(const Connection& c) { return c.rcv_edge.distance_from(c.rcv_nxt); }
 
 // At most one answer in half a second to segments that carry nothing (RFC 5961 section 7), counted
 // per connection, so that no outsider can watch it (CVE-2016-5696).
@@ -98,14 +97,6 @@ Check check_sequence(Connection& c, const Segment& s, Environment& env, Instant 
     return Check::drop;
 }
 
-// TS.Recent follows what covers Last.ACK.sent (RFC 7323 section 4.3).
-void update_ts_recent(Connection& c, const Segment& s, Instant now) {
-    if (!c.has(Mark::timestamps) || !s.options.has_timestamps) return;
-    if (s.seq.after(c.last_ack_sent)) return;
-    c.ts_recent = s.options.ts_value;
-    c.ts_recent_tick = paws_tick(now);
-}
-
 // Second, the RST bit (RFC 5961 section 3.2). A RST may carry text (SHLD-2): only where it begins
 // counts.
 void check_rst(Connection& c, const Segment& s, Environment& env, Instant now, Events& events) {
@@ -163,21 +154,6 @@ Check check_ack(Connection& c, const Segment& s, Environment& env, Instant now,
     return Check::pass;
 }
 
-// What the ACK of our FIN does to the state. True if the connection is over.
-bool advance_after_fin_ack(Connection& c, Environment& env, Instant now, Events& events) {
-    if (!fin_acknowledged(c)) return false;
-    switch (c.state) {
-        case State::fin_wait_1:
-            set_state(c, State::fin_wait_2, env.counters);
-            arm_fin_wait_2(c, env, now);
-            arm_keep_alive(c, env, now);
-            return false;
-        case State::closing: enter_time_wait(c, env, events); return true;
-        case State::last_ack: end_connection(c, CloseReason::finished, env, events); return true;
-        default: return false;
-    }
-}
-
 // The part of the payload that is new and inside the window; `seq` moves with it.
 std::span<const uint8_t> trim_text(const Connection& c, const Segment& s, Seq& seq) {
     std::span<const uint8_t> text = s.payload;
@@ -219,17 +195,7 @@ uint32_t take_in_order(Connection& c, std::span<const uint8_t> text, Environment
         c.rcv_edge = later_of(c.rcv_edge, c.rcv_nxt);
         result.events.readable = !t->unread.empty();
     }
-    // RFC 5681 section 4.2: at once when a hole is filled or a second full segment has come. What a
-    // full segment is to the peer, only the peer knows: its MTU may be smaller than ours. So the
-    // second segment counts, whatever its size.
-    const uint32_t options = c.has(Mark::timestamps) ? 12 : 0;
-    const uint32_t two_segments = 2 * (c.mss > options ? c.mss - options : 1);
-    if (filled_hole || c.has(Mark::delayed_ack) ||
-        c.rcv_nxt.load().distance_from(c.last_ack_sent) >= two_segments) {
-        c.set(Mark::ack_now);
-    } else {
-        arm_delayed_ack(c, env, now);
-    }
+    owe_acknowledgment(c, filled_hole, env, now);
     return taken;
 }
 
@@ -242,26 +208,6 @@ void hold_out_of_order(Connection& c, Seq seq, std::span<const uint8_t> text, En
         ++env.counters.out_of_order_dropped;
     }
     drop_idle_transfer(c, env);
-}
-
-// Eighth, the FIN bit.
-void check_fin(Connection& c, Environment& env, Events& events) {
-    c.rcv_nxt = c.rcv_nxt.load() + 1;
-    c.rcv_edge = later_of(c.rcv_edge, c.rcv_nxt);
-    if (Transfer* t = transfer_of(c, env)) {
-        t->held_fin = false;  // it may have come twice: behind a hole, and with what filled it
-        t->urgent_end = earlier_of(t->urgent_end, c.rcv_nxt.load() - 1);  // no octet follows a FIN
-        drop_idle_transfer(c, env);
-    }
-    c.set(Mark::peer_fin);
-    c.set(Mark::ack_now);
-    events.peer_closed = true;
-    switch (c.state) {
-        case State::established: set_state(c, State::close_wait, env.counters); break;
-        case State::fin_wait_1: set_state(c, State::closing, env.counters); break;
-        case State::fin_wait_2: enter_time_wait(c, env, events); break;
-        default: break;
-    }
 }
 
 // The user has closed and reads no more: what comes now would be lost, and the peer must know
@@ -308,29 +254,23 @@ void input_time_wait(Connection& c, const Segment& s) {
 }  // namespace
 
 void end_connection(Connection& c, CloseReason reason, Environment& env, Events& events) {
-    disarm_retransmission(c);
-    c.clear(Mark::delayed_ack);
+    stop_all_timers(c);
     c.clear(Mark::ack_now);
     c.clear(Mark::send_syn);
-    c.long_deadline_us = never_us;
     set_state(c, State::closed, env.counters);
     events.closed = reason;
 }
 
 void reset_connection(Connection& c, CloseReason reason, Events& events) {
-    disarm_retransmission(c);
-    c.clear(Mark::delayed_ack);
-    c.long_deadline_us = never_us;
+    stop_all_timers(c);
     c.set(Mark::send_reset);
     events.closed = reason;
 }
 
-void enter_time_wait(Connection& c, Environment& env, Events& events) {
+void stop_all_timers(Connection& c) {
     disarm_retransmission(c);
     c.clear(Mark::delayed_ack);
     c.long_deadline_us = never_us;
-    set_state(c, State::time_wait, env.counters);
-    events.closed = CloseReason::finished;
 }
 
 void take_user_timeout(const Connection& c, const Segment& s, Environment& env, Events& events) {
@@ -364,9 +304,16 @@ void complete_handshake(Connection& c, Environment& env, Instant now, Events& ev
         arm_retransmission(c, env, now);
         arm_user_timeout(c, env, now);
     }
-    if (c.state == State::syn_sent || c.state == State::syn_received) {
-        set_state(c, State::established, env.counters);
-        if (c.has(Mark::send_closed)) set_state(c, State::fin_wait_1, env.counters);
+    const State state = c.state;
+    if (is_handshake(state)) {
+        if (state == State::syn_sent) {
+            move_state<State::syn_sent, State::established>(c, env.counters);
+        } else {
+            move_state<State::syn_received, State::established>(c, env.counters);
+        }
+        if (c.has(Mark::send_closed)) {
+            move_state<State::established, State::fin_wait_1>(c, env.counters);
+        }
     }
     events.established = true;
     arm_keep_alive(c, env, now);
@@ -440,10 +387,8 @@ bool is_crossing_syn_ack(const Connection& c, const Segment& s) {
 
 }  // namespace
 
-// One result on all paths, so that it is written where it is wanted: a copy would have to wait for
-// each of the small fields that have just been set.
-InputResult input(Connection& c, const Segment& s, Environment& env, Instant now) {
-    InputResult result;
+void input_in_general(Connection& c, const Segment& s, Environment& env, Instant now,
+                      InputResult& result) {
     const State state = c.state;
     if (state == State::closed || c.has(Mark::send_reset)) {
         // Nothing matters any more.
@@ -461,7 +406,6 @@ InputResult input(Connection& c, const Segment& s, Environment& env, Instant now
     } else {
         run_checks(c, s, env, now, result);
     }
-    return result;
 }
 
 Events on_icmp_error(Connection& c, Seq quoted, Report error, Environment& env, Instant now) {

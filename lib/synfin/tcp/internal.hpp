@@ -1,8 +1,11 @@
 // What the files of this folder say to each other; nobody else includes it.
 #pragma once
 
+#include <algorithm>
+
 #include <synfin/tcp/core.hpp>
 #include <synfin/tcp/fast_open.hpp>
+#include <synfin/tcp/transition.hpp>
 
 namespace synfin::tcp {
 
@@ -67,6 +70,7 @@ constexpr uint16_t default_send_mss(bool v6) { return v6 ? 1220 : 536; }  ///< M
 /// The smallest shift with which a receive buffer of this size can be announced.
 uint8_t window_shift_for(uint32_t buffer_bytes);
 
+inline constexpr uint32_t timestamp_option_bytes = 12;  ///< with two NOPs
 /// The largest packet that the connection sends.
 uint16_t path_mtu(const Connection& c);
 /// How many bytes of options a segment with data or a plain ACK carries now.
@@ -104,6 +108,23 @@ uint32_t receive_buffer_space(const Connection& c, const Environment& env);
 /// Moves the right edge as far as buffers and silly-window avoidance allow; returns the header
 /// field.
 uint16_t announce_window(Connection& c, const Environment& env);
+/// The same with the space that the buffers have.
+inline uint16_t move_right_edge(Connection& c, const Profile& profile, uint32_t space) {
+    const Seq rcv_nxt = c.rcv_nxt;
+    const Seq possible = rcv_nxt + space;
+    const uint32_t worth_it = std::min<uint32_t>(profile.receive_buffer_bytes / 2, c.mss);
+    // Section 3.8.6.2.2: the edge stays until it can move by a segment or half of the buffer.
+    Seq edge = c.rcv_edge;
+    if (possible.after(edge) && possible.distance_from(edge) >= worth_it) edge = possible;
+
+    const uint32_t window = edge.after(rcv_nxt) ? edge.distance_from(rcv_nxt) : 0;
+    // Rounding down would take back what was promised; rounding up promises less than one unit
+    // more.
+    const uint32_t unit = 1u << c.rcv_scale;
+    const uint32_t field = std::min<uint32_t>((window + unit - 1) >> c.rcv_scale, 0xffff);
+    c.rcv_edge = later_of(c.rcv_edge, rcv_nxt + (field << c.rcv_scale));
+    return static_cast<uint16_t>(field);
+}
 
 // ---- reassembly.cpp
 
@@ -153,7 +174,6 @@ void process_ack(Connection& c, const Segment& segment, Environment& env, Instan
 /// Drops `acked` octets of sequence space from the queue; what is not data is the FIN. Returns how
 /// many were data.
 uint32_t remove_acknowledged(Transfer& t, uint32_t acked, Environment& env);
-void update_send_window(Connection& c, const Segment& segment);
 
 // ---- congestion.cpp, cubic.cpp, dctcp.cpp, bbr.cpp
 
@@ -283,12 +303,22 @@ void note_oversized_sent_again(Connection& c, Transfer& t, Seq begin, Seq end, E
 
 // ---- input_syn_sent.cpp, input.cpp
 
+/// input() without the fast path of usual_input.cpp.
+void input_in_general(Connection& c, const Segment& segment, Environment& env, Instant now,
+                      InputResult& result);
 void input_syn_sent(Connection& c, const Segment& segment, Environment& env, Instant now,
                     InputResult& result);
 /// Sixth to eighth check of section 3.10.7.4: text and FIN.
 void process_text(Connection& c, const Segment& segment, Environment& env, Instant now,
                   InputResult& result);
-void enter_time_wait(Connection& c, Environment& env, Events& events);
+/// Timers that a connection in TIME_WAIT does not have.
+void stop_all_timers(Connection& c);
+template <State from>
+inline void enter_time_wait(Connection& c, Environment& env, Events& events) {
+    stop_all_timers(c);
+    move_state<from, State::time_wait>(c, env.counters);
+    events.closed = CloseReason::finished;
+}
 /// The end of a connection by something other than FINs.
 void end_connection(Connection& c, CloseReason reason, Environment& env, Events& events);
 /// The end by a RST of ours, which leaves at the next output.
@@ -300,6 +330,8 @@ void complete_handshake(Connection& c, Environment& env, Instant now, Events& ev
 
 // ---- output.cpp
 
+/// next_segment() without the fast path of usual_output.cpp.
+bool next_segment_in_general(Connection& c, OutSegment& out, Environment& env, Instant now);
 /// Points the segment at queued bytes, `offset` behind the first.
 void gather_queued(const Connection& c, uint32_t offset, uint32_t length, OutSegment& out,
                    Environment& env);

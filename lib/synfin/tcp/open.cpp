@@ -2,7 +2,6 @@
 // and the answers of CLOSED and LISTEN to everything else.
 #include <algorithm>
 
-#include <synfin/base/assert.hpp>
 #include <synfin/tcp/internal.hpp>
 
 namespace synfin::tcp {
@@ -23,8 +22,7 @@ void start_sequence(Connection& c, Seq iss) {
 
 // LISTEN and what the SYN says of the peer.
 void take_listeners_syn(Connection& c, const Segment& syn, Environment& env, Instant now) {
-    SYNFIN_ASSERT(c.state == State::closed);
-    set_state(c, State::listen, env.counters);
+    move_state<State::closed, State::listen>(c, env.counters);
     c.set(Mark::passive_open);
     offer_options(c, env);
     negotiate(c, syn, env, now);
@@ -48,7 +46,6 @@ uint32_t departure_by_echo(const Connection& c, const Segment& segment, Instant 
 
 void open_active(Connection& c, std::optional<Seq> last_seq, Environment& env, Instant now,
                  bool fast_open) {
-    SYNFIN_ASSERT(c.state == State::closed);
     offer_options(c, env);
     // Until the peer's MSS is known (MUST-15 does not apply: it may still come), our own bounds it.
     c.mss = receive_mss(c, env);
@@ -56,7 +53,7 @@ void open_active(Connection& c, std::optional<Seq> last_seq, Environment& env, I
     c.ts_offset = secrets.timestamp;
     start_sequence(c, sequence_beyond(last_seq, secrets, now));
     if (fast_open) c.set(Mark::extra_option);
-    set_state(c, State::syn_sent, env.counters);
+    move_state<State::closed, State::syn_sent>(c, env.counters);
 }
 
 void open_passive(Connection& c, const Segment& syn, std::optional<Seq> last_seq, Environment& env,
@@ -67,7 +64,7 @@ void open_passive(Connection& c, const Segment& syn, std::optional<Seq> last_seq
     const Seq iss = sequence_beyond(last_seq, secrets, now);
     start_sequence(c, iss);
     c.snd_wl2 = iss;
-    set_state(c, State::syn_received, env.counters);
+    move_state<State::listen, State::syn_received>(c, env.counters);
 }
 
 CookieReply answer_with_cookie(const wire::SocketAddress& local, const wire::SocketAddress& remote,
@@ -122,7 +119,7 @@ void open_from_cookie(Connection& c, const Segment& segment, const CookieOffer& 
     c.snd_wl2 = c.snd_una;
     c.rcv_edge = c.rcv_nxt.load() + std::min<uint32_t>(receive_buffer_space(c, env), 0xffff);
     c.rttvar_us = departure_by_echo(c, segment, now);
-    set_state(c, State::syn_received, env.counters);
+    move_state<State::listen, State::syn_received>(c, env.counters);
 }
 
 std::optional<Reply> reply_in_closed(const Segment& s) {

@@ -10,7 +10,6 @@ namespace synfin::tcp {
 
 namespace {
 
-constexpr uint32_t timestamp_option_bytes = 12;  // NOP, NOP, kind, length, two values
 constexpr uint32_t max_option_bytes = 40;
 constexpr uint32_t user_timeout_option_bytes = 4;
 

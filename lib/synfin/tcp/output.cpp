@@ -425,7 +425,7 @@ bool has_output_without_mark(const Connection& c, const Environment& env) {
            c.snd_nxt.load().before(data_end(c, env));
 }
 
-bool next_segment(Connection& c, OutSegment& out, Environment& env, Instant now) {
+bool next_segment_in_general(Connection& c, OutSegment& out, Environment& env, Instant now) {
     if (c.state == State::closed) return false;
     out.flags = flag::none;
     out.ecn = wire::Ecn::not_capable;

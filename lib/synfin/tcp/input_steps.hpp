@@ -1,0 +1,84 @@
+// Steps of SEGMENT ARRIVES that the fast path (usual_input.cpp) and the general one (input.cpp)
+// take in the same way.
+#pragma once
+
+#include <algorithm>
+
+#include <synfin/tcp/internal.hpp>
+
+namespace synfin::tcp {
+
+inline uint32_t receive_window(const Connection& c) { return c.rcv_edge.distance_from(c.rcv_nxt); }
+
+/// TS.Recent follows what covers Last.ACK.sent (RFC 7323 section 4.3).
+inline void update_ts_recent(Connection& c, const Segment& s, Instant now) {
+    if (!c.has(Mark::timestamps) || !s.options.has_timestamps) return;
+    if (s.seq.after(c.last_ack_sent)) return;
+    c.ts_recent = s.options.ts_value;
+    c.ts_recent_tick = paws_tick(now);
+}
+
+inline void update_send_window(Connection& c, const Segment& s) {
+    const bool newer =
+        c.snd_wl1.before(s.seq) || (c.snd_wl1 == s.seq && c.snd_wl2.at_or_before(s.ack));
+    if (!newer) return;
+    c.snd_wnd = uint32_t{s.window} << c.snd_scale;
+    c.max_snd_wnd = std::max(c.max_snd_wnd, s.window);
+    c.snd_wl1 = s.seq;
+    c.snd_wl2 = s.ack;
+}
+
+/// What the ACK of our FIN does to the state. True if the connection is over.
+inline bool advance_after_fin_ack(Connection& c, Environment& env, Instant now, Events& events) {
+    if (!fin_acknowledged(c)) return false;
+    switch (c.state) {
+        case State::fin_wait_1:
+            move_state<State::fin_wait_1, State::fin_wait_2>(c, env.counters);
+            arm_fin_wait_2(c, env, now);
+            arm_keep_alive(c, env, now);
+            return false;
+        case State::closing: enter_time_wait<State::closing>(c, env, events); return true;
+        case State::last_ack: end_connection(c, CloseReason::finished, env, events); return true;
+        default: return false;
+    }
+}
+
+/// RFC 5681 section 4.2: text is acknowledged at once when it has filled a hole or a second full
+/// segment has come. What a full segment is to the peer, only the peer knows: its MTU may be
+/// smaller than ours. So the second segment counts, whatever its size.
+inline void owe_acknowledgment(Connection& c, bool filled_hole, Environment& env, Instant now) {
+    const uint32_t options = c.has(Mark::timestamps) ? 12 : 0;
+    const uint32_t two_segments = 2 * (c.mss > options ? c.mss - options : 1);
+    if (filled_hole || c.has(Mark::delayed_ack) ||
+        c.rcv_nxt.load().distance_from(c.last_ack_sent) >= two_segments) {
+        c.set(Mark::ack_now);
+    } else {
+        arm_delayed_ack(c, env, now);
+    }
+}
+
+/// Eighth, the FIN bit.
+inline void check_fin(Connection& c, Environment& env, Events& events) {
+    c.rcv_nxt = c.rcv_nxt.load() + 1;
+    c.rcv_edge = later_of(c.rcv_edge, c.rcv_nxt);
+    if (Transfer* t = transfer_of(c, env)) {
+        t->held_fin = false;  // it may have come twice: behind a hole, and with what filled it
+        t->urgent_end = earlier_of(t->urgent_end, c.rcv_nxt.load() - 1);  // no octet follows a FIN
+        drop_idle_transfer(c, env);
+    }
+    c.set(Mark::peer_fin);
+    c.set(Mark::ack_now);
+    events.peer_closed = true;
+    switch (c.state) {
+        case State::established:
+            move_state<State::established, State::close_wait>(c, env.counters);
+            break;
+        case State::fin_wait_1:
+            move_state<State::fin_wait_1, State::closing>(c, env.counters);
+            break;
+        case State::fin_wait_2: enter_time_wait<State::fin_wait_2>(c, env, events); break;
+        default: break;
+    }
+}
+
+}  // namespace synfin::tcp
