@@ -66,27 +66,39 @@ void write_frame(uint8_t* bytes, uint64_t number) {
 }
 
 unsigned receive(const Lane& lane, rte_mbuf** buffers, unsigned count) {
-    return lane.receive_ring != nullptr
-               ? rte_ring_sc_dequeue_burst(lane.receive_ring, reinterpret_cast<void**>(buffers),
-                                           count, nullptr)
-               : rte_eth_rx_burst(lane.port_id, lane.queue_id, buffers,
-                                  static_cast<uint16_t>(count));
+    if (lane.receive_ring == nullptr) {
+        return rte_eth_rx_burst(lane.port_id, lane.queue_id, buffers, static_cast<uint16_t>(count));
+    }
+    std::array<void*, most_in_burst> words;
+    const unsigned received =
+        rte_ring_sc_dequeue_burst(lane.receive_ring, words.data(), count, nullptr);
+    for (unsigned i = 0; i < received; ++i) buffers[i] = dpdk::LinkWord{words[i]}.buffer();
+    return received;
 }
 
 unsigned send(const Lane& lane, rte_mbuf** buffers, unsigned count) {
-    return lane.transmit_ring != nullptr
-               ? rte_ring_sp_enqueue_burst(lane.transmit_ring,
-                                           reinterpret_cast<void* const*>(buffers), count, nullptr)
-               : rte_eth_tx_burst(lane.port_id, lane.queue_id, buffers,
-                                  static_cast<uint16_t>(count));
+    if (lane.transmit_ring == nullptr) {
+        return rte_eth_tx_burst(lane.port_id, lane.queue_id, buffers, static_cast<uint16_t>(count));
+    }
+    std::array<void*, most_in_burst> words;
+    for (unsigned i = 0; i < count; ++i) {
+        words[i] = dpdk::LinkWord{buffers[i], frame_bytes}.stored();
+    }
+    return rte_ring_sp_enqueue_burst(lane.transmit_ring, words.data(), count, nullptr);
 }
 
-void fill(rte_mbuf& buffer, uint64_t number) {
-    buffer.data_off = RTE_PKTMBUF_HEADROOM;
-    buffer.ol_flags = 0;
-    buffer.data_len = frame_bytes;
-    buffer.pkt_len = frame_bytes;
-    write_frame(rte_pktmbuf_mtod(&buffer, uint8_t*), number);
+uint8_t* data_of(rte_mbuf* buffer) {
+    return reinterpret_cast<uint8_t*>(buffer) + sizeof(rte_mbuf) + RTE_PKTMBUF_HEADROOM;
+}
+
+void fill(const Lane& lane, rte_mbuf& buffer, uint64_t number) {
+    if (lane.transmit_ring == nullptr) {  // a driver reads the descriptor
+        buffer.data_off = RTE_PKTMBUF_HEADROOM;
+        buffer.ol_flags = 0;
+        buffer.data_len = frame_bytes;
+        buffer.pkt_len = frame_bytes;
+    }
+    write_frame(data_of(&buffer), number);
 }
 
 /// Reads what a stack would read: the first bytes of each packet.
@@ -94,17 +106,16 @@ uint64_t look_at(rte_mbuf* const* buffers, unsigned count) {
     uint64_t sum = 0;
     for (unsigned i = 0; i < count; ++i) {
         uint64_t word = 0;
-        std::memcpy(&word, rte_pktmbuf_mtod_offset(buffers[i], uint8_t*, 16), sizeof word);
+        std::memcpy(&word, data_of(buffers[i]) + 16, sizeof word);
         sum += word;
     }
     return sum;
 }
 
-void prefetch(rte_mbuf* const* buffers, unsigned count) {
+void prefetch(const Lane& lane, rte_mbuf* const* buffers, unsigned count) {
     for (unsigned i = 0; i < count; ++i) {
-        rte_prefetch0(buffers[i]);
-        rte_prefetch0(reinterpret_cast<const uint8_t*>(buffers[i]) + sizeof(rte_mbuf) +
-                      RTE_PKTMBUF_HEADROOM);
+        if (lane.receive_ring == nullptr) __builtin_prefetch(buffers[i], 1);
+        __builtin_prefetch(data_of(buffers[i]), 1);
     }
 }
 
@@ -115,14 +126,14 @@ Count run_allocate(const Lane& lane, rte_mempool* pool, const Settings& settings
     volatile uint64_t seen = 0;
     while (!stop.load(std::memory_order_relaxed)) {
         if (rte_pktmbuf_alloc_bulk(pool, buffers.data(), settings.burst) == 0) {
-            for (unsigned i = 0; i < settings.burst; ++i) fill(*buffers[i], count.sent + i);
+            for (unsigned i = 0; i < settings.burst; ++i) fill(lane, *buffers[i], count.sent + i);
             const unsigned sent = send(lane, buffers.data(), settings.burst);
             rte_pktmbuf_free_bulk(buffers.data() + sent, settings.burst - sent);
             count.sent += sent;
         }
         const unsigned received = receive(lane, buffers.data(), settings.burst);
         if (received == 0) continue;
-        prefetch(buffers.data(), received);
+        prefetch(lane, buffers.data(), received);
         seen = seen + look_at(buffers.data(), received);
         rte_pktmbuf_free_bulk(buffers.data(), received);
         count.received += received;
@@ -143,14 +154,14 @@ Count run_reuse(const Lane& lane, rte_mempool* pool, const Settings& settings,
             waiting = receive(lane, buffers.data(), settings.burst);
             count.received += waiting;
             if (waiting != 0) {
-                prefetch(buffers.data(), waiting);
+                prefetch(lane, buffers.data(), waiting);
                 seen = seen + look_at(buffers.data(), waiting);
             } else if (to_bring >= settings.burst &&
                        rte_pktmbuf_alloc_bulk(pool, buffers.data(), settings.burst) == 0) {
                 waiting = settings.burst;
                 to_bring -= settings.burst;
             }
-            for (unsigned i = 0; i < waiting; ++i) fill(*buffers[i], count.sent + i);
+            for (unsigned i = 0; i < waiting; ++i) fill(lane, *buffers[i], count.sent + i);
         }
         if (waiting == 0) continue;
         const unsigned sent = send(lane, buffers.data(), waiting);

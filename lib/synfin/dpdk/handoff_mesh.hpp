@@ -171,8 +171,7 @@ class HandoffDevice {
     [[gnu::noinline]] void copy_to_others(const stack::Frame& frame) {
         for (unsigned worker = 0; worker < mesh_.workers(); ++worker) {
             if (worker == self_) continue;
-            rte_mbuf* const copy = rte_pktmbuf_copy(static_cast<const rte_mbuf*>(frame.owner),
-                                                    inner_.pool(), 0, UINT32_MAX);
+            rte_mbuf* const copy = rte_pktmbuf_alloc(inner_.pool());
             if (copy == nullptr) {
                 ++dropped_;
                 continue;
@@ -180,6 +179,7 @@ class HandoffDevice {
             stack::Frame copied = frame;
             copied.data = rte_pktmbuf_mtod(copy, uint8_t*);
             copied.owner = copy;
+            std::memcpy(copied.data, frame.data, frame.length);
             hand_over(copied, worker);
         }
     }

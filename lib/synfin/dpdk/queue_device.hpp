@@ -28,6 +28,7 @@
 
 #include <synfin/base/assert.hpp>
 #include <synfin/base/relaxed.hpp>
+#include <synfin/dpdk/link_word.hpp>
 #include <synfin/stack/frame.hpp>
 
 namespace synfin::dpdk {
@@ -67,24 +68,9 @@ class QueueDevice {
     /// Up to `max` received frames. They are the worker's until recycle.
     unsigned receive(stack::Frame* frames, unsigned max) {
         if (congested()) flush();
-        std::array<rte_mbuf*, burst> buffers;
-        const unsigned count = receive_buffers(buffers.data(), std::min(max, burst));
-        for (unsigned i = 0; i < count; ++i) ask_for(buffers[i]);
-        unsigned kept = 0;
-        for (unsigned i = 0; i < count; ++i) {
-            rte_mbuf* buffer = buffers[i];
-            if (!is_ours_and_whole(*buffer)) [[unlikely]] {
-                buffer = make_whole(buffer);
-                if (buffer == nullptr) continue;
-            }
-            stack::Frame& frame = frames[kept++];
-            frame.data = rte_pktmbuf_mtod(buffer, uint8_t*);
-            frame.length = buffer->data_len;
-            set_checksum_flags(frame, buffer->ol_flags);
-            frame.owner = buffer;
-        }
-        counters_.received += kept;
-        return kept;
+        max = std::min(max, burst);
+        return lane_.receive_ring != nullptr ? receive_from_link(frames, max)
+                                             : receive_from_port(frames, max);
     }
 
     /// The frames are consumed.
@@ -109,7 +95,8 @@ class QueueDevice {
             wanted = std::min(wanted, stashed_);
         for (unsigned i = 0; i < wanted; ++i) {
             rte_mbuf* const buffer = stash_[--stashed_];
-            ask_for(buffer);
+            ask_for_data(buffer);
+            if (lane_.transmit_ring == nullptr) __builtin_prefetch(buffer, 1);
             stack::Frame& frame = batch.frames[i];
             frame = stack::Frame{};
             frame.data = usual_data(buffer);
@@ -124,24 +111,20 @@ class QueueDevice {
         for (unsigned i = batch.available; i > batch.filled; --i) {
             stash_[stashed_++] = static_cast<rte_mbuf*>(batch.frames[i - 1].owner);
         }
-        std::array<rte_mbuf*, burst> buffers;
-        const bool offload =
-            lane_.properties.transmit_ip_checksum || lane_.properties.transmit_tcp_checksum;
-        for (unsigned i = 0; i < batch.filled; ++i) {
-            const stack::Frame& frame = batch.frames[i];
-            auto* const buffer = static_cast<rte_mbuf*>(frame.owner);
-            buffer->data_off = RTE_PKTMBUF_HEADROOM;
-            buffer->ol_flags = 0;
-            buffer->data_len = static_cast<uint16_t>(frame.length);
-            buffer->pkt_len = frame.length;
-            if (offload) ask_for_checksums(*buffer, frame, lane_.properties);
-            buffers[i] = buffer;
+        std::array<void*, burst> outgoing;
+        if (lane_.transmit_ring != nullptr) {
+            for (unsigned i = 0; i < batch.filled; ++i) {
+                const stack::Frame& frame = batch.frames[i];
+                outgoing[i] = LinkWord{static_cast<rte_mbuf*>(frame.owner), frame.length}.stored();
+            }
+        } else {
+            fill_in_descriptors(batch, outgoing.data());
         }
         counters_.transmitted += batch.filled;
         if (congested()) [[unlikely]]
             flush();
-        const unsigned sent = congested() ? 0 : send(buffers.data(), batch.filled);
-        if (sent < batch.filled) keep_pending(buffers.data() + sent, batch.filled - sent);
+        const unsigned sent = congested() ? 0 : send(outgoing.data(), batch.filled);
+        if (sent < batch.filled) keep_pending(outgoing.data() + sent, batch.filled - sent);
         batch.available = 0;
         batch.filled = 0;
     }
@@ -169,7 +152,10 @@ class QueueDevice {
     void close() {
         free_buffers(stash_.data(), stashed_);
         stashed_ = 0;
-        free_buffers(pending_.data() + first_pending_, pending_count_);
+        for (unsigned i = first_pending_; i < first_pending_ + pending_count_; ++i) {
+            rte_pktmbuf_free(lane_.transmit_ring != nullptr ? LinkWord{pending_[i]}.buffer()
+                                                            : static_cast<rte_mbuf*>(pending_[i]));
+        }
         first_pending_ = 0;
         pending_count_ = 0;
     }
@@ -188,26 +174,77 @@ class QueueDevice {
     /// Where the headers of a packet usually lie is known without reading its descriptor, so both
     /// are fetched at once; with timestamps the headers end in the second line. They are fetched to
     /// be written, because that is what comes next, and it spares the lines a second way.
-    static void ask_for(rte_mbuf* buffer) {
-        __builtin_prefetch(buffer, 1);
+    static void ask_for_data(rte_mbuf* buffer) {
         __builtin_prefetch(usual_data(buffer), 1);
         __builtin_prefetch(usual_data(buffer) + 64, 1);
     }
 
-    unsigned receive_buffers(rte_mbuf** buffers, unsigned max) {
-        return lane_.receive_ring != nullptr
-                   ? rte_ring_sc_dequeue_burst(lane_.receive_ring,
-                                               reinterpret_cast<void**>(buffers), max, nullptr)
-                   : rte_eth_rx_burst(lane_.port_id, lane_.queue_id, buffers,
-                                      static_cast<uint16_t>(max));
+    unsigned receive_from_link(stack::Frame* frames, unsigned max) {
+        std::array<void*, burst> words;
+        const unsigned count =
+            rte_ring_sc_dequeue_burst(lane_.receive_ring, words.data(), max, nullptr);
+        for (unsigned i = 0; i < count; ++i) ask_for_data(LinkWord{words[i]}.buffer());
+        for (unsigned i = 0; i < count; ++i) {
+            const LinkWord word{words[i]};
+            stack::Frame& frame = frames[i];
+            frame.data = usual_data(word.buffer());
+            frame.length = word.length();
+            frame.ip_checksum_good = lane_.checksums_are_good;
+            frame.tcp_checksum_good = lane_.checksums_are_good;
+            frame.checksum_bad = false;
+            frame.owner = word.buffer();
+        }
+        counters_.received += count;
+        return count;
     }
 
-    unsigned send(rte_mbuf** buffers, unsigned count) {
+    unsigned receive_from_port(stack::Frame* frames, unsigned max) {
+        std::array<rte_mbuf*, burst> buffers;
+        const unsigned count = rte_eth_rx_burst(lane_.port_id, lane_.queue_id, buffers.data(),
+                                                static_cast<uint16_t>(max));
+        for (unsigned i = 0; i < count; ++i) {
+            __builtin_prefetch(buffers[i], 1);
+            ask_for_data(buffers[i]);
+        }
+        unsigned kept = 0;
+        for (unsigned i = 0; i < count; ++i) {
+            rte_mbuf* buffer = buffers[i];
+            if (!is_ours_and_whole(*buffer)) [[unlikely]] {
+                buffer = make_whole(buffer);
+                if (buffer == nullptr) continue;
+            }
+            stack::Frame& frame = frames[kept++];
+            frame.data = rte_pktmbuf_mtod(buffer, uint8_t*);
+            frame.length = buffer->data_len;
+            set_checksum_flags(frame, buffer->ol_flags);
+            frame.owner = buffer;
+        }
+        counters_.received += kept;
+        return kept;
+    }
+
+    /// What each frame's descriptor has to say to a driver.
+    void fill_in_descriptors(const stack::TransmitBatch& batch, void** outgoing) const {
+        const bool offload =
+            lane_.properties.transmit_ip_checksum || lane_.properties.transmit_tcp_checksum;
+        for (unsigned i = 0; i < batch.filled; ++i) {
+            const stack::Frame& frame = batch.frames[i];
+            auto* const buffer = static_cast<rte_mbuf*>(frame.owner);
+            buffer->data_off = RTE_PKTMBUF_HEADROOM;
+            buffer->ol_flags = 0;
+            buffer->data_len = static_cast<uint16_t>(frame.length);
+            buffer->pkt_len = frame.length;
+            if (offload) ask_for_checksums(*buffer, frame, lane_.properties);
+            outgoing[i] = buffer;
+        }
+    }
+
+    /// `outgoing`: words of the link, or buffers for the port. Returns how many were taken.
+    unsigned send(void** outgoing, unsigned count) {
         return lane_.transmit_ring != nullptr
-                   ? rte_ring_sp_enqueue_burst(lane_.transmit_ring,
-                                               reinterpret_cast<void* const*>(buffers), count,
-                                               nullptr)
-                   : rte_eth_tx_burst(lane_.port_id, lane_.queue_id, buffers,
+                   ? rte_ring_sp_enqueue_burst(lane_.transmit_ring, outgoing, count, nullptr)
+                   : rte_eth_tx_burst(lane_.port_id, lane_.queue_id,
+                                      reinterpret_cast<rte_mbuf**>(outgoing),
                                       static_cast<uint16_t>(count));
     }
 
@@ -242,12 +279,12 @@ class QueueDevice {
         return copy;
     }
 
-    [[gnu::noinline]] void keep_pending(rte_mbuf** buffers, unsigned count) {
+    [[gnu::noinline]] void keep_pending(void** outgoing, unsigned count) {
         std::memmove(pending_.data(), pending_.data() + first_pending_,
-                     pending_count_ * sizeof(rte_mbuf*));
+                     pending_count_ * sizeof(void*));
         first_pending_ = 0;
         SYNFIN_ASSERT(pending_count_ + count <= pending_capacity);
-        std::memcpy(pending_.data() + pending_count_, buffers, count * sizeof(rte_mbuf*));
+        std::memcpy(pending_.data() + pending_count_, outgoing, count * sizeof(void*));
         pending_count_ += count;
         counters_.refused += count;
     }
@@ -313,7 +350,7 @@ class QueueDevice {
     unsigned first_pending_ = 0;
     unsigned pending_count_ = 0;
     std::array<rte_mbuf*, stash_capacity + stash_room> stash_;
-    std::array<rte_mbuf*, pending_capacity> pending_;
+    std::array<void*, pending_capacity> pending_;  ///< as `send` takes them
     DeviceCounters counters_;
 };
 

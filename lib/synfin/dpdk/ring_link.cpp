@@ -62,10 +62,8 @@ wire::MacAddress RingLink::mac(Side side, unsigned pair) const {
 
 void RingLink::drain() {
     const auto drain_ring = [](rte_ring* ring) {
-        void* buffer = nullptr;
-        while (rte_ring_sc_dequeue(ring, &buffer) == 0) {
-            rte_pktmbuf_free(static_cast<rte_mbuf*>(buffer));
-        }
+        void* word = nullptr;
+        while (rte_ring_sc_dequeue(ring, &word) == 0) rte_pktmbuf_free(LinkWord{word}.buffer());
     };
     for (rte_ring* ring : to_server_) drain_ring(ring);
     for (rte_ring* ring : to_client_) drain_ring(ring);

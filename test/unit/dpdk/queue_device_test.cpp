@@ -1,8 +1,12 @@
 #include <array>
+#include <optional>
 #include <set>
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <rte_eth_ring.h>
+#include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
@@ -30,11 +34,6 @@ class QueueDeviceTest : public testing::Test {
         }
         batch.filled = count;
         device.transmit(batch);
-    }
-
-    /// Puts a buffer into the server's receive ring, as a driver would.
-    void deliver(rte_mbuf* buffer) {
-        ASSERT_EQ(rte_ring_sp_enqueue(link_.lane(Side::client, 0).transmit_ring, buffer), 0);
     }
 
     PacketPool pool_{test::environment(), 4096};
@@ -144,68 +143,6 @@ TEST_F(QueueDeviceTest, AnEmptyPoolIsCountedAndSurvived) {
     client_.transmit(batch);
 }
 
-TEST_F(QueueDeviceTest, APacketInTwoPiecesIsMadeWhole) {
-    rte_mbuf* const head = rte_pktmbuf_alloc(pool_.get());
-    rte_mbuf* const tail = rte_pktmbuf_alloc(pool_.get());
-    *rte_pktmbuf_mtod(head, uint8_t*) = 1;
-    rte_pktmbuf_append(head, 100);
-    *reinterpret_cast<uint8_t*>(rte_pktmbuf_append(tail, 50)) = 2;
-    ASSERT_EQ(rte_pktmbuf_chain(head, tail), 0);
-    deliver(head);
-    ASSERT_EQ(server_.receive(frames_.data(), 64), 1u);
-    EXPECT_EQ(frames_[0].length, 150u);
-    EXPECT_EQ(frames_[0].data[0], 1);
-    EXPECT_EQ(frames_[0].data[100], 2);
-    EXPECT_EQ(server_.counters().copied, 1u);
-    server_.recycle(frames_.data(), 1);
-}
-
-TEST_F(QueueDeviceTest, PiecesThatDoNotFitIntoOneBufferAreDroppedAndCounted) {
-    rte_mbuf* const head = rte_pktmbuf_alloc(pool_.get());
-    rte_mbuf* const tail = rte_pktmbuf_alloc(pool_.get());
-    ASSERT_NE(rte_pktmbuf_append(head, 2000), nullptr);
-    ASSERT_NE(rte_pktmbuf_append(tail, 2000), nullptr);
-    ASSERT_EQ(rte_pktmbuf_chain(head, tail), 0);
-    deliver(head);
-    EXPECT_EQ(server_.receive(frames_.data(), 64), 0u);
-    EXPECT_EQ(server_.counters().dropped_pieces, 1u);
-    EXPECT_EQ(pool_.in_use(), 0u);
-}
-
-TEST_F(QueueDeviceTest, ASharedBufferIsCopiedBeforeAnyoneWritesIntoIt) {
-    rte_mbuf* const shared = rte_pktmbuf_alloc(pool_.get());
-    rte_pktmbuf_append(shared, 60);
-    rte_mbuf_refcnt_update(shared, 1);
-    deliver(shared);
-    ASSERT_EQ(server_.receive(frames_.data(), 64), 1u);
-    EXPECT_NE(frames_[0].owner, shared);
-    EXPECT_EQ(rte_mbuf_refcnt_read(shared), 1);
-    server_.recycle(frames_.data(), 1);
-    rte_pktmbuf_free(shared);
-}
-
-TEST_F(QueueDeviceTest, TheDevicesVerdictOnChecksumsIsPassedOn) {
-    const std::array<uint64_t, 4> flags{
-        RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD,
-        RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_BAD,
-        RTE_MBUF_F_RX_IP_CKSUM_UNKNOWN | RTE_MBUF_F_RX_L4_CKSUM_NONE, 0};
-    for (const uint64_t flag : flags) {
-        rte_mbuf* const buffer = rte_pktmbuf_alloc(pool_.get());
-        rte_pktmbuf_append(buffer, 60);
-        buffer->ol_flags = flag;
-        deliver(buffer);
-    }
-    ASSERT_EQ(server_.receive(frames_.data(), 64), 4u);
-    EXPECT_TRUE(frames_[0].ip_checksum_good && frames_[0].tcp_checksum_good);
-    EXPECT_FALSE(frames_[0].checksum_bad);
-    EXPECT_TRUE(frames_[1].checksum_bad);
-    EXPECT_FALSE(frames_[1].tcp_checksum_good);
-    EXPECT_TRUE(frames_[2].tcp_checksum_good);
-    EXPECT_FALSE(frames_[2].ip_checksum_good);
-    EXPECT_FALSE(frames_[3].ip_checksum_good || frames_[3].tcp_checksum_good);
-    server_.recycle(frames_.data(), 4);
-}
-
 TEST_F(QueueDeviceTest, AClosedDeviceHoldsNothing) {
     send(client_, 60);
     send(client_, 60);
@@ -217,12 +154,111 @@ TEST_F(QueueDeviceTest, AClosedDeviceHoldsNothing) {
     EXPECT_EQ(pool_.in_use(), 0u);
 }
 
-TEST(QueueDeviceOffload, ADeviceIsToldWhereTheHeadersAre) {
-    PacketPool pool{test::environment(), 4096};
-    RingLink link{test::environment(), {.entries = 64, .trust_checksums = true}};
-    QueueDevice client{pool.get(), link.lane(Side::client, 0)};
+/// A device on a port whose driver receives what it has been given to send.
+class QueueDeviceOnPortTest : public testing::Test {
+  protected:
+    QueueDeviceOnPortTest() {
+        static int number = 0;
+        const std::string name = "queue_device_test_" + std::to_string(number++);
+        ring_ = rte_ring_create(name.c_str(), 64, SOCKET_ID_ANY, 0);
+        const int port = rte_eth_from_rings(name.c_str(), &ring_, 1, &ring_, 1, 0);
+        SYNFIN_ASSERT(port >= 0);
+        port_ = static_cast<uint16_t>(port);
+        const rte_eth_conf settings{};
+        SYNFIN_ASSERT(rte_eth_dev_configure(port_, 1, 1, &settings) == 0);
+        SYNFIN_ASSERT(rte_eth_rx_queue_setup(port_, 0, 64, 0, nullptr, pool_.get()) == 0);
+        SYNFIN_ASSERT(rte_eth_tx_queue_setup(port_, 0, 64, 0, nullptr) == 0);
+        SYNFIN_ASSERT(rte_eth_dev_start(port_) == 0);
+        Lane lane;
+        lane.port_id = port_;
+        lane.properties.transmit_ip_checksum = true;
+        lane.properties.transmit_tcp_checksum = true;
+        device_.emplace(pool_.get(), lane);
+    }
+    ~QueueDeviceOnPortTest() override {
+        device_->close();
+        for (void* buffer = nullptr; rte_ring_dequeue(ring_, &buffer) == 0;)
+            rte_pktmbuf_free(static_cast<rte_mbuf*>(buffer));
+        rte_eth_dev_stop(port_);
+        rte_eth_dev_close(port_);
+        rte_ring_free(ring_);
+    }
+
+    /// Puts a buffer into the receive queue, as the driver would.
+    void deliver(rte_mbuf* buffer) { ASSERT_EQ(rte_ring_enqueue(ring_, buffer), 0); }
+
+    PacketPool pool_{test::environment(), 4096};
+    rte_ring* ring_ = nullptr;
+    uint16_t port_ = 0;
+    std::optional<QueueDevice> device_;
+    std::array<stack::Frame, 64> frames_;
+};
+
+TEST_F(QueueDeviceOnPortTest, APacketInTwoPiecesIsMadeWhole) {
+    rte_mbuf* const head = rte_pktmbuf_alloc(pool_.get());
+    rte_mbuf* const tail = rte_pktmbuf_alloc(pool_.get());
+    *rte_pktmbuf_mtod(head, uint8_t*) = 1;
+    rte_pktmbuf_append(head, 100);
+    *reinterpret_cast<uint8_t*>(rte_pktmbuf_append(tail, 50)) = 2;
+    ASSERT_EQ(rte_pktmbuf_chain(head, tail), 0);
+    deliver(head);
+    ASSERT_EQ(device_->receive(frames_.data(), 64), 1u);
+    EXPECT_EQ(frames_[0].length, 150u);
+    EXPECT_EQ(frames_[0].data[0], 1);
+    EXPECT_EQ(frames_[0].data[100], 2);
+    EXPECT_EQ(device_->counters().copied, 1u);
+    device_->recycle(frames_.data(), 1);
+}
+
+TEST_F(QueueDeviceOnPortTest, PiecesThatDoNotFitIntoOneBufferAreDroppedAndCounted) {
+    rte_mbuf* const head = rte_pktmbuf_alloc(pool_.get());
+    rte_mbuf* const tail = rte_pktmbuf_alloc(pool_.get());
+    ASSERT_NE(rte_pktmbuf_append(head, 2000), nullptr);
+    ASSERT_NE(rte_pktmbuf_append(tail, 2000), nullptr);
+    ASSERT_EQ(rte_pktmbuf_chain(head, tail), 0);
+    deliver(head);
+    EXPECT_EQ(device_->receive(frames_.data(), 64), 0u);
+    EXPECT_EQ(device_->counters().dropped_pieces, 1u);
+    EXPECT_EQ(pool_.in_use(), 0u);
+}
+
+TEST_F(QueueDeviceOnPortTest, ASharedBufferIsCopiedBeforeAnyoneWritesIntoIt) {
+    rte_mbuf* const shared = rte_pktmbuf_alloc(pool_.get());
+    rte_pktmbuf_append(shared, 60);
+    rte_mbuf_refcnt_update(shared, 1);
+    deliver(shared);
+    ASSERT_EQ(device_->receive(frames_.data(), 64), 1u);
+    EXPECT_NE(frames_[0].owner, shared);
+    EXPECT_EQ(rte_mbuf_refcnt_read(shared), 1);
+    device_->recycle(frames_.data(), 1);
+    rte_pktmbuf_free(shared);
+}
+
+TEST_F(QueueDeviceOnPortTest, TheDevicesVerdictOnChecksumsIsPassedOn) {
+    const std::array<uint64_t, 4> flags{
+        RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD,
+        RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_BAD,
+        RTE_MBUF_F_RX_IP_CKSUM_UNKNOWN | RTE_MBUF_F_RX_L4_CKSUM_NONE, 0};
+    for (const uint64_t flag : flags) {
+        rte_mbuf* const buffer = rte_pktmbuf_alloc(pool_.get());
+        rte_pktmbuf_append(buffer, 60);
+        buffer->ol_flags = flag;
+        deliver(buffer);
+    }
+    ASSERT_EQ(device_->receive(frames_.data(), 64), 4u);
+    EXPECT_TRUE(frames_[0].ip_checksum_good && frames_[0].tcp_checksum_good);
+    EXPECT_FALSE(frames_[0].checksum_bad);
+    EXPECT_TRUE(frames_[1].checksum_bad);
+    EXPECT_FALSE(frames_[1].tcp_checksum_good);
+    EXPECT_TRUE(frames_[2].tcp_checksum_good);
+    EXPECT_FALSE(frames_[2].ip_checksum_good);
+    EXPECT_FALSE(frames_[3].ip_checksum_good || frames_[3].tcp_checksum_good);
+    device_->recycle(frames_.data(), 4);
+}
+
+TEST_F(QueueDeviceOnPortTest, IsToldWhereTheHeadersAre) {
     stack::TransmitBatch batch;
-    ASSERT_EQ(client.prepare(batch, 2), 2u);
+    ASSERT_EQ(device_->prepare(batch, 2), 2u);
     uint8_t* const tcp = batch.frames[0].data;
     std::fill_n(tcp, 60, uint8_t{0});
     tcp[12] = 0x08;
@@ -236,7 +272,7 @@ TEST(QueueDeviceOffload, ADeviceIsToldWhereTheHeadersAre) {
     batch.filled = 2;
     const auto* const tcp_buffer = static_cast<rte_mbuf*>(batch.frames[0].owner);
     const auto* const arp_buffer = static_cast<rte_mbuf*>(batch.frames[1].owner);
-    client.transmit(batch);
+    device_->transmit(batch);
     EXPECT_EQ(tcp_buffer->ol_flags,
               RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_TCP_CKSUM);
     EXPECT_EQ(tcp_buffer->l2_len, 14);
