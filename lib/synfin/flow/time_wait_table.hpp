@@ -353,12 +353,16 @@ class TimeWaitTable {
                 }
                 Ending& ending = batch[count++];
                 ending.record = load(block, place);
-                ending.hash = tuple_hash(ending.record.tuple, key_);
                 ending.entry = number * records_per_block + place;
-                index_.prefetch(ending.hash);
                 mask |= uint64_t{1} << place;
             }
             if (count == 0) return false;
+            tuple_hash_burst(
+                count, key_, [&](size_t i) -> const FourTuple& { return batch[i].record.tuple; },
+                [&](size_t i, uint32_t hash) {
+                    batch[i].hash = hash;
+                    index_.prefetch(hash);
+                });
             for (size_t i = 0; i < count; ++i) index_.erase(batch[i].hash, batch[i].entry);
             bury(block, mask);
             budget -= static_cast<uint32_t>(count);

@@ -83,7 +83,7 @@ void Worker::Impl::hash_segments() {
 
 void Worker::Impl::parse(std::span<const Frame> frames) {
     addresses.reclaim();
-    segment_count = 0;
+    Arrived* next = arrived.data();
     uint64_t octets = 0;
     for (size_t i = 0; i < frames.size(); ++i) {
         if (i + parse_ahead < frames.size()) __builtin_prefetch(frames[i + parse_ahead].data);
@@ -93,11 +93,11 @@ void Worker::Impl::parse(std::span<const Frame> frames) {
             .ip = frame.ip_checksum_good && !frame.checksum_bad,
             .tcp = frame.tcp_checksum_good && !frame.checksum_bad};
         octets += frame.length;
-        Arrived& a = arrived[segment_count];
+        Arrived& a = *next;
         wire::UsualEnds ends;
         if (wire::read_usual_frame({frame.data, frame.length}, verified,
                                    interfaces[frame.port].usual, a.segment, ends)) [[likely]] {
-            ++segment_count;
+            ++next;
             a.segment.ecn = wire::ecn_of(wire::usual_traffic_class(frame.data));
             a.tuple = {.local_address = ends.destination,
                        .remote_address = ends.source,
@@ -106,10 +106,11 @@ void Worker::Impl::parse(std::span<const Frame> frames) {
             a.port = frame.port;
             a.is_v6 = false;
             a.ethernet = frame.data;
-        } else {
-            classify(frame, verified);
+        } else if (classify(frame, verified, a)) {
+            ++next;
         }
     }
+    segment_count = static_cast<uint32_t>(next - arrived.data());
     counters.frames_in += frames.size();
     counters.octets_in += octets;
 }
@@ -129,20 +130,27 @@ bool Worker::Impl::is_for_our_end(const Frame& frame, const wire::Packet& p) {
 
 // The checks that need to know who we are (RFC 1122 section 3.2.1.3); what is not TCP is dealt with
 // at once.
-void Worker::Impl::classify(const Frame& frame, wire::VerifiedChecksums verified) {
+bool Worker::Impl::classify(const Frame& frame, wire::VerifiedChecksums verified, Arrived& a) {
     const uint8_t port = frame.port;
     wire::Packet& packet = unusual;
     wire::parse_frame_slowly({frame.data, frame.length}, verified, packet);
     if (packet.kind == wire::PacketKind::drop) {
         count_drop(packet.drop);
         if (packet.problem.is_to_be_told) tell_problem(frame, packet);
-        return;
+        return false;
     }
-    if (!is_for_our_end(frame, packet)) return;
+    if (!is_for_our_end(frame, packet)) return false;
+    if (packet.kind == wire::PacketKind::tcp && !packet.link_group) {
+        fill_in(a, packet, port);
+        return true;
+    }
+    take_datagram(packet, port);
+    return false;
+}
+
+void Worker::Impl::take_datagram(wire::Packet& packet, uint8_t port) {
     if (packet.kind == wire::PacketKind::arp) return take_arp(packet, port);
     if (packet.link_group) return take_group_message(packet, port);
-    if (packet.kind == wire::PacketKind::tcp)
-        return fill_in(arrived[segment_count++], packet, port);
     if (!is_between_us_and_a_peer(packet.destination, packet.source)) return;
     if (packet.kind == wire::PacketKind::fragment) return take_fragment(packet, port);
     if (packet.kind == wire::PacketKind::icmp4) return take_icmp4(packet, port);
@@ -194,6 +202,8 @@ void Worker::Impl::take_fragment(wire::Packet& p, uint8_t port) {
 // Not asked for a segment whose connection is found: it is, or there would be no connection.
 bool Worker::Impl::is_between_us_and_a_peer(const wire::IpAddress& destination,
                                             const wire::IpAddress& source) {
+    // Whoever opens many connections opens them one behind the other.
+    if (last_asked.destination == destination && last_asked.source == source) return true;
     if (!addressing.owns(destination)) {
         ++counters.drop_other_address;
         return false;
@@ -206,6 +216,7 @@ bool Worker::Impl::is_between_us_and_a_peer(const wire::IpAddress& destination,
         ++counters.drop_from_ourselves;
         return false;
     }
+    last_asked = {destination, source};
     return true;
 }
 

@@ -335,6 +335,7 @@ void Worker::add_addresses(uint8_t port, const wire::IpPrefix& block) {
     impl_->addressing = Addressing{impl_->config.interfaces};
     impl_->last_path = {};
     impl_->last_hop = {};
+    impl_->last_asked = {};
 }
 
 // ---- for the loop

@@ -105,8 +105,10 @@ struct Worker::Impl {
     void ask_for_connections();
     void parse(std::span<const Frame> frames);
     void hash_segments();
-    /// What is not a usual segment: parsed slowly, and dealt with at once unless it is a segment.
-    void classify(const Frame& frame, wire::VerifiedChecksums verified);
+    /// What is not a usual segment: parsed slowly, and dealt with at once. True: it is a segment
+    /// all the same, and `a` is filled in.
+    bool classify(const Frame& frame, wire::VerifiedChecksums verified, Arrived& a);
+    void take_datagram(wire::Packet& packet, uint8_t port);
     /// Whether the frame is one of our end of the link; counts what is not.
     bool is_for_our_end(const Frame& frame, const wire::Packet& packet);
     void count_drop(wire::Drop reason);
@@ -390,6 +392,10 @@ struct Worker::Impl {
         uint8_t preferred_port = 0;
         NeighborIndex neighbor = no_neighbor;
     } last_hop;  ///< what next_hop has answered last
+    struct {
+        wire::IpAddress destination;
+        wire::IpAddress source;
+    } last_asked;  ///< the last two that is_between_us_and_a_peer has let pass
     uint64_t ports_asked = 0;
     uint64_t port_hash = 0;
     uint32_t port_random = 0;  ///< for the next search, so that its line can be asked for
