@@ -83,6 +83,29 @@ TEST_F(Ecn, Rfc3168_SynThatIsSentAgainDoesNotAsk) {
     s.expect(Data().not_ect());
 }
 
+TEST_F(Ecn, Rfc3168_SynThatIsResetIsSentAgainAtOnceAndDoesNotAsk) {
+    s.call_open();
+    s.expect(Syn().ece().cwr());
+    s.inject(RstAck().seq(0).ack(1));
+    s.expect(Syn().seq(0));
+    s.expect_open();
+    EXPECT_EQ(s.counters().ecn_fallbacks, 1u);
+    s.inject(SynAck().mss(mss));
+    s.expect(Ack());
+    s.call_send("x");
+    s.expect(Data().not_ect());
+}
+
+TEST_F(Ecn, Rfc3168_SecondResetRefusesTheConnection) {
+    s.call_open();
+    s.expect(Syn().ece().cwr());
+    s.inject(RstAck().seq(0).ack(1));
+    s.expect(Syn().seq(0));
+    s.inject(RstAck().seq(0).ack(1));
+    s.expect_closed(CloseReason::refused);
+    s.expect_nothing_for(10_s);
+}
+
 TEST_F(Ecn, Rfc3168_AgreementThatComesLateLetsCeBeEchoedButNoEctBeSet) {
     s.call_open();
     s.expect(Syn().ece().cwr());

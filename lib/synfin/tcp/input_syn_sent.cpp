@@ -39,10 +39,14 @@ void input_syn_sent(Connection& c, const Segment& s, Environment& env, Instant n
     }
     // Second, the RST bit.
     if (s.flags.rst()) {
-        if (ack_acceptable) {
-            end_connection(c, CloseReason::refused, env, result.events);
-        } else {
+        if (!ack_acceptable) {
             ++env.counters.drop_rst_bad_ack;
+        } else if (ecn_flags_of_syn(c) != wire::flag::none) {
+            // It may be the flags of ECN that somebody refuses (RFC 3168 section 6.1.1.1).
+            c.set(Mark::syn_retransmitted);
+            c.set(Mark::send_syn);
+        } else {
+            end_connection(c, CloseReason::refused, env, result.events);
         }
         return;
     }
