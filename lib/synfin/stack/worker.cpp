@@ -74,6 +74,9 @@ void check(const WorkerConfig& config) {
     for (const InterfaceConfig& interface : config.interfaces) check_interface(interface);
     check_limits(config);
     require(!config.profiles.empty(), "a worker needs at least one profile");
+    for (const tcp::Profile& profile : config.profiles) {
+        require(profile.time_to_live > 0, "a profile's time_to_live must be 1 to 255, not 0");
+    }
     require(config.time_wait >= Duration{}, "time_wait must not be negative");
     require(config.first_port > 0 && config.first_port <= config.last_port,
             "the ephemeral ports " + std::to_string(config.first_port) + " to " +

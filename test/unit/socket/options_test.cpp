@@ -49,6 +49,15 @@ TEST_F(Options, OptionsOfIpMayBeASingleByte) {
     EXPECT_EQ(client.setsockopt(fd, IPPROTO_IP, IP_TOS, &value, 0), -EINVAL);
 }
 
+TEST_F(Options, Rfc1122_Ip_3_TimeToLiveZeroIsRefused) {
+    const int fd = stream(client);
+    set(client, fd, IPPROTO_IP, IP_TTL, 1);
+    EXPECT_EQ(get(client, fd, IPPROTO_IP, IP_TTL), 1);
+    const int zero = 0;
+    EXPECT_EQ(client.setsockopt(fd, IPPROTO_IP, IP_TTL, &zero, sizeof zero), -EINVAL);
+    EXPECT_EQ(get(client, fd, IPPROTO_IP, IP_TTL), 1);
+}
+
 TEST_F(Options, TheTimeOfADeferredAcceptIsToldInSynAcks) {
     const int fd = stream(server);
     set(server, fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, 5);

@@ -266,6 +266,12 @@ TEST_F(Opening, ContradictoryConfigurationIsRefusedWithASentence) {
     EXPECT_THROW(Worker{config}, std::invalid_argument);
 }
 
+TEST_F(Opening, Rfc1122_Ip_3_ProfileThatSaysTimeToLiveZeroIsRefused) {
+    WorkerConfig config = config_of(1);
+    config.profiles[0].time_to_live = 0;
+    EXPECT_THROW(Worker{config}, std::invalid_argument);
+}
+
 // ---- the next hop
 
 TEST_F(Opening, SynWaitsForTheNeighborAndNothingIsLost) {
