@@ -117,6 +117,13 @@ void touch_fragment(const Packet& packet) {
     SYNFIN_ASSERT(parse_whole(header, fragment.identification, whole) != PacketKind::arp);
 }
 
+void touch_problem(const Packet& packet) {
+    if (!packet.problem.is_to_be_told) return;
+    touch(packet.network);
+    SYNFIN_ASSERT(packet.problem.pointer < packet.network.size());
+    static_cast<void>(carries_icmp6_error(packet.network));
+}
+
 }  // namespace
 
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -138,8 +145,8 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         case PacketKind::icmp4: touch_icmp4(packet); break;
         case PacketKind::icmp6: touch_icmp6(packet); break;
         case PacketKind::fragment: touch_fragment(packet); break;
-        case PacketKind::other:
-        case PacketKind::drop: break;
+        case PacketKind::drop: touch_problem(packet); break;
+        case PacketKind::other: break;
     }
     static_cast<void>(describe_tcp(frame));
     static_cast<void>(read_quoted_tcp(frame));

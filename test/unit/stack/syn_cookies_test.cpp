@@ -259,13 +259,24 @@ TEST_F(SynCookiesTest, ListenerWithRoomAgainKeepsConnectionsAgain) {
     EXPECT_EQ(host.worker.gauges().half_open, 1u);
 }
 
-TEST(SynCookiesOfAWorker, AutomaticBeginsAtTheWorkersLimit) {
-    WorkerConfig config = config_of(1, 9);
-    config.max_half_open = 4;
-    Host host{config};
+/// A server at port 80 with other limits than usual.
+struct LimitedServer : Host {
+    explicit LimitedServer(const std::function<void(WorkerConfig&)>& limit,
+                           const ListenOptions& options = {})
+        : Host{limited(limit)} {
+        EXPECT_TRUE(worker.listen({{}, 80}, service, options));
+    }
+    static WorkerConfig limited(const std::function<void(WorkerConfig&)>& limit) {
+        WorkerConfig config = config_of(1, 9);
+        limit(config);
+        return config;
+    }
     Recorder service;
-    ASSERT_TRUE(host.worker.listen({{}, 80}, service));
-    ASSERT_TRUE(host.worker.listen({{}, 81}, service, {.syn_cookies = SynCookies::never}));
+};
+
+TEST(SynCookiesOfAWorker, AutomaticBeginsAtTheWorkersLimit) {
+    LimitedServer host{[](WorkerConfig& config) { config.max_half_open = 4; }};
+    ASSERT_TRUE(host.worker.listen({{}, 81}, host.service, {.syn_cookies = SynCookies::never}));
     for (uint16_t i = 0; i < 6; ++i) host.run(segment_frame({.from_port = i}));
     EXPECT_EQ(host.worker.gauges().half_open, 4u);
     EXPECT_EQ(host.worker.tcp_counters().syn_cookies_sent, 2u);
@@ -275,11 +286,7 @@ TEST(SynCookiesOfAWorker, AutomaticBeginsAtTheWorkersLimit) {
 }
 
 TEST(SynCookiesOfAWorker, FloodLeavesHalfOfTheConnectionsToThoseWhoMeanIt) {
-    WorkerConfig config = config_of(1, 9);
-    config.max_connections = 100;
-    Host host{config};
-    Recorder service;
-    ASSERT_TRUE(host.worker.listen({{}, 80}, service));
+    LimitedServer host{[](WorkerConfig& config) { config.max_connections = 100; }};
     for (uint16_t port = 1; port <= 1000; ++port) host.run(segment_frame({.from_port = port}));
     EXPECT_EQ(host.worker.gauges().half_open, 50u);
     EXPECT_EQ(host.worker.gauges().connections, 50u);
@@ -287,11 +294,7 @@ TEST(SynCookiesOfAWorker, FloodLeavesHalfOfTheConnectionsToThoseWhoMeanIt) {
 }
 
 TEST(SynCookiesOfAWorker, CookieThatFindsNoPlaceIsPutOff) {
-    WorkerConfig config = config_of(1, 9);
-    config.max_connections = 1;
-    Host host{config};
-    Recorder service;
-    ASSERT_TRUE(host.worker.listen({{}, 80}, service, always));
+    LimitedServer host{[](WorkerConfig& config) { config.max_connections = 1; }, always};
     host.run(segment_frame({.from_port = 1}));
     const uint32_t first = Read{host.take_one()}.packet.seq;
     host.run(segment_frame({.from_port = 2}));
@@ -301,10 +304,10 @@ TEST(SynCookiesOfAWorker, CookieThatFindsNoPlaceIsPutOff) {
     host.run(segment_frame(last));
     EXPECT_TRUE(host.take_sent().empty());
     EXPECT_EQ(host.worker.stack_counters().connections_exhausted, 1u);
-    host.worker.abort(service.ids[0]);
+    host.worker.abort(host.service.ids[0]);
     host.run();
     host.run(segment_frame(last));
-    EXPECT_EQ(service.ids.size(), 2u);
+    EXPECT_EQ(host.service.ids.size(), 2u);
 }
 
 // ---- an application that accepts no more
