@@ -58,7 +58,10 @@ void make_header_whole(std::span<uint8_t> header, size_t protocol_at, uint8_t pr
     }
 }
 
-void mark_congestion(std::span<uint8_t> header) { header[1] |= is_ipv4(header[0]) ? 0x03 : 0x30; }
+void mark_congestion(std::span<uint8_t> header) {
+    const unsigned mark = is_ipv4(header[0]) ? 0x03 : 0x30;
+    header[1] = static_cast<uint8_t>(header[1] | mark);
+}
 
 size_t write_fragment_headers(uint8_t* out, const IpFields& fields, const FragmentPlace& place,
                               size_t data_bytes, bool device_checksum) {
