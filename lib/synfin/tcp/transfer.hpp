@@ -182,7 +182,7 @@ struct Transfer {
     // where the next transmission's bytes begin: a cursor into unsent_or_unacked
     uint32_t cursor_node = no_index;
     uint32_t cursor_offset = 0;  ///< bytes between snd_una and the cursor node's begin
-    Seq small_end;  ///< of the last segment that was not full
+    Seq small_end;               ///< of the last segment that was not full
     // round-trip time of one segment at a time (RFC 6298, Karn)
     bool timing = false;
     Seq timed;  ///< acknowledged when snd_una reaches this
