@@ -210,12 +210,15 @@ void hold_out_of_order(Connection& c, Seq seq, std::span<const uint8_t> text, En
     drop_idle_transfer(c, env);
 }
 
-// The user has closed and reads no more: what comes now would be lost, and the peer must know
-// (SHLD-3). The reset has the number that the peer expects next, whatever of ours it lacks: any
-// other would only be challenged (RFC 5961).
+// The user reads no more: what comes now would be lost, and the peer must know (SHLD-3). The reset
+// has the number that the peer expects next, whatever of ours it lacks: any other would only be
+// challenged (RFC 5961).
 bool refuse_text_after_close(Connection& c, const Segment& s, Environment& env,
                              InputResult& result) {
-    if (!c.has(Mark::detached)) return false;
+    const bool after_fin = c.state == State::fin_wait_1 || c.state == State::fin_wait_2;
+    const bool refused =
+        c.has(Mark::detached) || (after_fin && env.profile_of(c).refuses_text_after_fin);
+    if (!refused) return false;
     ++env.counters.abort_on_data;
     result.reply = Reply{s.ack, Seq{}, wire::flag::rst};
     end_connection(c, CloseReason::aborted, env, result.events);
@@ -362,12 +365,12 @@ bool run_checks(Connection& c, const Segment& s, Environment& env, Instant now,
     }
     if (check_timestamps(c, s, env, now) == Check::drop) return false;
     if (check_sequence(c, s, env, now) == Check::drop) return false;
-    update_ts_recent(c, s, now);
     if (s.flags.syn()) {
         check_syn(c, env, now, result.events);
         return false;
     }
     if (check_ack(c, s, env, now, result) == Check::drop) return false;
+    update_ts_recent(c, s, now);
     if (c.ecn) take_congestion_marks(c, s, env);
     if (s.options.has_user_timeout) [[unlikely]]
         take_user_timeout(c, s, env, result.events);

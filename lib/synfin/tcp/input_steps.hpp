@@ -10,7 +10,8 @@ namespace synfin::tcp {
 
 inline uint32_t receive_window(const Connection& c) { return c.rcv_edge.distance_from(c.rcv_nxt); }
 
-/// TS.Recent follows what covers Last.ACK.sent (RFC 7323 section 4.3).
+/// TS.Recent follows what covers Last.ACK.sent (RFC 7323 section 4.3). Not before the ACK field has
+/// been believed: a forged stamp would have the peer's own segments dropped from then on.
 inline void update_ts_recent(Connection& c, const Segment& s, Instant now) {
     if (!c.has(Mark::timestamps) || !s.options.has_timestamps) return;
     if (s.seq.after(c.last_ack_sent)) return;

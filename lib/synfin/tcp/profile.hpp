@@ -39,6 +39,9 @@ struct Profile {
     bool sack = true;            ///< RFC 2018
     bool nagle = true;           ///< MUST-17: can be switched off
     bool cork = false;  ///< segments that are not full wait until the persist timer sends them
+    /// The user reads no more, though the connection is still theirs: text that comes after our FIN
+    /// is refused by a RST, as after CLOSE.
+    bool refuses_text_after_fin = false;
     CongestionAlgorithm congestion = CongestionAlgorithm::cubic;
     EcnUse ecn = EcnUse::accept;
     uint8_t initial_window_segments = 10;  ///< RFC 6928
@@ -46,8 +49,11 @@ struct Profile {
     uint8_t diffserv = 0;                  ///< MUST-48: the upper six bits of the TOS byte
 
     // Timers
-    Duration rto_initial = Duration::seconds(1);        ///< RFC 6298 (2.1)
-    Duration rto_min = Duration::milliseconds(200);     ///< deviates from RFC 6298 (2.4), as Linux
+    Duration rto_initial = Duration::seconds(1);     ///< RFC 6298 (2.1)
+    Duration rto_min = Duration::milliseconds(200);  ///< deviates from RFC 6298 (2.4), as Linux
+    /// What SRTT is exceeded by at least (G of RFC 6298, as Linux has it): a delayed ACK of the
+    /// peer is no loss, however steady the round trips were.
+    Duration rto_margin_min = Duration::milliseconds(200);
     Duration rto_max = Duration::seconds(120);          ///< RFC 6298 (2.5)
     Duration delayed_ack = Duration::milliseconds(40);  ///< MUST-40: below 0.5 s; 0: at once
     uint8_t report_retries = 3;      ///< R1, retransmissions of data and FIN (SHLD-10)

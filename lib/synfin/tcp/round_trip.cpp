@@ -10,8 +10,6 @@ namespace {
 
 constexpr unsigned most_doublings = 15;
 
-// G of RFC 6298: our clock ticks in microseconds.
-constexpr uint32_t clock_granularity_us = 1;
 constexpr Duration rto_after_syn_timeout = Duration::seconds(3);  // (5.7)
 
 }  // namespace
@@ -38,9 +36,9 @@ Duration base_rto(const Connection& c, const Environment& env) {
         return data_after_syn_timeout ? std::max(p.rto_initial, rto_after_syn_timeout)
                                       : p.rto_initial;
     }
-    const uint64_t variance = std::max<uint64_t>(clock_granularity_us, uint64_t{4} * c.rttvar_us);
-    const auto rto = Duration::microseconds(static_cast<int64_t>(c.srtt_us + variance));
-    return std::clamp(rto, p.rto_min, p.rto_max);
+    const Duration margin =
+        std::max(p.rto_margin_min, Duration::microseconds(int64_t{4} * c.rttvar_us));
+    return std::clamp(Duration::microseconds(c.srtt_us) + margin, p.rto_min, p.rto_max);
 }
 
 Duration backed_off_rto(const Connection& c, const Environment& env, Duration base) {

@@ -20,6 +20,10 @@ constexpr uint32_t unusual_marks =
     static_cast<uint32_t>(Mark::send_reset) | static_cast<uint32_t>(Mark::keep_alive) |
     static_cast<uint32_t>(Mark::persisting) | static_cast<uint32_t>(Mark::pacing);
 
+/// With these the user may have said that nobody reads any more.
+constexpr uint32_t text_may_be_refused =
+    static_cast<uint32_t>(Mark::detached) | static_cast<uint32_t>(Mark::fin_sent);
+
 bool has_usual_options(const Connection& c, const Segment& s) {
     const auto agreed =
         c.has(Mark::timestamps) ? wire::TcpOptionKinds::timestamps_alone() : wire::TcpOptionKinds{};
@@ -50,7 +54,7 @@ bool is_usual(const Connection& c, const Segment& s, const Transfer* t) {
     if (!s.payload.empty() || s.flags.fin()) {
         if (state != State::syn_received && !can_receive(state)) return false;
         if (s.payload.size() > receive_window(c)) return false;
-        if (!s.payload.empty() && c.has(Mark::detached)) return false;
+        if (!s.payload.empty() && c.has_any(text_may_be_refused)) return false;
     }
     const uint32_t acked = s.ack.distance_from(c.snd_una);
     if (c.has(Mark::syn_unacked)) return state == State::syn_received && acked == 1 && !t;

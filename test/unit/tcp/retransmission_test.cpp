@@ -17,6 +17,13 @@ struct ByteInFlight : Established {
     }
 };
 
+/// As the RFC has it: nothing is added to four times RTTVAR.
+tcp::Profile without_margin() {
+    tcp::Profile profile;
+    profile.rto_margin_min = Duration{};
+    return profile;
+}
+
 // ---- section 2: what the RTO is
 
 TEST(Rfc6298, Rule2_1_InitialRtoIsOneSecond) {
@@ -39,7 +46,7 @@ TEST(Rfc6298, Rule2_2_HoldsForThePassiveSideToo) {
 }
 
 TEST(Rfc6298, Rule2_3_FurtherSamplesAreSmoothed) {
-    ByteInFlight s;
+    ByteInFlight s{without_margin()};
     s.wait(60_ms);
     s.inject(Ack().seq(1).ack(2));
     // RTTVAR = 3/4 * 50 + 1/4 * |100 - 60| = 47.5; SRTT = 7/8 * 100 + 1/8 * 60 = 95
@@ -50,13 +57,30 @@ TEST(Rfc6298, Rule2_3_FurtherSamplesAreSmoothed) {
 
 TEST(Rfc6298, Rule2_4_RtoHasTheConfiguredMinimum) {
     for (Duration minimum : {200_ms, 1000_ms}) {
-        tcp::Profile profile;
+        tcp::Profile profile = without_margin();
         profile.rto_min = minimum;
         Established s{profile, {.active = true, .round_trip = 1_ms}};
         s.call_send("x");
         s.expect(Data().seq(1));
         s.expect_after(minimum, Data().seq(1).payload("x"));
     }
+}
+
+// A peer may delay its ACK by 200 ms (RFC 9293 section 3.8.6.3 allows more), though every sample so
+// far was short and like the one before.
+TEST(Rfc6298, RtoLeavesRoomForADelayedAckHoweverSteadyTheRoundTripsAre) {
+    Script s;
+    s.establish({.active = true, .round_trip = 50_ms});
+    uint32_t next = 1;
+    for (int sample = 0; sample < 10; ++sample) {
+        s.call_send("x");
+        s.expect(Data().seq(next++));
+        s.wait(50_ms);
+        s.inject(Ack().seq(1).ack(next));
+    }
+    s.call_send("y");
+    s.expect(Data().seq(next));
+    s.expect_between(249'900_us, 250'100_us, Data().seq(next).payload("y"));
 }
 
 TEST(Rfc6298, Rule2_5_BackOffStopsAtTheConfiguredMaximum) {
@@ -90,7 +114,7 @@ TEST(Rfc6298, Must18_Karn_BackedOffRtoHoldsUntilANewSample) {
 }
 
 TEST(Rfc6298, Karn_NewSampleEndsTheBackOff) {
-    ByteInFlight s;
+    ByteInFlight s{without_margin()};
     s.expect_after(300_ms, Data().seq(1));
     s.inject(Ack().seq(1).ack(2));
     s.call_send("y");
@@ -104,7 +128,7 @@ TEST(Rfc6298, Karn_NewSampleEndsTheBackOff) {
 }
 
 TEST(Rfc6298, Karn_TimestampTellsWhichTransmissionWasAcknowledged) {
-    Established s{{.timestamps = true, .active = true, .round_trip = 100_ms}};
+    Established s{without_margin(), {.timestamps = true, .active = true, .round_trip = 100_ms}};
     s.call_send("x");
     s.expect(Data().seq(1));
     s.expect_after(300_ms, Data().seq(1));
