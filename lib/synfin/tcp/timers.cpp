@@ -156,14 +156,20 @@ void on_short_deadline(Connection& c, Environment& env) {
     ++env.counters.delayed_acks;
 }
 
+// A user timeout takes the place of the number of probes: the peer may be silent for so long.
+bool has_been_silent_too_long(const Connection& c, const Profile& p) {
+    if (p.user_timeout == Duration::forever()) return c.backoff >= p.keep_alive_probes;
+    return c.backoff > 0 && p.keep_alive_idle + p.keep_alive_interval * c.backoff >= p.user_timeout;
+}
+
 void on_keep_alive(Connection& c, Environment& env, Instant now, Events& events) {
     const Profile& p = env.profile_of(c);
-    if (c.backoff >= p.keep_alive_probes) {
+    if (has_been_silent_too_long(c, p)) {
         // A peer that only could not be reached shall learn that nobody is here any more.
         ++env.counters.abort_on_timeout;
         return reset_connection(c, CloseReason::timed_out, events);
     }
-    ++c.backoff;
+    if (c.backoff < UINT8_MAX) ++c.backoff;
     c.set(Mark::send_probe);
     c.long_deadline_us = (now + p.keep_alive_interval).us();
 }

@@ -206,6 +206,21 @@ TEST(UserTimeout, DoesNotKeepKeepAlivesFromTheirWork) {
     s.expect_after(10_s, Ack().seq(1).ack(1));
 }
 
+TEST(UserTimeout, TakesThePlaceOfTheNumberOfKeepAliveProbes) {
+    tcp::Profile profile;
+    profile.user_timeout = 12_s;
+    profile.keep_alive = true;
+    profile.keep_alive_idle = 10_s;
+    profile.keep_alive_interval = 1_s;
+    profile.keep_alive_probes = 1;
+    Script s{{.profile = profile}};
+    s.establish({.active = true});
+    s.expect_after(10_s, Ack().seq(0).ack(1));
+    s.expect_after(1_s, Ack().seq(0).ack(1));
+    s.expect_after(1_s, RstAck().seq(1).ack(1));
+    s.expect_closed(CloseReason::timed_out);
+}
+
 TEST(UserTimeout, EndsAHandshakeToo) {
     Script s{{.profile = with_user_timeout(5_s)}};
     s.call_open();
