@@ -3,6 +3,8 @@
 #include <array>
 #include <chrono>
 #include <cstring>
+#include <fstream>
+#include <string>
 
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -25,6 +27,9 @@ const wire::IpAddress router_v6 = wire::IpAddress::v6(0xfe80'0000'0000'0000, 1);
 // A thread that was woken asks for the time as soon as the system lets it run. One that never does
 // must not hold the world for ever.
 constexpr std::chrono::seconds longest_hold{2};
+
+// For how long nobody calls before it is asked whether anybody will.
+constexpr std::chrono::milliseconds suspicious_silence{20};
 
 // Before this no deadline can lie.
 constexpr Instant beginning = Instant::from_us(1'000'000);
@@ -71,6 +76,7 @@ stack::WorkerConfig VirtualHost::worker_config(const Knobs& knobs) {
 
 VirtualHost::VirtualHost(const Knobs& knobs)
     : knobs_{knobs},
+      mover_task_{gettid()},
       now_{beginning},
       devices_{sim::Device{knobs.mtu}, sim::Device{knobs.mtu}},
       worker_{worker_config(knobs)},
@@ -92,7 +98,10 @@ VirtualHost::~VirtualHost() {
 
 // ---- one moment
 
-void VirtualHost::enter() { worker_.run_timers(now_); }
+void VirtualHost::enter() {
+    ++calls_;
+    worker_.run_timers(now_);
+}
 
 void VirtualHost::pass() {
     do {
@@ -163,6 +172,7 @@ void VirtualHost::deliver(std::span<const uint8_t> packet) {
 
 std::optional<Departure> VirtualHost::next_departure() {
     const std::lock_guard lock{mutex_};
+    ++calls_;
     await_woken();
     Instant end = now_ + patience;
     while (departures_.empty()) {
@@ -215,12 +225,14 @@ void VirtualHost::advance_to(Instant until) {
 
 void VirtualHost::sleep(Duration d) {
     const std::lock_guard lock{mutex_};
+    ++calls_;
     woken_.erase(std::this_thread::get_id());
     advance_to(now_ + d);
 }
 
 Instant VirtualHost::look_at_clock() {
     const std::lock_guard lock{mutex_};
+    ++calls_;
     woken_.erase(std::this_thread::get_id());
     changed_.notify_all();
     advance_to(now_ + Duration::microseconds(1));
@@ -249,10 +261,23 @@ bool VirtualHost::wait_for_others(std::optional<Instant> deadline) {
     woken_.erase(sleeper.thread);
     sleepers_.push_back(&sleeper);
     changed_.notify_all();
-    changed_.wait(mutex_, [&] { return sleeper.woken || closing_; });
+    const auto over = [&] { return sleeper.woken || closing_; };
+    for (uint64_t calls = calls_; !changed_.wait_for(mutex_, suspicious_silence, over);) {
+        const bool silent = std::exchange(calls, calls_) == calls_;
+        if (silent && mover_sleeps_outside()) wait_by_moving_time(deadline);
+    }
     std::erase(sleepers_, &sleeper);
     changed_.notify_all();
     return !closing_;
+}
+
+bool VirtualHost::mover_sleeps_outside() const {
+    if (mover_awaits_woken_) return false;
+    std::ifstream file{"/proc/self/task/" + std::to_string(mover_task_) + "/stat"};
+    std::string text;
+    std::getline(file, text);
+    const size_t name_end = text.rfind(')');
+    return name_end != std::string::npos && text.compare(name_end, 3, ") S") == 0;
 }
 
 void VirtualHost::wake_sleepers() {
@@ -268,7 +293,9 @@ void VirtualHost::wake_sleepers() {
 void VirtualHost::await_woken() {
     const auto settled = [this] { return woken_.empty(); };
     if (settled() || woken_.contains(std::this_thread::get_id())) return;
+    mover_awaits_woken_ = true;
     if (!changed_.wait_for(mutex_, longest_hold, settled)) woken_.clear();
+    mover_awaits_woken_ = false;
 }
 
 // ---- descriptors

@@ -4,7 +4,8 @@
 // Whoever made the host moves its time, by sleeping, by asking for packets, or by a call that
 // blocks. A blocking call of any other thread sleeps on a condition variable until something
 // happens. From then until that thread has asked for the time, the time stands still: so the end of
-// its call bears the moment of its cause, however late the system lets the thread run.
+// its call bears the moment of its cause, however late the system lets the thread run. When the
+// mover itself sleeps outside, which it does to wait for that call, the call moves the time.
 #pragma once
 
 #include <array>
@@ -94,10 +95,14 @@ class VirtualHost final : private socket::Host {
     bool wait_for_others(std::optional<Instant> deadline);
     void wake_sleepers();
     void await_woken();
+    bool mover_sleeps_outside() const;
     void write_states();
 
     Knobs knobs_;
     std::thread::id mover_ = std::this_thread::get_id();
+    const int mover_task_;
+    bool mover_awaits_woken_ = false;
+    uint64_t calls_ = 0;  ///< of anybody, so far
     std::mutex mutex_;
     std::condition_variable_any changed_;
     bool closing_ = false;
