@@ -177,6 +177,14 @@ TEST_P(EachFamily, AResetIsToldByReadAndWrite) {
     EXPECT_EQ(errno, EPIPE);
 }
 
+TEST(Adapter, AResetAfterShutdownOfReadingIsNoBrokenPipe) {
+    Driver d;
+    const int fd = d.establish_server();
+    EXPECT_EQ(d.shutdown(fd, SHUT_RD), 0);
+    d.inject(Packet::rst(1));
+    EXPECT_EQ(d.get(fd, SOL_SOCKET, SO_ERROR), ECONNRESET);
+}
+
 TEST(Adapter, LingerOfZeroResets) {
     Driver d;
     const int fd = d.establish_server();
@@ -198,6 +206,21 @@ TEST(Adapter, LingerHoldsCloseUntilTheFinIsAcknowledged) {
     const Duration acknowledged = d.now();
     d.inject(Packet::of_ack(1, 2));
     EXPECT_LT(d.join() - acknowledged, 10_us);
+}
+
+TEST(Adapter, TimeGoesOnForABlockingCallWhenNobodyElseMovesIt) {
+    Driver d;
+    const int fd = d.establish_server(100_ms);
+    const linger l{.l_onoff = 1, .l_linger = 1};
+    d.table.setsockopt(d.table.userdata, fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
+    const Duration begin = d.now();
+    d.block([&] { d.close(fd); });
+    const Duration took = d.join() - begin;
+    EXPECT_GE(took, 1_s);
+    EXPECT_LT(took, 1001_ms);
+    const Packet first = d.expect(Packet::fin(1, 1));
+    const Packet second = d.expect(Packet::fin(1, 1));
+    d.expect_at(2 * (second.at - first.at), second, Packet::fin(1, 1));
 }
 
 TEST(Adapter, ShutdownClosesOneDirection) {
@@ -349,6 +372,17 @@ TEST(Adapter, DataAfterCloseIsResetWithTheNumberThatThePeerExpects) {
     d.expect(Packet::fin(1, 1));
     d.inject(Packet::data(1, 2, 10));
     d.expect(Packet::rst(2));
+}
+
+TEST_P(EachFamily, DataAfterShutdownOfBothDirectionsIsResetAndToldAsSuch) {
+    Driver d{"mtu=1500", GetParam()};
+    const int fd = d.establish_server();
+    EXPECT_EQ(d.shutdown(fd, SHUT_RDWR), 0);
+    d.expect(Packet::fin(1, 1));
+    d.inject(Packet::of_ack(1, 2));
+    d.inject(Packet::data(1, 2, 10));
+    d.expect(Packet::rst(2));
+    EXPECT_EQ(d.get(fd, SOL_SOCKET, SO_ERROR), ECONNRESET);
 }
 
 TEST(Adapter, SilenceEndsAfterItsBound) {

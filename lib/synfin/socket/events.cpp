@@ -111,13 +111,14 @@ void Sockets::on_writable(Worker&, ConnectionId id) {
 
 namespace {
 
-int errno_of(tcp::Report report) {
+int errno_of(tcp::Report report, bool over_ipv6) {
     switch (report) {
         case tcp::Report::none:
         case tcp::Report::retrying: return 0;
-        case tcp::Report::network_unreachable: return ENETUNREACH;
+        case tcp::Report::network_unreachable:
+        case tcp::Report::network_prohibited: return ENETUNREACH;
+        case tcp::Report::host_prohibited: return over_ipv6 ? EACCES : EHOSTUNREACH;
         case tcp::Report::host_unreachable:
-        case tcp::Report::prohibited:
         case tcp::Report::time_exceeded: return EHOSTUNREACH;
         case tcp::Report::source_route_failed: return EOPNOTSUPP;
         case tcp::Report::parameter_problem: return EPROTO;
@@ -134,7 +135,8 @@ int errno_of(CloseReason reason, bool after_peers_fin, int soft_error) {
         case CloseReason::refused: return ECONNREFUSED;
         case CloseReason::reset: return after_peers_fin ? EPIPE : ECONNRESET;
         case CloseReason::timed_out: return soft_error != 0 ? soft_error : ETIMEDOUT;
-        case CloseReason::aborted: return ECONNABORTED;
+        // Not by a call of the socket's, or nobody would be told: by text that nobody would read.
+        case CloseReason::aborted: return ECONNRESET;
         case CloseReason::unreachable: return soft_error != 0 ? soft_error : EHOSTUNREACH;
         case CloseReason::no_resources: return ENOBUFS;
     }
@@ -145,14 +147,16 @@ int errno_of(CloseReason reason, bool after_peers_fin, int soft_error) {
 
 void Sockets::on_report(Worker&, ConnectionId id, tcp::Report report) {
     Socket* socket = socket_of(id);
-    if (socket != nullptr && errno_of(report) != 0) socket->soft_error = errno_of(report);
+    if (socket == nullptr) return;
+    const int error = errno_of(report, socket->remote.address.is_v6());
+    if (error != 0) socket->soft_error = error;
 }
 
 void Sockets::on_closed(Worker& worker, ConnectionId id, CloseReason reason) {
     Socket* socket = socket_of(id);
     if (socket == nullptr) return;
     const bool attempt = socket->role == Role::connecting;
-    const bool only_peer_ended = socket->receive_ended && !socket->send_ended;
+    const bool only_peer_ended = socket->peer_finished && !socket->send_ended;
     socket->attempt_failed = attempt;
     socket->error = errno_of(reason, only_peer_ended, socket->soft_error);
     socket->role = attempt ? Role::fresh : Role::ended;

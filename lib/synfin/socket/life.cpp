@@ -125,6 +125,7 @@ int Sockets::shutdown(int descriptor, int how) {
                 socket->send_ended = true;
                 worker_.shutdown_send(socket->id);
             }
+            if (socket->receive_ended && socket->send_ended) refuse_text(*socket);
             break;
     }
     ++socket->happenings;
@@ -159,6 +160,13 @@ void Sockets::let_go(Socket& socket) {
         case Role::ended: break;
     }
     socket.role = Role::ended;
+}
+
+// Where no profile is left for it, on_data does, if less exactly.
+void Sockets::refuse_text(Socket& socket) {
+    tcp::Profile profile = socket.profile;
+    profile.refuses_text_after_fin = true;
+    static_cast<void>(apply(socket, profile));
 }
 
 // SO_LINGER: close() returns when all that was queued has been acknowledged, our FIN included.

@@ -19,6 +19,7 @@ namespace {
 constexpr int overhead_factor = 2;
 constexpr int min_send_buffer = 2304;
 constexpr int min_receive_buffer = 1152;
+constexpr int most_linger2 = 120;  // seconds
 
 int seconds_of(Duration d) { return static_cast<int>(d.count_ms() / 1000); }
 
@@ -81,9 +82,40 @@ uint8_t number_of(tcp::State state) {
 
 uint32_t us_of(Duration d) { return static_cast<uint32_t>(d.count_us()); }
 
-tcp_info info_of(const tcp::Info& from, bool listening) {
+constexpr int default_mss = 536;
+constexpr uint32_t infinite_threshold = 0x7fffffff;
+
+// What a segment carries, as Linux counts: without the room for timestamps.
+uint32_t payload_max(const tcp::Info& from) {
+    constexpr uint32_t timestamps_bytes = 12;
+    const uint32_t options = from.timestamps ? timestamps_bytes : 0;
+    return from.snd_mss > options ? from.snd_mss - options : 1;
+}
+
+// Of a socket that has no connection, or none yet.
+tcp_info blank_info(const Socket& socket) {
     tcp_info info{};
-    info.tcpi_state = number_of(listening ? tcp::State::listen : from.state);
+    info.tcpi_state = number_of(tcp::State::closed);
+    info.tcpi_rto = us_of(socket.profile.rto_initial);
+    info.tcpi_rttvar = info.tcpi_rto / 4;
+    info.tcpi_snd_mss = info.tcpi_rcv_mss = info.tcpi_advmss = default_mss;
+    info.tcpi_snd_cwnd = socket.profile.initial_window_segments;
+    info.tcpi_snd_ssthresh = infinite_threshold;
+    info.tcpi_reordering = 3;
+    info.tcpi_pacing_rate = info.tcpi_max_pacing_rate = ~uint64_t{0};
+    info.tcpi_min_rtt = ~uint32_t{0};
+    if (socket.role == Role::listening) {
+        info.tcpi_state = number_of(tcp::State::listen);
+        info.tcpi_unacked = static_cast<uint32_t>(socket.accept_queue.size());
+        info.tcpi_sacked = socket.backlog;
+    }
+    return info;
+}
+
+tcp_info info_of(const Socket& socket, const tcp::Info& from) {
+    tcp_info info = blank_info(socket);
+    if (from.state == tcp::State::closed) return info;
+    info.tcpi_state = number_of(from.state);
     info.tcpi_ca_state = from.timed_out ? 4 : from.recovering ? 3 : 0;
     info.tcpi_retransmits = from.probing ? uint8_t{0} : from.backoff;
     info.tcpi_probes = from.probing ? from.backoff : uint8_t{0};
@@ -96,19 +128,34 @@ tcp_info info_of(const tcp::Info& from, bool listening) {
     info.tcpi_snd_wscale = from.snd_scale & 0xf;
     info.tcpi_rcv_wscale = from.rcv_scale & 0xf;
     info.tcpi_rto = us_of(from.rto);
-    info.tcpi_snd_mss = from.snd_mss;
-    info.tcpi_rcv_mss = from.snd_mss;
+    info.tcpi_ato = us_of(from.delayed_ack);
+    info.tcpi_snd_mss = payload_max(from);
+    info.tcpi_rcv_mss = payload_max(from);
     info.tcpi_advmss = from.rcv_mss;
     info.tcpi_pmtu = from.path_mtu;
-    const uint32_t segment = std::max<uint32_t>(from.snd_mss, 1);
-    info.tcpi_unacked = (from.in_flight_bytes + segment - 1) / segment;
-    info.tcpi_snd_cwnd = from.cwnd / segment;
-    info.tcpi_snd_ssthresh = from.ssthresh / segment;
+    const auto in_segments = [segment = payload_max(from)](uint32_t bytes) {
+        return (bytes + segment - 1) / segment;
+    };
+    info.tcpi_unacked = in_segments(from.in_flight_bytes);
+    info.tcpi_sacked = in_segments(from.sacked_bytes);
+    info.tcpi_lost = in_segments(from.lost_bytes);
+    info.tcpi_retrans = in_segments(from.resent_bytes);
+    info.tcpi_rcv_ssthresh = info.tcpi_rcv_space = from.receive_window;
+    info.tcpi_snd_wnd = from.send_window;
+    info.tcpi_notsent_bytes = from.unsent_bytes;
+    info.tcpi_bytes_sent =
+        socket.bytes_given - std::min<uint64_t>(socket.bytes_given, from.unsent_bytes);
+    info.tcpi_bytes_acked =
+        socket.bytes_given - std::min<uint64_t>(socket.bytes_given, from.queued_bytes);
+    info.tcpi_bytes_received = socket.bytes_read + from.unread_bytes;
+    if (from.pacing_rate != 0) info.tcpi_pacing_rate = from.pacing_rate;
+    if (from.srtt == Duration{}) return info;  // no round trip has been measured yet
     info.tcpi_rtt = us_of(from.srtt);
     info.tcpi_rttvar = us_of(from.rttvar);
-    info.tcpi_notsent_bytes = from.unsent_bytes;
-    info.tcpi_rcv_space = from.receive_window;
-    info.tcpi_snd_wnd = from.send_window;
+    info.tcpi_min_rtt = us_of(from.min_rtt == Duration{} ? from.srtt : from.min_rtt);
+    const uint32_t segment = std::max<uint32_t>(from.snd_mss, 1);
+    info.tcpi_snd_cwnd = from.cwnd / segment;
+    if (from.ssthresh < infinite_threshold) info.tcpi_snd_ssthresh = from.ssthresh / segment;
     return info;
 }
 
@@ -134,7 +181,8 @@ int change_patience(tcp::Profile& profile, int name, int n) {
             profile.syn_retries = static_cast<uint8_t>(n);
             return 0;
         case TCP_LINGER2:
-            profile.fin_wait_2_timeout = n < 0 ? Duration{} : Duration::seconds(n == 0 ? 60 : n);
+            profile.fin_wait_2_timeout =
+                n < 0 ? Duration{} : Duration::seconds(n == 0 ? 60 : std::min(n, most_linger2));
             return 0;
         case TCP_USER_TIMEOUT:
             if (n < 0) return -EINVAL;
@@ -177,6 +225,13 @@ int in_syn_acks(int seconds) {
     return told;
 }
 
+// What troubles a connection that stands is told, too, if nothing has ended it.
+int told_error(Socket& socket) {
+    int& told =
+        socket.error == 0 && socket.role == Role::connected ? socket.soft_error : socket.error;
+    return std::exchange(told, 0);
+}
+
 int get_socket_option(Socket& socket, int name, void* value, socklen_t* length) {
     const tcp::Profile& p = socket.profile;
     switch (name) {
@@ -187,7 +242,7 @@ int get_socket_option(Socket& socket, int name, void* value, socklen_t* length) 
         case SO_RCVBUF:
             return give(overhead_factor * static_cast<int>(p.receive_buffer_bytes), value, length);
         case SO_RCVLOWAT: return give(static_cast<int>(socket.receive_low_water), value, length);
-        case SO_ERROR: return give(std::exchange(socket.error, 0), value, length);
+        case SO_ERROR: return give(told_error(socket), value, length);
         case SO_TYPE: return give(SOCK_STREAM, value, length);
         case SO_DOMAIN: return give(socket.domain, value, length);
         case SO_PROTOCOL: return give(IPPROTO_TCP, value, length);
@@ -217,19 +272,24 @@ int get_tcp_option(const Socket& socket, int name, void* value, socklen_t* lengt
         case TCP_CORK: return give(p.cork, value, length);
         case TCP_MAXSEG: {
             const tcp::Info info = worker.info(socket.id);
-            const int mss = info.state == tcp::State::closed ? 536 : int{info.snd_mss};
-            return give(p.mss_clamp != 0 && info.state == tcp::State::closed ? p.mss_clamp : mss,
-                        value, length);
+            const bool open = info.state != tcp::State::closed;
+            const int clamp = p.mss_clamp != 0 ? p.mss_clamp : default_mss;
+            return give(open ? static_cast<int>(payload_max(info)) : clamp, value, length);
         }
         case TCP_KEEPIDLE: return give(seconds_of(p.keep_alive_idle), value, length);
         case TCP_KEEPINTVL: return give(seconds_of(p.keep_alive_interval), value, length);
         case TCP_KEEPCNT: return give(p.keep_alive_probes, value, length);
         case TCP_SYNCNT: return give(p.syn_retries == 0 ? 6 : p.syn_retries, value, length);
-        case TCP_LINGER2: return give(seconds_of(p.fin_wait_2_timeout), value, length);
+        case TCP_LINGER2: {
+            const bool none = p.fin_wait_2_timeout == Duration{};
+            return give(none ? -1 : seconds_of(p.fin_wait_2_timeout), value, length);
+        }
         case TCP_DEFER_ACCEPT:
             return give(in_syn_acks(seconds_of(socket.defer_accept)), value, length);
         case TCP_WINDOW_CLAMP: return give(static_cast<int>(p.window_clamp), value, length);
-        case TCP_QUICKACK: return give(p.delayed_ack == Duration{}, value, length);
+        case TCP_QUICKACK: return give(socket.quick_ack, value, length);
+        case TCP_NOTSENT_LOWAT:
+            return give(static_cast<int>(socket.unsent_low_water), value, length);
         case TCP_USER_TIMEOUT: {
             const bool none = p.user_timeout >= Duration::forever();
             return give(none ? 0 : static_cast<int>(p.user_timeout.count_ms()), value, length);
@@ -238,7 +298,7 @@ int get_tcp_option(const Socket& socket, int name, void* value, socklen_t* lengt
         case TCP_FASTOPEN: return give(static_cast<int>(socket.fast_open), value, length);
         case TCP_FASTOPEN_CONNECT: return give(socket.fast_open_connect, value, length);
         case TCP_INFO: {
-            const tcp_info info = info_of(worker.info(socket.id), socket.role == Role::listening);
+            const tcp_info info = info_of(socket, worker.info(socket.id));
             return give(&info, sizeof info, value, length);
         }
         case TCP_CONGESTION: {
@@ -343,6 +403,10 @@ int Sockets::set_congestion(Socket& socket, const void* value, socklen_t length)
 int Sockets::set_of_calls(Socket& socket, int name, int n) {
     switch (name) {
         case TCP_DEFER_ACCEPT: socket.defer_accept = Duration::seconds(std::max(n, 0)); return 0;
+        case TCP_NOTSENT_LOWAT:
+            socket.unsent_low_water = static_cast<uint32_t>(n);
+            ++socket.happenings;
+            return 0;
         case TCP_INQ:
             if (!is_within(n, 0, 1)) return -EINVAL;
             socket.give_queued_bytes = n != 0;
@@ -372,6 +436,7 @@ int Sockets::set_of_protocol(Socket& socket, int name, int n) {
         failure = change_segments(profile, name, n, worker_.profile(uint16_t{0}));
     }
     if (failure != 0) return failure;
+    if (name == TCP_QUICKACK) socket.quick_ack = n != 0;
     // What is queued goes even where TCP_CORK holds it back.
     if (name == TCP_NODELAY && n != 0) worker_.set_pushing(socket.id, tcp::Pushing::now);
     return apply(socket, profile);

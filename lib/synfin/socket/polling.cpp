@@ -24,8 +24,17 @@ uint32_t Sockets::readiness(const Socket& socket) const {
     if (receive_ended) ready |= readable | EPOLLRDHUP;
     if (unread(socket) >= std::max(socket.receive_low_water, 1u)) ready |= readable;
     if (socket.urgent_bytes > 0) ready |= EPOLLPRI;
-    if (over || socket.send_ended || worker_.send_space(socket.id) > 0) ready |= writable;
+    if (over || socket.send_ended || is_writable(socket)) ready |= writable;
     return ready;
+}
+
+// As Linux tells it: not for a little room, which would wake a writer for each ACK.
+bool Sockets::is_writable(const Socket& socket) const {
+    const size_t space = worker_.send_space(socket.id);
+    if (space == 0) return false;
+    const tcp::Info info = worker_.info(socket.id);
+    if (2 * space < info.queued_bytes) return false;
+    return socket.unsent_low_water == 0 || 2 * size_t{info.unsent_bytes} < socket.unsent_low_water;
 }
 
 uint32_t Sockets::readiness_of(int descriptor) const {

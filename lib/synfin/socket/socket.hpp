@@ -37,8 +37,10 @@ struct Socket {
     wire::SocketAddress local;
     wire::SocketAddress remote;
     stack::ConnectionId id;
-    int error = 0;       ///< SO_ERROR: told once, by whichever call comes first
-    int soft_error = 0;  ///< trouble on the way: the reason, should the connection fail
+    int error = 0;             ///< SO_ERROR: told once, by whichever call comes first
+    int soft_error = 0;        ///< trouble on the way: the reason, should the connection fail
+    uint64_t bytes_given = 0;  ///< what sends have taken since the connection was opened
+    uint64_t bytes_read = 0;   ///< and what has been read
 
     // ---- what either side has ended
     bool receive_ended = false;  ///< the peer's FIN, or shutdown: nothing comes after the data
@@ -56,6 +58,9 @@ struct Socket {
     bool lingers = false;
     Duration linger_time;
     uint32_t receive_low_water = 1;
+    /// No more is taken while so much is not sent yet, and half of it when polled (0: no bound).
+    uint32_t unsent_low_water = 0;
+    bool quick_ack = true;  ///< what TCP_QUICKACK was set to last
     Duration receive_timeout = Duration::forever();
     Duration send_timeout = Duration::forever();
     Duration defer_accept;           ///< a connection is accepted when data has come

@@ -112,6 +112,7 @@ class Sockets : public stack::Application {
     int wait_until(const std::function<bool()>& done, Duration limit);
     std::optional<Instant> deadline_after(Duration limit) const;
     void let_go(Socket& socket);
+    void refuse_text(Socket& socket);
     void linger(Socket& socket);
     void stop_listening(Socket& socket);
     void disconnect(Socket& socket);
@@ -139,6 +140,8 @@ class Sockets : public stack::Application {
     ssize_t transmit_early(const SocketPtr& socket, std::span<const iovec> pieces, int flags,
                            const sockaddr* address, socklen_t length);
     size_t unread(const Socket& socket) const;
+    /// How much of `wanted` a send may take, for what TCP_NOTSENT_LOWAT says.
+    size_t unsent_room(const Socket& socket, size_t wanted) const;
     /// Nothing comes after the unread bytes: the peer's FIN has arrived, or shutdown was called.
     bool receives_no_more(const Socket& socket) const;
     /// What a call gets once nothing more comes: 0 at the end of the stream, else what has ended
@@ -156,6 +159,7 @@ class Sockets : public stack::Application {
 
     // ---- polling.cpp
     uint32_t readiness(const Socket& socket) const;
+    bool is_writable(const Socket& socket) const;
     uint32_t readiness_of(int descriptor) const;
     int collect(WatchSet& set, std::span<epoll_event> events);
 

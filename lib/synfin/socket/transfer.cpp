@@ -160,6 +160,7 @@ ssize_t Sockets::receive(int descriptor, std::span<const iovec> pieces, int flag
     if ((flags & MSG_ERRQUEUE) != 0) return -EAGAIN;
     const ssize_t received = wait_and_take(*socket, pieces, flags);
     if (received > 0 && (flags & MSG_PEEK) == 0) {
+        socket->bytes_read += static_cast<uint64_t>(received);
         socket->urgent_bytes -= std::min(socket->urgent_bytes, static_cast<uint32_t>(received));
     }
     return received;
@@ -279,6 +280,13 @@ ssize_t Sockets::transmit_early(const SocketPtr& socket, std::span<const iovec> 
     return early > 0 ? early : -EINPROGRESS;
 }
 
+size_t Sockets::unsent_room(const Socket& socket, size_t wanted) const {
+    if (socket.unsent_low_water == 0) return wanted;
+    const uint32_t unsent = worker_.info(socket.id).unsent_bytes;
+    const size_t room = socket.unsent_low_water > unsent ? socket.unsent_low_water - unsent : 0;
+    return std::min(wanted, room);
+}
+
 ssize_t Sockets::transmit(const SocketPtr& socket, std::span<const iovec> pieces, size_t sent,
                           int flags) {
     const bool urgent = (flags & MSG_OOB) != 0;
@@ -299,11 +307,15 @@ ssize_t Sockets::transmit(const SocketPtr& socket, std::span<const iovec> pieces
         if (socket->role == Role::connected) {
             while (sent < wanted) {
                 const std::span<uint8_t> stretch = stretch_at(pieces, sent);
-                const size_t taken = urgent ? worker_.send_urgent(socket->id, stretch)
-                                            : worker_.send(socket->id, stretch);
+                const auto allowed = stretch.first(unsent_room(*socket, stretch.size()));
+                const size_t taken = urgent ? worker_.send_urgent(socket->id, allowed)
+                                            : worker_.send(socket->id, allowed);
                 sent += taken;
+                socket->bytes_given += taken;
                 if (taken < stretch.size()) break;
             }
+            // What is sent meanwhile makes room, and whoever waits for an edge is to hear of it.
+            if (sent < wanted && socket->unsent_low_water > 0) ++socket->happenings;
             if (more_follows || socket->more_follows) {
                 worker_.set_pushing(socket->id,
                                     more_follows ? tcp::Pushing::later : tcp::Pushing::usual);

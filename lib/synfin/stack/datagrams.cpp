@@ -23,9 +23,9 @@ tcp::Report unreachable_report(uint8_t code) {
         case wire::icmp4_code::protocol_unreachable: return Report::protocol_unreachable;
         case wire::icmp4_code::port_unreachable: return Report::port_unreachable;
         case wire::icmp4_code::source_route_failed: return Report::source_route_failed;
-        case wire::icmp4_code::network_prohibited:
+        case wire::icmp4_code::network_prohibited: return Report::network_prohibited;
         case wire::icmp4_code::host_prohibited:
-        case wire::icmp4_code::communication_prohibited: return Report::prohibited;
+        case wire::icmp4_code::communication_prohibited: return Report::host_prohibited;
         default: return Report::host_unreachable;
     }
 }
@@ -34,7 +34,7 @@ tcp::Report unreachable_report6(uint8_t code) {
     using tcp::Report;
     switch (code) {
         case wire::icmp6_code::no_route: return Report::network_unreachable;
-        case wire::icmp6_code::prohibited: return Report::prohibited;
+        case wire::icmp6_code::prohibited: return Report::host_prohibited;
         case wire::icmp6_code::port_unreachable: return Report::port_unreachable;
         default: return Report::host_unreachable;
     }

@@ -97,6 +97,8 @@ void process_ack_of_text(Connection& c, Transfer& t, const Segment& s, Environme
     if (s.ack.after(c.snd_una)) acknowledge_text(c, t, s, report, env, now, events);
     Duration reordering_wait;
     t.unanswered_probes = 0;
+    if (t.pushing == Pushing::later) [[unlikely]]
+        t.pushing = Pushing::usual;
     if (c.has(Mark::sack_permitted) && s.options.sack_count > 0) {
         take_sack_blocks(c, t, s, report, env);
     }

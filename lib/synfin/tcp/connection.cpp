@@ -51,7 +51,8 @@ const char* name(Report report) {
         case Report::network_unreachable: return "network unreachable";
         case Report::host_unreachable: return "host unreachable";
         case Report::source_route_failed: return "source route failed";
-        case Report::prohibited: return "prohibited";
+        case Report::network_prohibited: return "network prohibited";
+        case Report::host_prohibited: return "prohibited";
         case Report::time_exceeded: return "time exceeded";
         case Report::parameter_problem: return "parameter problem";
         case Report::protocol_unreachable: return "protocol unreachable";

@@ -74,7 +74,8 @@ enum class Report : uint8_t {
     network_unreachable,
     host_unreachable,
     source_route_failed,
-    prohibited,  ///< by an administrator
+    network_prohibited,  ///< by an administrator
+    host_prohibited,     ///< the same, and all that only IPv6 or later RFCs name
     time_exceeded,
     parameter_problem,
     protocol_unreachable,
@@ -84,7 +85,7 @@ const char* name(Report report);
 /// Section 3.9.2.2: errors that mean more than that the way is disturbed at present.
 constexpr bool is_hard(Report r) {
     return r == Report::protocol_unreachable || r == Report::port_unreachable ||
-           r == Report::prohibited;
+           r == Report::network_prohibited || r == Report::host_prohibited;
 }
 
 /// What input, timers and calls have brought about, for the caller to pass on to the application.

@@ -32,7 +32,17 @@ Info info(const Connection& c, const Environment& env) {
         i.unsent_bytes = i.queued_bytes - i.in_flight_bytes;
     }
     i.unread_bytes = unread_bytes(c, env);
+    i.delayed_ack = env.profile_of(c).delayed_ack;
     if (const Transfer* t = transfer_of(c, env)) {
+        i.sacked_bytes = t->flight.sacked_bytes();
+        i.lost_bytes = t->flight.lost_bytes();
+        t->flight.for_each(env.transfers.flights, [&i](const FlightRange& range) {
+            if (range.retransmitted) i.resent_bytes += range.bytes();
+        });
+        i.min_rtt = Duration::microseconds(t->rack.min_rtt_us);
+        if (t->model != no_index) {
+            i.pacing_rate = env.transfers.models[t->model].pacer.bytes_per_second();
+        }
         i.recovering = t->recovery.phase == Recovery::Phase::fast;
         i.timed_out = !i.recovering && c.backoff > 0 && !i.probing;
     }

@@ -38,6 +38,13 @@ struct Info {
     uint32_t queued_bytes = 0;     ///< sent or not, not acknowledged, FIN included
     uint32_t unsent_bytes = 0;
     uint32_t unread_bytes = 0;
+    // Of what is in flight
+    uint32_t sacked_bytes = 0;
+    uint32_t lost_bytes = 0;
+    uint32_t resent_bytes = 0;  ///< sent more than once
+    Duration min_rtt;           ///< zero where it is not known
+    Duration delayed_ack;
+    uint64_t pacing_rate = 0;  ///< bytes a second; 0: nothing is paced
 };
 
 Info info(const Connection& c, const Environment& env);

@@ -73,7 +73,7 @@ inline uint32_t& pool_link(HeldRange& r) { return r.next; }
 /// When a segment that is not full leaves, beyond what Nagle's rule and the profile's cork say.
 enum class Pushing : uint8_t {
     usual,
-    later,  ///< the user has said that more follows: not before the persist timer
+    later,  ///< the user has said that more follows: until the next ACK, or the persist timer
     now,    ///< what is queued at present goes whatever else holds it back
 };
 

@@ -20,7 +20,8 @@ TEST_F(Options, WhatIsSetIsReadBack) {
           Case{IPPROTO_TCP, TCP_KEEPINTVL, 5}, Case{IPPROTO_TCP, TCP_KEEPCNT, 3},
           Case{IPPROTO_TCP, TCP_SYNCNT, 4}, Case{IPPROTO_TCP, TCP_LINGER2, 7},
           Case{IPPROTO_TCP, TCP_DEFER_ACCEPT, 3}, Case{IPPROTO_TCP, TCP_WINDOW_CLAMP, 5000},
-          Case{IPPROTO_TCP, TCP_QUICKACK, 1}, Case{IPPROTO_TCP, TCP_USER_TIMEOUT, 1234}}) {
+          Case{IPPROTO_TCP, TCP_QUICKACK, 0}, Case{IPPROTO_TCP, TCP_NOTSENT_LOWAT, 4000},
+          Case{IPPROTO_TCP, TCP_USER_TIMEOUT, 1234}}) {
         EXPECT_EQ(set(client, fd, c.level, c.name, c.value), 0) << c.name;
         EXPECT_EQ(get(client, fd, c.level, c.name), c.value) << c.name;
     }
@@ -62,6 +63,16 @@ TEST_F(Options, TheTimeOfADeferredAcceptIsToldInSynAcks) {
     const int fd = stream(server);
     set(server, fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, 5);
     EXPECT_EQ(get(server, fd, IPPROTO_TCP, TCP_DEFER_ACCEPT), 7);
+}
+
+TEST_F(Options, TheTimeOfFinWait2IsBoundedAndMayBeNone) {
+    const int fd = stream(client);
+    set(client, fd, IPPROTO_TCP, TCP_LINGER2, 200);
+    EXPECT_EQ(get(client, fd, IPPROTO_TCP, TCP_LINGER2), 120);
+    set(client, fd, IPPROTO_TCP, TCP_LINGER2, -5);
+    EXPECT_EQ(get(client, fd, IPPROTO_TCP, TCP_LINGER2), -1);
+    set(client, fd, IPPROTO_TCP, TCP_LINGER2, 0);
+    EXPECT_EQ(get(client, fd, IPPROTO_TCP, TCP_LINGER2), 60);
 }
 
 TEST_F(Options, ValuesOutOfRangeAreRefused) {
@@ -144,6 +155,73 @@ TEST_F(Options, TcpInfoTellsTheStateByLinuxsNumbers) {
     EXPECT_EQ(state(client, p.client), 5);
     EXPECT_EQ(state(server, p.server), 8);
     EXPECT_EQ(state(client, stream(client)), 7);
+}
+
+tcp_info info_of(Sockets& sockets, int fd) {
+    tcp_info info{};
+    socklen_t length = sizeof info;
+    EXPECT_EQ(sockets.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length), 0);
+    return info;
+}
+
+TEST_F(Options, TcpInfoOfANewSocketIsWhatAConnectionBeginsWith) {
+    const tcp_info info = info_of(client, stream(client));
+    EXPECT_EQ(info.tcpi_rto, 1'000'000u);
+    EXPECT_EQ(info.tcpi_rttvar, 250'000u);
+    EXPECT_EQ(info.tcpi_snd_mss, 536u);
+    EXPECT_EQ(info.tcpi_snd_cwnd, 10u);
+    EXPECT_EQ(info.tcpi_snd_ssthresh, 0x7fff'ffffu);
+    EXPECT_EQ(info.tcpi_min_rtt, UINT32_MAX);
+    EXPECT_EQ(info.tcpi_pacing_rate, UINT64_MAX);
+}
+
+TEST_F(Options, TcpInfoOfAListenerTellsItsQueue) {
+    listener = listening(5);
+    EXPECT_EQ(connect(stream(client)), 0);
+    settle();
+    const tcp_info info = info_of(server, listener);
+    EXPECT_EQ(info.tcpi_unacked, 1u);
+    EXPECT_EQ(info.tcpi_sacked, 5u);
+}
+
+TEST_F(Options, TcpInfoCountsTheBytesOfBothDirections) {
+    const Pair p = established();
+    write(client, p.client, "hello, world");
+    settle();
+    EXPECT_EQ(read(server, p.server, 5), "hello");
+    const tcp_info sender = info_of(client, p.client);
+    EXPECT_EQ(sender.tcpi_bytes_sent, 12u);
+    EXPECT_EQ(sender.tcpi_bytes_acked, 12u);
+    EXPECT_EQ(sender.tcpi_unacked, 0u);
+    EXPECT_EQ(sender.tcpi_ato, 40'000u);
+    EXPECT_GT(sender.tcpi_rtt, 0u);
+    EXPECT_LE(sender.tcpi_min_rtt, sender.tcpi_rtt);
+    EXPECT_EQ(sender.tcpi_snd_cwnd, 10u);
+    EXPECT_EQ(sender.tcpi_options, TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK | TCPI_OPT_WSCALE);
+    EXPECT_EQ(sender.tcpi_snd_mss, 1448u);
+    EXPECT_EQ(get(client, p.client, IPPROTO_TCP, TCP_MAXSEG), 1448);
+    EXPECT_EQ(sender.tcpi_pmtu, 1500u);
+    EXPECT_EQ(info_of(server, p.server).tcpi_bytes_received, 12u);
+}
+
+TEST_F(Options, QuickAcknowledgmentsAreToldAsOnUntilSwitchedOff) {
+    const int fd = stream(client);
+    EXPECT_EQ(get(client, fd, IPPROTO_TCP, TCP_QUICKACK), 1);
+    EXPECT_EQ(set(client, fd, IPPROTO_TCP, TCP_QUICKACK, 0), 0);
+    EXPECT_EQ(get(client, fd, IPPROTO_TCP, TCP_QUICKACK), 0);
+}
+
+TEST_F(Options, UnsentLowWaterBoundsWhatASendTakesAndWhenPollTellsOfRoom) {
+    const Pair p = established(O_NONBLOCK);
+    EXPECT_EQ(set(client, p.client, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 4000), 0);
+    const std::string bytes(20'000, 'x');
+    EXPECT_EQ(write(client, p.client, bytes), 4000);
+    pollfd watched{.fd = p.client, .events = POLLOUT, .revents = 0};
+    EXPECT_EQ(client.poll(&watched, 1, 0), 0);
+    EXPECT_EQ(write(client, p.client, bytes), -EAGAIN);
+    settle();
+    EXPECT_EQ(client.poll(&watched, 1, 0), 1);
+    EXPECT_EQ(write(client, p.client, bytes), 4000);
 }
 
 }  // namespace

@@ -58,7 +58,8 @@ TEST_F(Reports, AnAttemptThatAnAdministratorHasProhibitedEnds) {
         host.run();
         const Bytes syn = host.take_one();
         host.run(error_about(syn, wire::Icmp4Type::destination_unreachable, code));
-        EXPECT_EQ(user.life(id).reports.back(), Report::prohibited);
+        EXPECT_EQ(user.life(id).reports.back(),
+                  code == 9 ? Report::network_prohibited : Report::host_prohibited);
         EXPECT_EQ(user.life(id).reason, tcp::CloseReason::unreachable);
     }
 }

@@ -304,6 +304,18 @@ TEST(Timestamps, OutOfOrderSegmentIsNotEchoed) {
     s.expect(Ack().ack(301).echoing(2020));
 }
 
+// What is not acknowledged by anything that was sent is forged or old, and so is its stamp.
+TEST(Timestamps, StampOfASegmentWhoseAckIsNotBelievedIsNotTaken) {
+    Script s;
+    s.establish({.timestamps = true});
+    s.inject(Data().seq(1).ack(9999).length(10).timestamps(200'000, s.last_ts_value()));
+    s.ignore_sent();
+    s.inject(Data().seq(1).ack(1).length(100).timestamps(2000, s.last_ts_value()));
+    s.expect_received_bytes(100);
+    s.wait(1_s);
+    s.expect(Ack().ack(101).echoing(2000));
+}
+
 // ---- PAWS
 
 TEST(Paws, OlderTimestampIsAcknowledgedAndDropped) {

@@ -43,14 +43,24 @@ TEST(Cork, IsOverriddenByAPush) {
 }
 
 TEST(MoreFollows, HoldsBackASegmentThatIsNotFullUntilThePersistTimer) {
+    Established s{{.mss = 1000, .round_trip = 10_ms}};
+    s.call_send_more(500);
+    s.expect_nothing();
+    s.expect_after(210_ms, Ack().seq(1).ack(1).length(500));
+    s.inject(Ack().seq(1).ack(501));
+}
+
+TEST(MoreFollows, HoldsBackNothingLongerThanUntilTheNextAck) {
     Established s{{.mss = 1000}};
     s.call_send_more(1500);
     s.expect(Ack().seq(1).ack(1).length(1000));
     s.expect_nothing();
     s.inject(Ack().seq(1).ack(1001));
-    s.expect_nothing();
-    s.expect_after(200_ms, Ack().seq(1001).ack(1).length(500));
+    s.expect(Ack().seq(1001).ack(1).length(500));
     s.inject(Ack().seq(1).ack(1501));
+    s.call_send_more(10);
+    s.expect_nothing();
+    s.ignore_sent();
 }
 
 TEST(MoreFollows, EndsWithASendThatDoesNotSaySo) {
