@@ -262,8 +262,11 @@ ssize_t Sockets::transmit_early(const SocketPtr& socket, std::span<const iovec> 
         }
         case Role::awaiting_data: break;
         case Role::connecting: return -EALREADY;
-        case Role::listening:
         case Role::connected:
+            // Who has not been told yet that the connection stands is told so by being served.
+            if (std::exchange(socket->connect_reported, true)) return -EISCONN;
+            return transmit(socket, pieces, 0, flags);
+        case Role::listening:
         case Role::ended: return -EISCONN;
     }
     if (std::exchange(socket->attempt_failed, false)) {

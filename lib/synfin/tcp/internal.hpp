@@ -94,11 +94,13 @@ inline bool owes_user_timeout(const Connection& c) {
     constexpr auto extra = static_cast<uint32_t>(Mark::extra_option);
     return (c.flags & (extra | static_cast<uint32_t>(Mark::syn_unacked))) == extra;
 }
-/// All three write into cleared options: a copy of what has just been written piece by piece would
-/// have to wait for all of it.
+/// All of these write into cleared options: a copy of what has just been written piece by piece
+/// would have to wait for all of it.
 void write_syn_options(const Connection& c, const Environment& env, Instant now,
                        wire::TcpOptions& o);
 void write_user_timeout(const Connection& c, const Environment& env, wire::TcpOptions& o);
+/// Where both SYNs carried them.
+void write_timestamps(const Connection& c, Instant now, wire::TcpOptions& o);
 void write_plain_options(const Connection& c, const Environment& env, Instant now,
                          wire::TcpOptions& o);
 

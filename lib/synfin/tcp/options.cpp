@@ -97,13 +97,16 @@ void write_user_timeout(const Connection& c, const Environment& env, wire::TcpOp
     o.user_timeout = encode_user_timeout(env.profile_of(c).advertised_user_timeout);
 }
 
+void write_timestamps(const Connection& c, Instant now, wire::TcpOptions& o) {
+    if (!c.has(Mark::timestamps)) return;
+    o.has_timestamps = true;
+    o.ts_value = timestamp_clock(c, now);
+    o.ts_echo = c.ts_recent;
+}
+
 void write_plain_options(const Connection& c, const Environment& env, Instant now,
                          wire::TcpOptions& o) {
-    if (c.has(Mark::timestamps)) {
-        o.has_timestamps = true;
-        o.ts_value = timestamp_clock(c, now);
-        o.ts_echo = c.ts_recent;
-    }
+    write_timestamps(c, now, o);
     if (owes_user_timeout(c)) [[unlikely]]
         write_user_timeout(c, env, o);
     if (c.has(Mark::sack_permitted)) {

@@ -80,10 +80,12 @@ Seq acceptable_seq(const Connection& c) {
     return c.snd_nxt.load().after(edge + tolerated) ? edge : c.snd_nxt.load();
 }
 
-bool emit_reset(Connection& c, OutSegment& out, Environment& env) {
+// Stamped as all other segments (RFC 7323 section 3.2), though a peer must not insist on that.
+bool emit_reset(Connection& c, OutSegment& out, Environment& env, Instant now) {
     out.seq = acceptable_seq(c);
     out.ack = c.rcv_nxt;
     out.flags = flag::rst | flag::ack;
+    write_timestamps(c, now, out.options);
     c.clear(Mark::send_reset);
     ++env.counters.out_rsts;
     ++env.counters.out_segs;
@@ -435,7 +437,7 @@ bool next_segment_in_general(Connection& c, OutSegment& out, Environment& env, I
     out.ack = Seq{};
     out.window = 0;
     out.urgent = 0;
-    if (c.has(Mark::send_reset)) return emit_reset(c, out, env);
+    if (c.has(Mark::send_reset)) return emit_reset(c, out, env, now);
     if (c.has(Mark::send_syn)) return emit_syn(c, out, env, now);
     if (awaits_handshake(c) && !c.has(Mark::ack_now)) return false;
 

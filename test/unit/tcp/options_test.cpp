@@ -304,6 +304,14 @@ TEST(Timestamps, OutOfOrderSegmentIsNotEchoed) {
     s.expect(Ack().ack(301).echoing(2020));
 }
 
+TEST(Timestamps, StandOnOurResetToo) {
+    Script s;
+    s.establish({.timestamps = true});
+    s.inject(Data().seq(1).ack(1).length(100).timestamps(2000, s.last_ts_value()));
+    s.call_abort();
+    s.expect(RstAck().seq(1).ack(101).echoing(2000));
+}
+
 // What is not acknowledged by anything that was sent is forged or old, and so is its stamp.
 TEST(Timestamps, StampOfASegmentWhoseAckIsNotBelievedIsNotTaken) {
     Script s;
