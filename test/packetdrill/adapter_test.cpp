@@ -296,6 +296,45 @@ TEST(Adapter, TheFileOfStatesIsThereFromTheBeginning) {
     std::remove(path.c_str());
 }
 
+TEST_P(EachFamily, AnIcmpErrorEndsAnAttemptAndBelongsToItsSegment) {
+    const bool v6 = GetParam() == Family::ipv6;
+    const uint8_t port_unreachable = v6 ? 4 : 3;
+    Driver d{"mtu=1500", GetParam()};
+    const int fd = d.socket(SOCK_STREAM | SOCK_NONBLOCK);
+    d.connect(fd, 8080);
+    d.expect(Packet::syn());
+    d.inject_unreachable(port_unreachable, 1000);
+    EXPECT_EQ(d.get(fd, SOL_SOCKET, SO_ERROR), 0);
+    d.inject_unreachable(port_unreachable, 0);
+    EXPECT_EQ(d.get(fd, SOL_SOCKET, SO_ERROR), ECONNREFUSED);
+}
+
+TEST_P(EachFamily, AnIcmpErrorIsToldOfAConnectionThatGoesOn) {
+    const bool v6 = GetParam() == Family::ipv6;
+    Driver d{"mtu=1500", GetParam()};
+    const int fd = d.establish_server();
+    EXPECT_EQ(d.write(fd, 10), 10);
+    d.expect(Packet::data(1, 1, 10));
+    d.inject_unreachable(0, 1);  // no route to the network
+    EXPECT_EQ(d.get(fd, SOL_SOCKET, SO_ERROR), ENETUNREACH);
+    d.inject_unreachable(v6 ? 3 : 1, 1);
+    EXPECT_EQ(d.get(fd, SOL_SOCKET, SO_ERROR), EHOSTUNREACH);
+    d.inject_unreachable(v6 ? 1 : 13, 1);
+    EXPECT_EQ(d.get(fd, SOL_SOCKET, SO_ERROR), v6 ? EACCES : EHOSTUNREACH);
+    EXPECT_EQ(d.get(fd, SOL_SOCKET, SO_ERROR), 0);
+    d.inject(Packet::of_ack(1, 11));
+    EXPECT_EQ(d.write(fd, 10), 10);
+    d.expect(Packet::data(11, 1, 10));
+}
+
+TEST(Adapter, KnobsMayBearTheNamesOfTheSysctls) {
+    Driver d{"net.ipv4.tcp_timestamps=0,tcp_sack=0,window_scaling=0,tcp_congestion_control=reno"};
+    const int fd = d.socket(SOCK_STREAM | SOCK_NONBLOCK);
+    d.connect(fd, 8080);
+    const Packet syn = d.expect(Packet::syn());
+    EXPECT_EQ(syn.options.size(), 4u) << "MSS alone";
+}
+
 TEST(Adapter, SynCookiesAreAKnob) {
     Driver d{"syncookies=2,timestamps=0"};
     d.listen(8080);

@@ -143,13 +143,13 @@ Driver::~Driver() {
 
 // ---- the network
 
-std::vector<uint8_t> Driver::bytes_of(const Packet& p) const {
+std::vector<uint8_t> Driver::ip_packet(uint8_t protocol, size_t length) const {
     const size_t ip = ip_bytes();
-    std::vector<uint8_t> bytes(ip + 20 + p.options.size() + p.length);
+    std::vector<uint8_t> bytes(ip + length);
     if (family_ == Family::ipv6) {
         bytes[0] = 0x60;
-        put16(bytes, 4, static_cast<uint32_t>(bytes.size() - ip));
-        bytes[6] = IPPROTO_TCP;
+        put16(bytes, 4, static_cast<uint32_t>(length));
+        bytes[6] = protocol;
         bytes[7] = 64;
         std::copy(remote_v6.begin(), remote_v6.end(), bytes.begin() + 8);
         std::copy(local_v6.begin(), local_v6.end(), bytes.begin() + 24);
@@ -157,11 +157,38 @@ std::vector<uint8_t> Driver::bytes_of(const Packet& p) const {
         bytes[0] = 0x45;
         put16(bytes, 2, static_cast<uint32_t>(bytes.size()));
         bytes[8] = 64;
-        bytes[9] = IPPROTO_TCP;
+        bytes[9] = protocol;
         std::copy(remote_v4.begin(), remote_v4.end(), bytes.begin() + 12);
         std::copy(local_v4.begin(), local_v4.end(), bytes.begin() + 16);
         put16(bytes, 10, checksum(bytes, 0, ip));
     }
+    return bytes;
+}
+
+void Driver::inject_unreachable(uint8_t code, uint32_t seq) {
+    const bool v6 = family_ == Family::ipv6;
+    const size_t ip = ip_bytes();
+    // What is quoted: the header of our packet, with the addresses the other way round, and ports
+    // and number of the segment.
+    std::vector<uint8_t> quoted = ip_packet(IPPROTO_TCP, 8);
+    const auto addresses = quoted.begin() + (v6 ? 8 : 12);
+    std::rotate(addresses, addresses + (v6 ? 16 : 4), quoted.begin() + static_cast<ptrdiff_t>(ip));
+    put16(quoted, ip, local_port_);
+    put16(quoted, ip + 2, remote_port_);
+    put32(quoted, ip + 4, local_isn_.value_or(0) + seq);
+    const uint8_t protocol = v6 ? uint8_t{IPPROTO_ICMPV6} : uint8_t{IPPROTO_ICMP};
+    std::vector<uint8_t> bytes = ip_packet(protocol, 8 + quoted.size());
+    bytes[ip] = v6 ? 1 : 3;
+    bytes[ip + 1] = code;
+    std::copy(quoted.begin(), quoted.end(), bytes.begin() + static_cast<ptrdiff_t>(ip) + 8);
+    const uint32_t pseudo = v6 ? pseudo_sum(bytes, ip) - IPPROTO_TCP + IPPROTO_ICMPV6 : 0;
+    put16(bytes, ip + 2, checksum(bytes, ip, bytes.size(), pseudo));
+    EXPECT_EQ(table.netdev_send(table.userdata, bytes.data(), bytes.size()), 0);
+}
+
+std::vector<uint8_t> Driver::bytes_of(const Packet& p) const {
+    const size_t ip = ip_bytes();
+    std::vector<uint8_t> bytes = ip_packet(IPPROTO_TCP, 20 + p.options.size() + p.length);
     put16(bytes, ip, remote_port_);
     put16(bytes, ip + 2, local_port_);
     put32(bytes, ip + 4, remote_isn + p.seq);

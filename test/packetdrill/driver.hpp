@@ -81,6 +81,8 @@ class Driver {
 
     // ---- the network
     void inject(const Packet& packet);
+    /// An ICMP error (of ICMPv6, over IPv6) about a segment of ours that begins at `seq`.
+    void inject_unreachable(uint8_t code, uint32_t seq);
     /// The next packet to leave has these flags, numbers and length; a window and options only if
     /// they are given. Returns it.
     Packet expect(const Packet& packet, Where where = Where::current());
@@ -127,6 +129,8 @@ class Driver {
     std::optional<Packet> receive();
     Packet take(const std::vector<uint8_t>& bytes);
     std::vector<uint8_t> bytes_of(const Packet& packet) const;
+    /// The IP header of a packet from the remote address to ours, and room for `length` octets.
+    std::vector<uint8_t> ip_packet(uint8_t protocol, size_t length) const;
     void check_ip(const std::vector<uint8_t>& bytes) const;
     size_t ip_bytes() const { return family_ == Family::ipv6 ? 40 : 20; }
 

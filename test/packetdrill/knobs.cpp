@@ -71,6 +71,8 @@ constexpr NumericKnob numeric_knobs[] = {
      [](Knobs& k, int64_t n) { k.profile.rto_initial = Duration::milliseconds(n); }},
     {"rto_min_ms", most_milliseconds,
      [](Knobs& k, int64_t n) { k.profile.rto_min = Duration::milliseconds(n); }},
+    {"rto_margin_ms", most_milliseconds,
+     [](Knobs& k, int64_t n) { k.profile.rto_margin_min = Duration::milliseconds(n); }},
     {"rto_max_ms", most_milliseconds,
      [](Knobs& k, int64_t n) { k.profile.rto_max = Duration::milliseconds(n); }},
     {"delayed_ack_ms", 500,
@@ -82,12 +84,21 @@ void complain(Knobs& knobs, std::string_view key, std::string_view value, std::s
                                "' has no effect: " + std::string{right});
 }
 
+// A sysctl may be written as Linux writes it, or as we do.
+std::string_view without_prefix(std::string_view key) {
+    for (const std::string_view prefix : {"net.ipv4.", "tcp_"}) {
+        if (key.starts_with(prefix)) key.remove_prefix(prefix.size());
+    }
+    return key;
+}
+
 void apply(Knobs& knobs, std::string_view key, std::string_view value) {
+    key = without_prefix(key);
     if (key == "state_file") {
         knobs.state_file = value;
         return;
     }
-    if (key == "congestion") {
+    if (key == "congestion" || key == "congestion_control") {
         const auto algorithm = tcp::congestion_algorithm_named(value);
         if (!algorithm) return complain(knobs, key, value, "there is no such algorithm");
         knobs.profile.congestion = *algorithm;

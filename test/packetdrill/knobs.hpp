@@ -1,5 +1,5 @@
 // What --so_flags says: `key=value`, separated by commas. The keys bear the names of Linux's
-// sysctls where there is one.
+// sysctls where there is one, with or without `net.ipv4.tcp_` before them.
 #pragma once
 
 #include <string>
