@@ -254,6 +254,21 @@ TEST_F(Ecn, Shld8_EchoHalvesTheWindowAndTheNextNewDataCarriesCwr) {
     EXPECT_EQ(s.counters().retrans_segs, 0u);
 }
 
+// What the last echo answered for, left behind by half of the sequence space, seems to lie ahead.
+TEST_F(Ecn, EchoThatIsLongAnsweredHidesNoOther) {
+    connect();
+    s.call_send_bytes(60 * mss);
+    s.inject(Ack().ack(1 + 10 * mss).ece());
+    s.ignore_sent();
+    s.inject(Ack().ack(s.sent_end()));
+    s.ignore_sent();
+    s.environment().transfers.transfers[s.connection().transfer].echo_point =
+        s.connection().snd_una.load() + 0x7000'0000u;
+    s.inject(Ack().ack(s.sent_end() - mss).ece());
+    EXPECT_EQ(s.counters().ecn_reductions, 2u);
+    s.ignore_sent();
+}
+
 TEST_F(Ecn, Rfc3168_EchoOfTheNextWindowReducesAgain) {
     connect();
     s.call_send_bytes(40 * mss);

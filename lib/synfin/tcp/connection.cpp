@@ -86,7 +86,6 @@ Transfer* require_transfer(Connection& c, Environment& env) {
 
 // A FIN may be in flight before anything needs a transfer; it left when its timer was started.
 void restart_flight(const Connection& c, Transfer& t, Environment& env) {
-    t.recovery.point = c.snd_una.load() - 1;
     t.small_end = c.snd_una;
     t.flight.restart(c.snd_una, env.transfers.flights);
     if (c.snd_una != c.snd_nxt.load() && !c.has(Mark::syn_unacked)) {

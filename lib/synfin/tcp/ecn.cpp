@@ -55,6 +55,7 @@ wire::TcpFlags ecn_flags_of_syn(const Connection& c) {
 void mark_new_data(Connection& c, Transfer& t, Seq end, OutSegment& out) {
     if (!may_set_ect(c)) return;
     out.ecn = wire::Ecn::ect_0;
+    if (t.reduced_for_echo) t.reduced_for_echo = is_answered_echo(c, t);
     if (!c.owes_cwr) return;
     c.owes_cwr = false;
     out.flags |= flag::cwr;

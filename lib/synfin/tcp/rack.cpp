@@ -69,6 +69,7 @@ void rack_take_delivery(const Connection& c, Transfer& t, const Segment& s, cons
         take_latest(t.rack, d.again, now_us);
     }
     if (d.reordered) t.rack.reordering_seen = true;  // step 3
+    if (c.snd_una.load().at_or_after(t.rack.dsack_round)) t.rack.in_dsack_round = false;
 }
 
 void rack_take_dsack(const Connection& c, Rack& rack) {

@@ -58,7 +58,9 @@ void enter_fast_recovery(Connection& c, Transfer& t, Environment& env, Instant n
 void leave_recovery(Connection& c, Transfer& t) {
     if (t.recovery.phase == Phase::fast && t.model == no_index) c.cwnd = c.ssthresh;
     t.recovery.phase = Phase::none;
+    t.recovery.repeats_arrive = true;
     t.recovery.duplicate_bytes = 0;
+    t.undo.until = c.snd_nxt;
     rack_end_recovery(t.rack);
 }
 
@@ -79,6 +81,7 @@ void count_duplicate(const Connection& c, Transfer& t, const Environment& env) {
 void uncount_duplicates(const Connection& c, Transfer& t, uint32_t acked, const Environment& env) {
     Recovery& r = t.recovery;
     r.duplicate_acks = 0;
+    if (c.snd_una.load().after(r.point)) r.repeats_arrive = false;
     const uint32_t segment = payload_max(c, env);
     const uint32_t behind = acked > segment ? acked - segment : 0;
     const bool goes_on = r.phase == Phase::fast;
@@ -105,7 +108,7 @@ void detect_loss_by_duplicates(const Connection& c, Transfer& t, const AckReport
     if (r.phase == Phase::fast && ack.acked > 0 && c.snd_una.load().before(r.point)) {
         lose_first_segment(c, t, env);
     } else if (r.phase == Phase::none && r.duplicate_acks == duplicate_threshold &&
-               c.snd_una.load().after(r.point)) {
+               !r.repeats_arrive) {
         lose_first_segment(c, t, env);
     }
 }
@@ -148,6 +151,7 @@ Duration respond_to_ack(Connection& c, Transfer& t, const Segment& s, AckReport&
         [[likely]] {
         control.on_ack(c, t, ack, env, now);
         r.duplicate_acks = 0;
+        r.repeats_arrive = false;
         r.duplicate_bytes = 0;
         return Duration{};
     }

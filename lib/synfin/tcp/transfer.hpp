@@ -92,8 +92,11 @@ struct Recovery {
         timeout,  ///< slow start over what was in flight when the timer expired
     };
     Phase phase = Phase::none;
-    uint8_t duplicate_acks = 0;    ///< without SACK only
-    uint32_t duplicate_bytes = 0;  ///< what these say has left the network
+    uint8_t duplicate_acks = 0;  ///< without SACK only
+    /// Nothing beyond `point` has been acknowledged yet, so that duplicates may stem from what was
+    /// sent again. Without SACK only; where it is not set, `point` says nothing.
+    bool repeats_arrive = false;
+    uint32_t duplicate_bytes = 0;  ///< what the duplicates say has left the network
     Seq point;                     ///< snd_nxt when the loss was detected (RecoveryPoint)
     // RFC 6937, bytes
     uint32_t flight_at_start = 0;  ///< RecoverFS
@@ -124,6 +127,7 @@ struct Undo {
     uint32_t cwnd = 0;
     uint32_t ssthresh = 0;
     uint32_t sent_again = 0;  ///< bytes, not yet reported as duplicates
+    Seq until;  ///< snd_nxt when the recovery ended: reports of duplicates come before
 };
 
 /// CUBIC's memory of the last loss (RFC 9438 section 4.1.2); windows in segments.

@@ -39,6 +39,7 @@ void restore(Connection& c, Transfer& t, const AckReport& ack, Environment& env)
     constexpr uint32_t burst_segments = 10;
     ++(t.undo.by_timer ? env.counters.spurious_timeouts : env.counters.spurious_recoveries);
     t.flight.revive(env.transfers.flights);
+    if (t.recovery.phase != Phase::none) t.recovery.repeats_arrive = true;
     t.recovery.phase = Phase::none;
     t.recovery.duplicate_acks = 0;
     t.recovery.duplicate_bytes = 0;
@@ -72,6 +73,10 @@ void note_retransmission(const Connection& c, Transfer& t, uint32_t bytes, Insta
 void undo_if_spurious(Connection& c, Transfer& t, const Segment& s, const AckReport& ack,
                       Environment& env) {
     if (!t.undo.possible) return;
+    if (t.recovery.phase == Phase::none && c.snd_una.load().after(t.undo.until)) {
+        t.undo = Undo{};
+        return;
+    }
     const bool late = answers_earlier_transmission(c, t.undo, s, ack);
     const bool twice = everything_came_twice(t.undo, t.recovery, ack);
     if (late || twice || arrived_without_being_sent_again(c, t, ack)) restore(c, t, ack, env);

@@ -189,6 +189,53 @@ TEST(NewReno, FullAckEndsTheRecovery) {
     s.expect_nothing_for(10_s);
 }
 
+tcp::Recovery& recovery_of(Script& s) {
+    return s.environment().transfers.transfers[s.connection().transfer].recovery;
+}
+
+TEST(NewReno, Rfc6582_DuplicatesOfTheFullAckAreNoLoss) {
+    Script s{new_reno()};
+    s.establish(thousand);
+    s.call_send_bytes(40'000);
+    s.ignore_sent();
+    s.wait(100_ms);
+    for (int i = 0; i < 3; ++i) s.inject(Ack().seq(1).ack(1));
+    const uint32_t point = s.sent_end();
+    s.inject(Ack().seq(1).ack(point));
+    s.ignore_sent();
+    ASSERT_GT(s.sent_end(), point);
+    for (int i = 0; i < 4; ++i) s.inject(Ack().seq(1).ack(point));
+    for (const auto& sent : s.take_sent()) EXPECT_GT(sent.seq, point) << to_text(sent);
+    EXPECT_EQ(s.counters().fast_retransmits.load(), 1u);
+    s.inject(Ack().seq(1).ack(point + 1000));
+    for (int i = 0; i < 3; ++i) s.inject(Ack().seq(1).ack(point + 1000));
+    EXPECT_EQ(s.counters().fast_retransmits.load(), 2u) << "one segment further, they are";
+    s.ignore_sent();
+}
+
+// The point of the last recovery, left behind by more than half of the sequence space, seems to lie
+// ahead.
+TEST(NewReno, PointThatIsLongPassedHidesNoLoss) {
+    for (const bool in_one_piece : {true, false}) {
+        Script s{new_reno()};
+        s.establish(thousand);
+        s.call_send_bytes(60'000);
+        s.ignore_sent();
+        s.wait(100_ms);
+        for (int i = 0; i < 3; ++i) s.inject(Ack().seq(1).ack(1));
+        s.inject(Ack().seq(1).ack(s.sent_end()));
+        s.ignore_sent();
+        s.inject(Ack().seq(1).ack(s.sent_end() - (in_one_piece ? 0 : 1000)));
+        s.ignore_sent();
+        recovery_of(s).point = s.connection().snd_una.load() + 0x7000'0000u;
+        for (int i = 0; i < 3; ++i) {
+            s.inject(Ack().seq(1).ack(s.connection().snd_una.load().value() - s.local_isn()));
+        }
+        EXPECT_EQ(s.counters().fast_retransmits.load(), 2u) << in_one_piece;
+        s.ignore_sent();
+    }
+}
+
 TEST(NewReno, SecondLossInTheSameWindowDoesNotHalveAgain) {
     Script s{new_reno()};
     fill_the_initial_window(s);

@@ -90,6 +90,24 @@ TEST(Undo, Rfc2883_DuplicateReportOfAllThatWasSentAgainUndoesARecovery) {
     s.ignore_sent();
 }
 
+TEST(Undo, Rfc2883_DuplicateReportLongAfterTheRecoveryUndoesNothing) {
+    Script s;
+    s.establish(handshake(false, true));
+    s.call_send_bytes(60'000);
+    s.ignore_sent();
+    s.wait(100_ms);
+    s.inject(Ack().seq(1).ack(1).sack({{1001, 4001}}));
+    s.inject(Ack().seq(1).ack(4001));
+    s.inject(Ack().seq(1).ack(s.sent_end()));
+    for (int round = 0; round < 2; ++round) {
+        s.ignore_sent();
+        s.inject(Ack().seq(1).ack(s.sent_end() - 1000));
+    }
+    s.inject(Ack().seq(1).ack(s.sent_end() - 1000).sack({{1, 1001}}));
+    EXPECT_EQ(s.counters().spurious_recoveries.load(), 0u);
+    s.ignore_sent();
+}
+
 TEST(Undo, Rfc2883_DuplicateReportOfAPartUndoesNothing) {
     FirstHeldForLost s;
     s.inject(Ack().seq(1).ack(4001).sack({{1, 501}}));
