@@ -24,6 +24,14 @@ TEST(Bottleneck, EachAlgorithmFillsIt) {
     }
 }
 
+TEST(Bottleneck, FirstSlowStartEndsBeforeTheQueueOverflowsByMuch) {
+    for (const auto algorithm : {Algorithm::cubic, Algorithm::new_reno}) {
+        Streams streams{1, bottleneck(2 * product), {algorithm}};
+        streams.world.run_for(2_s);
+        EXPECT_LT(streams.link.counters().overflowed, 50u) << tcp::name(algorithm);
+    }
+}
+
 TEST(Bottleneck, BbrLeavesTheQueueNearlyEmpty) {
     const auto round_trip = [](Algorithm algorithm) {
         Streams streams{1, bottleneck(4 * product), {algorithm}};

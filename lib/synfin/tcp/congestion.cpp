@@ -13,9 +13,9 @@ uint32_t half_of_flight(const Connection& c, uint32_t flight) {  // RFC 5681 (4)
     return std::max<uint32_t>(flight / 2, 2u * c.mss);
 }
 
-void new_reno_on_ack(Connection& c, Transfer& t, const AckReport& ack, Environment&, Instant) {
+void new_reno_on_ack(Connection& c, Transfer& t, const AckReport& ack, Environment&, Instant now) {
     if (!window_was_used(c, ack) || c.cwnd >= largest_congestion_window) return;
-    if (c.cwnd < c.ssthresh) return grow_in_slow_start(c, t, ack);
+    if (c.cwnd < c.ssthresh) return grow_in_slow_start(c, t, ack, now);
     // Congestion avoidance: one segment per window's worth of acknowledged bytes (RFC 3465).
     t.acked_for_growth += ack.acked;
     if (t.acked_for_growth >= c.cwnd) {
@@ -60,10 +60,16 @@ bool window_was_used(const Connection& c, const AckReport& ack) {
     return c.cwnd / 2 <= ack.flight_before && !ack.echo;
 }
 
-void grow_in_slow_start(Connection& c, const Transfer& t, const AckReport& ack) {
+void grow_in_slow_start(Connection& c, Transfer& t, const AckReport& ack, Instant now) {
+    const bool first = c.ssthresh == UINT32_MAX;
     const bool after_timeout = t.recovery.phase == Recovery::Phase::timeout;
-    const uint32_t most = (after_timeout ? 1u : 2u) * c.mss;
-    c.cwnd = std::min(c.cwnd + std::min(ack.acked, most), largest_congestion_window);
+    const uint32_t segments = after_timeout ? 1 : first ? 8 : 2;
+    uint32_t growth = std::min(ack.acked, segments * c.mss);
+    // A flight that is acknowledged in one piece has no round trips to compare.
+    if (first && !t.flight.empty()) {
+        growth = growth_by_round_trips(c, t.hystart, ack, growth, now);
+    }
+    c.cwnd = std::min(c.cwnd + growth, largest_congestion_window);
 }
 
 void start_congestion_control(Connection& c, const Environment& env) {

@@ -34,8 +34,8 @@ void remember_window_of_loss(const Connection& c, Cubic& cubic) {
     const double window = in_segments(c, c.cwnd);
     const bool converges = window < cubic.w_max;
     cubic.w_max_before = cubic.w_max;
-    cubic.w_max = converges ? window * (1.0 + beta_cubic) / 2.0 : window;
-    cubic.window_before = window;
+    cubic.w_max = static_cast<float>(converges ? window * (1.0 + beta_cubic) / 2.0 : window);
+    cubic.window_before = static_cast<float>(window);
     cubic.in_epoch = false;
 }
 
@@ -44,8 +44,8 @@ void begin_epoch(const Connection& c, Cubic& cubic, uint32_t now_us) {
     const double window = in_segments(c, c.cwnd);
     cubic.in_epoch = true;
     cubic.epoch_us = now_us;
-    cubic.w_max = std::max(cubic.w_max, window);
-    cubic.k = std::cbrt((cubic.w_max - window) / c_cubic);
+    cubic.w_max = std::max(cubic.w_max, static_cast<float>(window));
+    cubic.k = static_cast<float>(std::cbrt(std::max(cubic.w_max - window, 0.0) / c_cubic));
     cubic.w_est = window;
 }
 
@@ -85,7 +85,7 @@ void on_ack(Connection& c, Transfer& t, const AckReport& ack, Environment&, Inst
         // Section 4.2: time in which the window was not the limit does not count.
         cubic.epoch_us += now_us - cubic.last_ack_us;
     } else if (c.cwnd < c.ssthresh) {
-        grow_in_slow_start(c, t, ack);
+        grow_in_slow_start(c, t, ack, now);
     } else {
         avoid_congestion(c, cubic, ack.acked, now_us);
     }

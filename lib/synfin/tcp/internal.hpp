@@ -209,8 +209,9 @@ inline constexpr uint32_t largest_congestion_window = uint32_t{1} << 30;
 /// Whether the window was the limit; else it says nothing about the path (RFC 7661). Nor does an
 /// echo of congestion let anything grow (RFC 3168 section 6.1.2).
 bool window_was_used(const Connection& c, const AckReport& ack);
-/// By the bytes acknowledged, at most two segments for an ACK (RFC 3465), one after a timeout.
-void grow_in_slow_start(Connection& c, const Transfer& t, const AckReport& ack);
+/// By the bytes acknowledged; at most eight segments for an ACK in the first slow start (RFC 9406),
+/// later two, and one after a timeout (RFC 3465).
+void grow_in_slow_start(Connection& c, Transfer& t, const AckReport& ack, Instant now);
 const CongestionControl& congestion_control(CongestionAlgorithm algorithm);
 inline const CongestionControl& congestion_control(const Connection& c, const Environment& env) {
     return congestion_control(env.profile_of(c).congestion);
@@ -226,6 +227,12 @@ void adopt_congestion_control(Connection& c, Transfer& t, Environment& env);
 /// `bytes` have left, again or for the first time, on a connection that has a model.
 void note_departure(const Connection& c, const Transfer& t, uint32_t bytes, Environment& env,
                     Instant now);
+
+// ---- hystart.cpp
+
+/// By how much of `growth` the window grows in the first slow start.
+uint32_t growth_by_round_trips(Connection& c, HyStart& hystart, const AckReport& ack,
+                               uint32_t growth, Instant now);
 
 // ---- ecn.cpp
 

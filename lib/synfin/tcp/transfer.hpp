@@ -130,14 +130,15 @@ struct Undo {
     Seq until;  ///< snd_nxt when the recovery ended: reports of duplicates come before
 };
 
-/// CUBIC's memory of the last loss (RFC 9438 section 4.1.2); windows in segments.
+/// CUBIC's memory of the last loss (RFC 9438 section 4.1.2); windows in segments. What grows by
+/// less than a millionth of itself needs a double.
 struct Cubic {
-    double w_max = 0;          ///< the window that was too large
-    double w_max_before = 0;   ///< and the one of the loss before, if the last was none
-    double k = 0;              ///< seconds until the cubic is back there
-    double w_est = 0;          ///< what NewReno would have
-    double window_before = 0;  ///< cwnd_prior
-    uint32_t epoch_us = 0;     ///< when congestion avoidance began
+    double w_est = 0;         ///< what NewReno would have
+    float w_max = 0;          ///< the window that was too large
+    float w_max_before = 0;   ///< and the one of the loss before, if the last was none
+    float k = 0;              ///< seconds until the cubic is back there
+    float window_before = 0;  ///< cwnd_prior
+    uint32_t epoch_us = 0;    ///< when congestion avoidance began
     uint32_t last_ack_us = 0;
     bool in_epoch = false;
 };
@@ -156,6 +157,18 @@ struct Dctcp {
 struct MarkChange {
     Seq end;
     bool marked = false;
+};
+
+/// Round trips of the first slow start (RFC 9406), in microseconds; 0: none yet.
+struct HyStart {
+    bool running = false;
+    bool conservative = false;  ///< they have become longer: the window grows slowly
+    uint8_t conservative_rounds = 0;
+    uint8_t samples = 0;         ///< of this round
+    Seq round_end;               ///< windowEnd
+    uint32_t last_round_us = 0;  ///< the least of the round before
+    uint32_t this_round_us = 0;
+    uint32_t baseline_us = 0;  ///< of the round in which they became longer
 };
 
 /// The one probe of a tail that may be under way (RFC 8985 section 7.3).
@@ -200,6 +213,7 @@ struct Transfer {
     /// What retransmit_deadline stands for while it is armed and the connection is not persisting.
     LossTimer loss_timer = LossTimer::timeout;
     uint32_t acked_for_growth = 0;  ///< NewReno: bytes acknowledged since cwnd last grew
+    HyStart hystart;
     Cubic cubic;
     uint32_t model = no_index;  ///< PathModel of an algorithm that has one; kept while idle
     Dctcp dctcp;
