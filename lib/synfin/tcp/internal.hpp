@@ -264,6 +264,8 @@ void take_sack_blocks(const Connection& c, Transfer& t, const Segment& segment, 
 /// Before cwnd and ssthresh are reduced for a loss.
 void remember_for_undo(const Connection& c, Transfer& t, bool by_timer);
 void note_retransmission(const Connection& c, Transfer& t, uint32_t bytes, Instant now);
+/// The timer has expired for the first time for this data: the answers will tell whether too early.
+void begin_trial(const Connection& c, Transfer& t);
 /// Takes the reduction back if this ACK proves that nothing was lost.
 void undo_if_spurious(Connection& c, Transfer& t, const Segment& segment, const AckReport& ack,
                       Environment& env);

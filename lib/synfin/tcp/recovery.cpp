@@ -185,7 +185,7 @@ Duration respond_to_ack(Connection& c, Transfer& t, const Segment& s, AckReport&
     } else if (r.phase == Phase::fast) {
         const bool partial = ack.acked > 0 && !c.has(Mark::sack_permitted);
         reduce_proportionally(c, t, delivered, begins || partial);
-    } else if (ack.acked > 0 && !ends_fast) {
+    } else if (ack.acked > 0 && !ends_fast && t.undo.trial == Undo::Trial::none) {
         control.on_ack(c, t, ack, env, now);
     }
     return wait;
@@ -208,6 +208,7 @@ void begin_timeout_recovery(Connection& c, Transfer& t, Environment& env) {
     }
     t.timing = false;  // Karn
     t.tail_probe = TailProbe{};
+    begin_trial(c, t);
     t.recovery.phase = Phase::timeout;
     t.recovery.duplicate_acks = 0;
     t.recovery.duplicate_bytes = 0;

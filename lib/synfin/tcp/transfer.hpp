@@ -120,9 +120,16 @@ struct Rack {
 
 /// What stood before a recovery that may turn out to have been for nothing (undo.cpp).
 struct Undo {
+    /// Which answer after a timeout shows, without SACK and timestamps, whether it was for nothing.
+    enum class Trial : uint8_t {
+        none,
+        first,   ///< that to what was sent again: then new data follows, not what came next
+        second,  ///< that to what had been sent before
+    };
     bool possible = false;
-    bool by_timer = false;     ///< a timeout, not a fast recovery
-    bool stamped = false;      ///< `first_stamp` waits for the first ACK of new data
+    bool by_timer = false;  ///< a timeout, not a fast recovery
+    bool stamped = false;   ///< `first_stamp` waits for the first ACK of new data
+    Trial trial = Trial::none;
     uint32_t first_stamp = 0;  ///< TSval of the first retransmission
     uint32_t cwnd = 0;
     uint32_t ssthresh = 0;

@@ -3,7 +3,11 @@
 //   timestamps   the first ACK after the retransmission answers an earlier transmission (Eifel,
 //                RFC 3522)
 //   DSACK        the peer reports everything that was sent again as a duplicate (RFC 2883)
-//   F-RTO        after a timeout, with SACK, something arrives that was not sent again (RFC 5682)
+//   F-RTO        after a timeout, something arrives that was not sent again (RFC 5682): with SACK
+//   it
+//                is known what that is; without, the first answer lets new data out instead of what
+//                comes next, and the second one tells: a duplicate, or an ACK for what was sent
+//                once
 //
 // The answer is RFC 4015's: the threshold of before, and a window that lets out no burst.
 #include <algorithm>
@@ -35,6 +39,46 @@ bool arrived_without_being_sent_again(const Connection& c, const Transfer& t,
            ack.delivery.undead && c.snd_una.load().before(t.recovery.point);
 }
 
+uint32_t flight_size(const Connection& c) { return c.snd_nxt.load().distance_from(c.snd_una); }
+
+// RFC 5682 section 2.1, step 2. There must be a full segment that may leave, or nothing would bring
+// the second answer.
+void judge_first_answer(Connection& c, Transfer& t, const Segment& s, const AckReport& ack,
+                        Environment& env) {
+    Undo::Trial& trial = t.undo.trial;
+    const uint32_t segment = payload_max(c, env);
+    const Seq end = c.snd_nxt.load() + segment;
+    const Seq edge = s.ack + (uint32_t{s.window} << c.snd_scale);
+    const bool has_new = !end.after(data_end(c, env)) && !end.after(edge);
+    const bool covers_repetition = ack.acked > 0 && ack.acked >= t.undo.sent_again;
+    trial = Undo::Trial::none;
+    if (!covers_repetition || !has_new || c.snd_una.load().at_or_after(t.recovery.point)) return;
+    trial = Undo::Trial::second;
+    t.flight.revive(env.transfers.flights);
+    c.cwnd = flight_size(c) + 2 * segment;
+}
+
+// Step 3 a): it was a loss, and what was in flight goes again.
+void resume_timeout_recovery(Connection& c, Transfer& t, Environment& env) {
+    t.undo.trial = Undo::Trial::none;
+    t.flight.lose_before(t.recovery.point, env.transfers.flights);
+    c.cwnd = 3u * c.mss;
+}
+
+// Whether the second answer acknowledges what was sent once (step 3 b).
+bool follow_trial(Connection& c, Transfer& t, const Segment& s, const AckReport& ack,
+                  Environment& env) {
+    if (ack.acked == 0 && !ack.duplicate) return false;
+    const bool second = t.undo.trial == Undo::Trial::second;
+    if (second && ack.acked > 0) return true;
+    if (second) {
+        resume_timeout_recovery(c, t, env);
+    } else {
+        judge_first_answer(c, t, s, ack, env);
+    }
+    return false;
+}
+
 void restore(Connection& c, Transfer& t, const AckReport& ack, Environment& env) {
     constexpr uint32_t burst_segments = 10;
     ++(t.undo.by_timer ? env.counters.spurious_timeouts : env.counters.spurious_recoveries);
@@ -43,8 +87,7 @@ void restore(Connection& c, Transfer& t, const AckReport& ack, Environment& env)
     t.recovery.phase = Phase::none;
     t.recovery.duplicate_acks = 0;
     t.recovery.duplicate_bytes = 0;
-    const uint32_t flight = c.snd_nxt.load().distance_from(c.snd_una);
-    const uint32_t smooth = flight + std::min(ack.acked, burst_segments * c.mss);
+    const uint32_t smooth = flight_size(c) + std::min(ack.acked, burst_segments * c.mss);
     c.cwnd = std::max(c.cwnd, std::min(t.undo.cwnd, smooth));
     c.ssthresh = t.undo.ssthresh;
     congestion_control(c, env).on_undo(t, env);
@@ -59,6 +102,15 @@ void remember_for_undo(const Connection& c, Transfer& t, bool by_timer) {
     t.undo.by_timer = by_timer;
     t.undo.cwnd = c.cwnd;
     t.undo.ssthresh = c.ssthresh;
+}
+
+void begin_trial(const Connection& c, Transfer& t) {
+    const bool told_otherwise = c.has(Mark::sack_permitted) || c.has(Mark::timestamps);
+    // A second timeout proves that the first was none too early; and a model sets the window
+    // itself.
+    const bool again = t.recovery.phase == Phase::timeout;
+    const bool tries = !told_otherwise && !again && t.model == no_index;
+    t.undo.trial = tries ? Undo::Trial::first : Undo::Trial::none;
 }
 
 void note_retransmission(const Connection& c, Transfer& t, uint32_t bytes, Instant now) {
@@ -79,7 +131,10 @@ void undo_if_spurious(Connection& c, Transfer& t, const Segment& s, const AckRep
     }
     const bool late = answers_earlier_transmission(c, t.undo, s, ack);
     const bool twice = everything_came_twice(t.undo, t.recovery, ack);
-    if (late || twice || arrived_without_being_sent_again(c, t, ack)) restore(c, t, ack, env);
+    const bool tried = t.undo.trial != Undo::Trial::none && follow_trial(c, t, s, ack, env);
+    if (late || twice || tried || arrived_without_being_sent_again(c, t, ack)) {
+        restore(c, t, ack, env);
+    }
 }
 
 }  // namespace synfin::tcp

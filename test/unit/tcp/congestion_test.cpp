@@ -59,13 +59,53 @@ TEST(Congestion, SlowStartGrowsByBytesNotByAcknowledgments) {
 TEST(Congestion, TimeoutBeginsAgainWithOneSegment) {
     Script s{new_reno()};
     s.establish(thousand);
-    s.call_send_bytes(20'000);
+    s.call_send_bytes(10'000);
     EXPECT_EQ(s.take_sent().size(), 10u);
     s.expect_after(300_ms, Data().seq(1).length(1000));
     s.expect_nothing();
     s.inject(Ack().seq(1).ack(1001));
     // Two segments now: the next ones that were sent before the timeout.
     EXPECT_EQ(sequences(s.take_sent()), (Numbers{1001, 2001}));
+}
+
+// ---- appropriate byte counting
+
+TEST(Congestion, Rfc3465_1_AfterATimeoutAnAckOpensOneSegment) {
+    Script s{new_reno()};
+    s.establish(thousand);
+    s.call_send_bytes(10'000);
+    s.wait(300_ms);
+    s.inject(Ack().seq(1).ack(1001));
+    EXPECT_EQ(s.connection().cwnd, 2000u);
+    s.inject(Ack().seq(1).ack(3001));
+    EXPECT_EQ(s.connection().cwnd, 3000u);
+    s.ignore_sent();
+}
+
+TEST(Congestion, Rfc3465_1_InLaterSlowStartsAnAckOpensTwoSegments) {
+    Script s{new_reno()};
+    s.establish(thousand);
+    s.call_send_bytes(10'000);
+    s.wait(300_ms);
+    s.inject(Ack().seq(1).ack(10'001));  // ends the recovery, below the threshold of five
+    EXPECT_EQ(s.connection().cwnd, 3000u);
+    s.ignore_sent();
+}
+
+TEST(Congestion, Rfc3465_1_AvoidanceCountsBytesOfSmallAcksTogether) {
+    Script s{new_reno()};
+    s.establish(thousand);
+    s.call_send_bytes(40'000);
+    s.wait(100_ms);
+    for (int i = 0; i < 3; ++i) s.inject(Ack().seq(1).ack(1));
+    const uint32_t point = s.sent_end();
+    s.inject(Ack().seq(1).ack(point));
+    ASSERT_EQ(s.connection().cwnd, 5000u);
+    for (uint32_t i = 1; i < 50; ++i) s.inject(Ack().seq(1).ack(point + 100 * i));
+    EXPECT_EQ(s.connection().cwnd, 5000u);
+    s.inject(Ack().seq(1).ack(point + 5000));
+    EXPECT_EQ(s.connection().cwnd, 6000u);
+    s.ignore_sent();
 }
 
 TEST(Congestion, TimeoutHalvesTheThresholdOnce) {
@@ -84,7 +124,8 @@ TEST(Congestion, Must19_AvoidanceGrowsByOneSegmentPerRoundTrip) {
     Script s{new_reno()};
     s.establish(thousand);
     s.call_send_bytes(100'000);
-    s.wait(300_ms);  // cwnd 1000, ssthresh 5000
+    s.wait(300_ms);                 // cwnd 1000, ssthresh 5000
+    s.inject(Ack().seq(1).ack(1));  // nothing that follows says that the timer was too early
     s.ignore_sent();
     uint32_t acked = 1;
     while (s.connection().cwnd < 5000) {
