@@ -4,6 +4,7 @@
 // line stays where it is. The bytes begin where those of an empty buffer do.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 
 #include <rte_mbuf.h>
@@ -15,15 +16,15 @@ namespace synfin::dpdk {
 class LinkWord {
   public:
     LinkWord(rte_mbuf* buffer, uint32_t length)
-        : bits_{reinterpret_cast<uintptr_t>(buffer) << length_bits | length} {
+        : bits_{std::bit_cast<uintptr_t>(buffer) << length_bits | length} {
         SYNFIN_ASSERT(length >> length_bits == 0);
     }
     /// As it lies in an rte_ring.
-    explicit LinkWord(void* stored) : bits_{reinterpret_cast<uintptr_t>(stored)} {}
-    void* stored() const { return reinterpret_cast<void*>(bits_); }
+    explicit LinkWord(void* stored) : bits_{std::bit_cast<uintptr_t>(stored)} {}
+    void* stored() const { return std::bit_cast<void*>(bits_); }
 
-    rte_mbuf* buffer() const { return reinterpret_cast<rte_mbuf*>(bits_ >> length_bits); }
-    uint32_t length() const { return bits_ & ((1u << length_bits) - 1); }
+    rte_mbuf* buffer() const { return std::bit_cast<rte_mbuf*>(bits_ >> length_bits); }
+    uint32_t length() const { return static_cast<uint32_t>(bits_ & ((1u << length_bits) - 1)); }
 
   private:
     /// A user's addresses have 47 bits.

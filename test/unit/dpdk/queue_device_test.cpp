@@ -175,7 +175,7 @@ class QueueDeviceOnPortTest : public testing::Test {
         lane.properties.transmit_tcp_checksum = true;
         device_.emplace(pool_.get(), lane);
     }
-    ~QueueDeviceOnPortTest() override {
+    void TearDown() override {
         device_->close();
         for (void* buffer = nullptr; rte_ring_dequeue(ring_, &buffer) == 0;)
             rte_pktmbuf_free(static_cast<rte_mbuf*>(buffer));
