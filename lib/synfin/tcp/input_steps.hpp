@@ -64,7 +64,10 @@ inline void check_fin(Connection& c, Environment& env, Events& events) {
     c.rcv_edge = later_of(c.rcv_edge, c.rcv_nxt);
     if (Transfer* t = transfer_of(c, env)) {
         t->held_fin = false;  // it may have come twice: behind a hole, and with what filled it
-        t->urgent_end = earlier_of(t->urgent_end, c.rcv_nxt.load() - 1);  // no octet follows a FIN
+        // No octet follows a FIN, whatever the peer has sent before.
+        t->urgent_end = earlier_of(t->urgent_end, c.rcv_nxt.load() - 1);
+        if (t->held != no_index) [[unlikely]]
+            release_held(*t, env);
         drop_idle_transfer(c, env);
     }
     c.set(Mark::peer_fin);

@@ -3,11 +3,10 @@
 //   timestamps   the first ACK after the retransmission answers an earlier transmission (Eifel,
 //                RFC 3522)
 //   DSACK        the peer reports everything that was sent again as a duplicate (RFC 2883)
-//   F-RTO        after a timeout, something arrives that was not sent again (RFC 5682): with SACK
-//   it
-//                is known what that is; without, the first answer lets new data out instead of what
-//                comes next, and the second one tells: a duplicate, or an ACK for what was sent
-//                once
+//   F-RTO        after a timeout, something arrives that was not sent again (RFC 5682). With SACK
+//                it is known what that is; without, the first answer lets new data out instead of
+//                what comes next, and the second one tells: a duplicate, or an ACK for what was
+//                sent once
 //
 // The answer is RFC 4015's: the threshold of before, and a window that lets out no burst.
 #include <algorithm>

@@ -125,6 +125,18 @@ TEST(Reassembly, FinBehindAHoleIsTakenInFinWait2) {
     s.expect_state(State::time_wait);
 }
 
+TEST(Reassembly, WhatAPeerHasSentBehindItsFinIsForgotten) {
+    Script s;
+    s.establish();
+    s.inject(Data().seq(2).ack(1).length(50));
+    s.expect(Ack().seq(1).ack(1));
+    s.inject(FinAck().seq(1).ack(1));
+    s.expect(Ack().seq(1).ack(2));
+    s.expect_received_bytes(0);
+    s.expect_state(State::close_wait);
+    EXPECT_EQ(s.peer_closed_count(), 1u);
+}
+
 TEST(Reassembly, SegmentPartlyOldDeliversItsNewPart) {
     Script s;
     s.establish();
