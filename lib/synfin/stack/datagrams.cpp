@@ -56,8 +56,7 @@ void Worker::Impl::take_arp(const wire::Packet& packet, uint8_t port) {
 
     const wire::MacAddress own = interfaces[port].end.mac;
     if (addressing.owns(arp.sender)) {
-        // A device may hand back what was sent to all.
-        if (arp.sender_mac != own) note_conflict(arp.sender, arp.sender_mac);
+        note_conflict(arp.sender, arp.sender_mac);
     } else if (!view->is_probe()) {
         const NeighborIndex learned = neighbors.learn(port, arp.sender, arp.sender_mac, now);
         if (learned != no_neighbor) {

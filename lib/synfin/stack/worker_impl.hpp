@@ -148,7 +148,12 @@ struct Worker::Impl {
     void push_icmp_error(IcmpError error, const wire::Packet& packet, uint8_t port);
     void ask_for_neighbor(const NeighborCache::Action& action);
 
+    /// A host with this MAC speaks for an address of ours. It may be ourselves: two interfaces on
+    /// one link hear each other, and a device may hand back what was sent to all.
     void note_conflict(const wire::IpAddress& address, const wire::MacAddress& other) {
+        for (const Interface& i : interfaces) {
+            if (i.end.mac == other) return;
+        }
         ++counters.duplicate_addresses;
         last_conflict.write({address, other});
     }
