@@ -1,5 +1,4 @@
 #include <array>
-#include <memory>
 
 #include <synfin/base/assert.hpp>
 #include <synfin/tcp/core.hpp>
@@ -77,7 +76,8 @@ Transfer* require_transfer(Connection& c, Environment& env) {
     if (c.transfer == no_index) {
         const uint32_t index = env.transfers.transfers.take();
         if (index == no_index) return nullptr;
-        Transfer& t = *std::construct_at(&env.transfers.transfers[index]);
+        Transfer& t = env.transfers.transfers[index];
+        t = Transfer{};  // not made anew in place: a reader may still look at the last one
         restart_flight(c, t, env);
         c.transfer.publish(index);
     }
