@@ -37,6 +37,13 @@ class Ecn : public ::testing::Test {
         s.inject(SynAck().ece().mss(mss));
         s.expect(Ack().not_ect());
     }
+    /// The SYN is answered, and what is sent then is not capable.
+    void expect_no_agreement_after(const Packet& syn_ack) {
+        s.inject(syn_ack);
+        s.expect(Ack());
+        s.call_send("x");
+        s.expect(Data().not_ect());
+    }
     void expect_new_data(unsigned segments) {
         for (unsigned i = 0; i < segments; ++i) s.expect(Data().ect());
         s.expect_nothing();
@@ -57,19 +64,13 @@ TEST_F(Ecn, Shld8_SynAsksAndASynAckWithEceAloneAgrees) {
 TEST_F(Ecn, Rfc3168_SynAckWithoutEceIsNoAgreement) {
     s.call_open();
     s.expect(Syn().ece().cwr());
-    s.inject(SynAck().mss(mss));
-    s.expect(Ack());
-    s.call_send("x");
-    s.expect(Data().not_ect());
+    expect_no_agreement_after(SynAck().mss(mss));
 }
 
 TEST_F(Ecn, Rfc3168_SynAckThatReflectsBothFlagsIsNoAgreement) {
     s.call_open();
     s.expect(Syn().ece().cwr());
-    s.inject(SynAck().ece().cwr().mss(mss));
-    s.expect(Ack());
-    s.call_send("x");
-    s.expect(Data().not_ect());
+    expect_no_agreement_after(SynAck().ece().cwr().mss(mss));
 }
 
 TEST_F(Ecn, Rfc3168_SynThatIsSentAgainDoesNotAsk) {
@@ -77,10 +78,7 @@ TEST_F(Ecn, Rfc3168_SynThatIsSentAgainDoesNotAsk) {
     s.expect(Syn().ece().cwr());
     s.expect_after(1_s, Syn());
     EXPECT_EQ(s.counters().ecn_fallbacks, 1u);
-    s.inject(SynAck().mss(mss));
-    s.expect(Ack());
-    s.call_send("x");
-    s.expect(Data().not_ect());
+    expect_no_agreement_after(SynAck().mss(mss));
 }
 
 TEST_F(Ecn, Rfc3168_SynThatIsResetIsSentAgainAtOnceAndDoesNotAsk) {
@@ -90,10 +88,7 @@ TEST_F(Ecn, Rfc3168_SynThatIsResetIsSentAgainAtOnceAndDoesNotAsk) {
     s.expect(Syn().seq(0));
     s.expect_open();
     EXPECT_EQ(s.counters().ecn_fallbacks, 1u);
-    s.inject(SynAck().mss(mss));
-    s.expect(Ack());
-    s.call_send("x");
-    s.expect(Data().not_ect());
+    expect_no_agreement_after(SynAck().mss(mss));
 }
 
 TEST_F(Ecn, Rfc3168_SecondResetRefusesTheConnection) {
@@ -110,10 +105,7 @@ TEST_F(Ecn, Rfc3168_AgreementThatComesLateLetsCeBeEchoedButNoEctBeSet) {
     s.call_open();
     s.expect(Syn().ece().cwr());
     s.expect_after(1_s, Syn());
-    s.inject(SynAck().ece().mss(mss));
-    s.expect(Ack());
-    s.call_send("x");
-    s.expect(Data().not_ect());
+    expect_no_agreement_after(SynAck().ece().mss(mss));
     s.inject(Ack().length(100).ce());
     s.inject(Ack().length(100).ect());
     s.expect(Ack().ece());

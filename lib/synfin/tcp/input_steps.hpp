@@ -48,7 +48,7 @@ inline bool advance_after_fin_ack(Connection& c, Environment& env, Instant now, 
 /// segment has come. What a full segment is to the peer, only the peer knows: its MTU may be
 /// smaller than ours. So the second segment counts, whatever its size.
 inline void owe_acknowledgment(Connection& c, bool filled_hole, Environment& env, Instant now) {
-    const uint32_t options = c.has(Mark::timestamps) ? 12 : 0;
+    const uint32_t options = agreed_option_bytes(c);
     const uint32_t two_segments = 2 * (c.mss > options ? c.mss - options : 1);
     if (filled_hole || c.has(Mark::delayed_ack) ||
         c.rcv_nxt.load().distance_from(c.last_ack_sent) >= two_segments) {

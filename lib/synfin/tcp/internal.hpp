@@ -70,7 +70,10 @@ constexpr uint16_t default_send_mss(bool v6) { return v6 ? 1220 : 536; }  ///< M
 /// The smallest shift with which a receive buffer of this size can be announced.
 uint8_t window_shift_for(uint32_t buffer_bytes);
 
-inline constexpr uint32_t timestamp_option_bytes = 12;  ///< with two NOPs
+/// Of what every segment carries by agreement: timestamps with two NOPs, or nothing.
+inline uint32_t agreed_option_bytes(const Connection& c) {
+    return c.has(Mark::timestamps) ? 12 : 0;
+}
 /// The largest packet that the connection sends.
 uint16_t path_mtu(const Connection& c);
 /// How many bytes of options a segment with data or a plain ACK carries now.

@@ -123,7 +123,7 @@ uint16_t path_mtu(const Connection& c) {
 }
 
 uint32_t option_bytes(const Connection& c, const Environment& env) {
-    uint32_t bytes = c.has(Mark::timestamps) ? timestamp_option_bytes : 0;
+    uint32_t bytes = agreed_option_bytes(c);
     if (owes_user_timeout(c)) [[unlikely]]
         bytes += user_timeout_option_bytes;
     if (c.has(Mark::sack_permitted)) {

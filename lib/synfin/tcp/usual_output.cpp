@@ -23,14 +23,10 @@ constexpr uint32_t unusual_marks =
 
 bool owes_fin(const Connection& c) { return c.has(Mark::send_closed) && !c.has(Mark::fin_sent); }
 
-uint32_t option_bytes_of_plain(const Connection& c) {
-    return c.has(Mark::timestamps) ? timestamp_option_bytes : 0;
-}
-
 /// Whether all that is queued may leave at once, as one piece in one segment.
 bool leaves_at_once(const Connection& c, const Transfer& t, const Environment& env, Instant now) {
     const uint32_t length = t.unsent_or_unacked.bytes;
-    return length != 0 && length + option_bytes_of_plain(c) <= c.mss && length <= c.snd_wnd &&
+    return length != 0 && length + agreed_option_bytes(c) <= c.mss && length <= c.snd_wnd &&
            length <= c.cwnd && env.buffers.nodes[t.unsent_or_unacked.head].length == length &&
            t.flight.empty() && t.recovery.duplicate_bytes == 0 &&
            t.recovery.phase == Recovery::Phase::none && !t.tail_probe.due && t.model == no_index &&
@@ -69,7 +65,7 @@ void write_text(Connection& c, Transfer& t, OutSegment& out, Environment& env, I
     out.payload_length = node.length;
     out.flags |= flag::psh;  // MUST-61
     const Seq end = c.snd_nxt.load() + node.length + (owes_fin(c) ? 1 : 0);
-    if (node.length + option_bytes_of_plain(c) < c.mss) t.small_end = end;
+    if (node.length + agreed_option_bytes(c) < c.mss) t.small_end = end;
     const auto now_us = static_cast<uint32_t>(now.us());
     t.flight.append(end, now_us, 0, env.transfers.flights);
     if (!t.timing) {

@@ -76,20 +76,11 @@ TEST_F(Datagrams, EchoOfOurOwnArpIsNoConflict) {
 }
 
 TEST(Conflicts, TwoInterfacesOfOursOnOneLinkHaveNone) {
-    WorkerConfig config = config_of(1);
-    InterfaceConfig second;
-    second.mac = mac_of(0x11);
-    second.addresses = {{IpAddress::v4(10, 1, 0, 1), 32}};
-    config.interfaces.push_back(second);
-    Worker worker{config};
-    TestDevice left;
-    TestDevice right;
-    const std::array<TestDevice*, 2> devices{&left, &right};
-    Loop<TestDevice> loop{worker, devices};
-    right.arriving.push_back(arp_frame(wire::ArpOperation::request, 1, address_of(7)));
-    loop.run_once(Instant::from_us(1));
-    EXPECT_EQ(worker.stack_counters().arp_requests_in, 1u);
-    EXPECT_EQ(worker.stack_counters().duplicate_addresses, 0u);
+    TwoLinkedHost ours;
+    ours.right.arriving.push_back(arp_frame(wire::ArpOperation::request, 1, address_of(7)));
+    ours.loop.run_once(Instant::from_us(1));
+    EXPECT_EQ(ours.worker.stack_counters().arp_requests_in, 1u);
+    EXPECT_EQ(ours.worker.stack_counters().duplicate_addresses, 0u);
 }
 
 // ---- ICMP

@@ -370,26 +370,16 @@ TEST_F(Opening, DestinationBehindTheGatewayIsReachedThroughIt) {
 }
 
 TEST_F(Opening, TwoInterfacesEachCarryTheirOwnConnections) {
-    WorkerConfig config = config_of(1, 2);
-    InterfaceConfig second;
-    second.mac = mac_of(0x11);
-    second.addresses = {{IpAddress::v4(10, 1, 0, 1), 32}};
-    second.on_link = {{IpAddress::v4(10, 1, 0, 0), 24}};
-    second.static_neighbors = {{IpAddress::v4(10, 1, 0, 2), mac_of(0x12)}};
-    config.interfaces.push_back(second);
-    Worker worker{config};
-    TestDevice left;
-    TestDevice right;
-    const std::array<TestDevice*, 2> devices{&left, &right};
-    Loop<TestDevice> loop{worker, devices};
-    ASSERT_TRUE(worker.connect({address_of(2), 80}, user).has_value());
-    ASSERT_TRUE(worker.connect({IpAddress::v4(10, 1, 0, 2), 80}, user).has_value());
-    loop.run_once(Instant::from_us(1));
-    ASSERT_EQ(left.sent.size(), 1u);
-    ASSERT_EQ(right.sent.size(), 1u);
-    EXPECT_EQ(Read{left.sent[0]}.packet.source, address_of(1));
-    EXPECT_EQ(Read{right.sent[0]}.packet.source, IpAddress::v4(10, 1, 0, 1));
-    EXPECT_EQ(Read{right.sent[0]}.packet.source_mac(), mac_of(0x11));
+    TwoLinkedHost ours;
+    ASSERT_TRUE(ours.worker.connect({address_of(2), 80}, user).has_value());
+    ASSERT_TRUE(ours.worker.connect({IpAddress::v4(10, 1, 0, 2), 80}, user).has_value());
+    ours.loop.run_once(Instant::from_us(1));
+    ASSERT_EQ(ours.left.sent.size(), 1u);
+    ASSERT_EQ(ours.right.sent.size(), 1u);
+    EXPECT_EQ(Read{ours.left.sent[0]}.packet.source, address_of(1));
+    const Read syn{ours.right.sent[0]};
+    EXPECT_EQ(syn.packet.source, IpAddress::v4(10, 1, 0, 1));
+    EXPECT_EQ(syn.packet.source_mac(), mac_of(0x11));
 }
 
 TEST_F(Opening, CongestedDeviceIsNotAskedForFrames) {

@@ -202,6 +202,27 @@ class Host {
     }
 };
 
+/// The first host on two links: the usual one and 10.1.0.0/24, where it is 10.1.0.1 with
+/// mac_of(0x11) and knows 10.1.0.2.
+struct TwoLinkedHost {
+    TwoLinkedHost() : worker{config()} {}
+    static WorkerConfig config() {
+        WorkerConfig config = config_of(1, 2);
+        InterfaceConfig second;
+        second.mac = mac_of(0x11);
+        second.addresses = {{IpAddress::v4(10, 1, 0, 1), 32}};
+        second.on_link = {{IpAddress::v4(10, 1, 0, 0), 24}};
+        second.static_neighbors = {{IpAddress::v4(10, 1, 0, 2), mac_of(0x12)}};
+        config.interfaces.push_back(second);
+        return config;
+    }
+    Worker worker;
+    TestDevice left;
+    TestDevice right;
+    std::array<TestDevice*, 2> devices{&left, &right};
+    Loop<TestDevice> loop{worker, devices};
+};
+
 /// Two hosts at the ends of a perfect cable, in one time.
 class Cable {
   public:

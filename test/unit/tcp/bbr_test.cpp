@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-#include "script.hpp"
+#include "scenes.hpp"
 
 namespace synfin::conformance {
 namespace {
@@ -19,7 +19,7 @@ constexpr uint32_t product = 40'000;
 class Path {
   public:
     explicit Path(tcp::CongestionAlgorithm algorithm = tcp::CongestionAlgorithm::bbr)
-        : s{setup_of(algorithm)} {
+        : s{with_large_queue(algorithm)} {
         s.establish({.mss = 1000,
                      .window_scale = 7,
                      .sack_permitted = true,
@@ -31,13 +31,6 @@ class Path {
     ~Path() { s.ignore_sent(); }
     Path(const Path&) = delete;
     Path& operator=(const Path&) = delete;
-
-    static Setup setup_of(tcp::CongestionAlgorithm algorithm) {
-        Setup setup;
-        setup.profile.congestion = algorithm;
-        setup.profile.send_buffer_bytes = 1 << 20;
-        return setup;
-    }
 
     /// One millisecond: what was sent enters the queue, one segment leaves it, and the ACKs whose
     /// time has come arrive. The user's queue is filled up to `backlog`.

@@ -2,7 +2,7 @@
 // other in virtual time.
 #include <gtest/gtest.h>
 
-#include "script.hpp"
+#include "scenes.hpp"
 
 namespace synfin::conformance {
 namespace {
@@ -12,7 +12,8 @@ constexpr Script::Handshake of_100_ms{
 
 class SlowStart {
   public:
-    explicit SlowStart(tcp::CongestionAlgorithm algorithm) : SlowStart{setup_of(algorithm)} {}
+    explicit SlowStart(tcp::CongestionAlgorithm algorithm)
+        : SlowStart{with_large_queue(algorithm)} {}
     explicit SlowStart(const Setup& setup) : s{setup} {
         s.establish(of_100_ms);
         s.call_send_bytes(900'000);
@@ -20,13 +21,6 @@ class SlowStart {
     ~SlowStart() { s.ignore_sent(); }
     SlowStart(const SlowStart&) = delete;
     SlowStart& operator=(const SlowStart&) = delete;
-
-    static Setup setup_of(tcp::CongestionAlgorithm algorithm) {
-        Setup setup;
-        setup.profile.congestion = algorithm;
-        setup.profile.send_buffer_bytes = 1 << 20;
-        return setup;
-    }
     /// What is in flight now is acknowledged, segment by segment, this long after it left. Returns
     /// by how much the window grew with the last one.
     uint32_t round(Duration round_trip) {
@@ -90,7 +84,7 @@ TEST_P(HyStart, Rfc9406_ThresholdIsAtMostSixteenMilliseconds) {
 }
 
 TEST_P(HyStart, Rfc9406_FewerThanEightSamplesSayNothing) {
-    conformance::Setup setup = SlowStart::setup_of(GetParam());
+    conformance::Setup setup = with_large_queue(GetParam());
     setup.profile.initial_window_segments = 3;
     SlowStart slow{setup};
     slow.round(100_ms);

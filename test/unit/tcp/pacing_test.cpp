@@ -3,7 +3,7 @@
 
 #include <synfin/tcp/pacer.hpp>
 
-#include "script.hpp"
+#include "scenes.hpp"
 
 namespace synfin::conformance {
 namespace {
@@ -63,11 +63,6 @@ TEST(Pacer, LateOneCatchesUpByABurstOnly) {
     EXPECT_EQ(sent, 21u);  // a burst, a millisecond, and the one that is due
 }
 
-Setup with(tcp::CongestionAlgorithm algorithm) {
-    Setup setup;
-    setup.profile.congestion = algorithm;
-    return setup;
-}
 Setup with_bbr() { return with(tcp::CongestionAlgorithm::bbr); }
 // The first rate is 2.885 * 0.99 of the initial window over the handshake's round trip: 285,615
 // bytes a second, in bursts of two segments.

@@ -82,6 +82,27 @@ TEST(Rack, Section6_2_EachRoundWithDuplicateReportsWidensTheWindow) {
     EXPECT_EQ(s.counters().dsacks_received.load(), 1u);
 }
 
+TEST(Rack, Section6_2_RoundOfDuplicateReportsIsOverWhenItsEndIsAcknowledged) {
+    Script s;
+    send_and_wait_a_round_trip(s, 10);
+    s.call_send_bytes(40'000);
+    s.inject(Ack().seq(1).ack(1001).sack({{2001, 3001}}));
+    s.ignore_sent();
+    s.expect_after(25_ms, Data().seq(1001).length(1000));
+    s.inject(Ack().seq(1).ack(3001));
+    s.inject(Ack().seq(1).ack(3001).sack({{1001, 2001}}));
+    const auto rack = [&]() -> const tcp::Rack& {
+        return s.environment().transfers.transfers[s.connection().transfer].rack;
+    };
+    EXPECT_TRUE(rack().in_dsack_round);
+    const uint32_t end = s.sent_end();
+    s.inject(Ack().seq(1).ack(end));
+    s.ignore_sent();
+    s.inject(Ack().seq(1).ack(end + 1000));
+    s.ignore_sent();
+    EXPECT_FALSE(rack().in_dsack_round);
+}
+
 TEST(Rack, Section6_2_RetransmissionThatIsLostIsFoundWithoutTheTimer) {
     Script s;
     send_and_wait_a_round_trip(s, 10);

@@ -26,9 +26,16 @@ struct InFlight : Established {
     }
 };
 
-inline Setup new_reno() {
+inline Setup with(tcp::CongestionAlgorithm algorithm) {
     Setup setup;
-    setup.profile.congestion = tcp::CongestionAlgorithm::new_reno;
+    setup.profile.congestion = algorithm;
+    return setup;
+}
+inline Setup new_reno() { return with(tcp::CongestionAlgorithm::new_reno); }
+/// The same, and the user's queue never runs dry.
+inline Setup with_large_queue(tcp::CongestionAlgorithm algorithm) {
+    Setup setup = with(algorithm);
+    setup.profile.send_buffer_bytes = 1 << 20;
     return setup;
 }
 
