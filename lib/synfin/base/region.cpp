@@ -1,28 +1,64 @@
+#include <atomic>
+#include <cstdint>
 #include <new>
 #include <utility>
 
+#include <linux/mman.h>
 #include <sys/mman.h>
 
+#include <synfin/base/assert.hpp>
 #include <synfin/base/region.hpp>
 
 namespace synfin {
 
 namespace {
-// Regions of this size and above are worth aligning and advising; below it, huge pages only waste.
-constexpr size_t huge_page = size_t{2} << 20;
+
+std::atomic<bool> huge_pages_allowed{false};
+
+void* map(void* at, size_t bytes, int flags) {
+    void* const data =
+        ::mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    return data == MAP_FAILED ? nullptr : data;
+}
+
+/// Ordinary memory, of which nothing is there before it is touched.
+void* map_untouched(void* at, size_t bytes, int flags) {
+    void* const data = map(at, bytes, flags | MAP_NORESERVE);
+    if (data == nullptr) throw std::bad_alloc{};
+    return data;
+}
+
 }  // namespace
 
 Region::Region(size_t bytes) {
     if (bytes == 0) return;
-    // Whole huge pages: the kernel aligns a mapping of that size when it can.
-    size_ = bytes >= huge_page ? (bytes + huge_page - 1) / huge_page * huge_page : bytes;
-    data_ = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (data_ == MAP_FAILED) {
-        data_ = nullptr;
-        throw std::bad_alloc{};
+    if (bytes < huge_page) {  // not worth aligning: huge pages would only waste
+        size_ = bytes;
+        data_ = map_untouched(nullptr, size_, 0);
+        return;
     }
-    if (bytes >= huge_page) ::madvise(data_, size_, MADV_HUGEPAGE);
+    if (bytes > SIZE_MAX - 2 * huge_page) throw std::bad_alloc{};
+    size_ = (bytes + huge_page - 1) / huge_page * huge_page;
+    auto* const found = static_cast<char*>(map_untouched(nullptr, size_ + huge_page, 0));
+    const size_t before = (huge_page - reinterpret_cast<uintptr_t>(found) % huge_page) % huge_page;
+    data_ = found + before;
+    if (before != 0) ::munmap(found, before);
+    ::munmap(found + before + size_, huge_page - before);
+    ::madvise(data_, size_, MADV_HUGEPAGE);
+}
+
+void Region::use_huge_pages(bool allowed) { huge_pages_allowed = allowed; }
+
+bool Region::place(size_t from, size_t bytes) const {
+    SYNFIN_ASSERT(from % huge_page == 0 && bytes % huge_page == 0 && from + bytes <= size_);
+    if (bytes == 0 || !huge_pages_allowed) return false;
+    constexpr int size_of_pages = 21 << MAP_HUGE_SHIFT;
+    char* const at = static_cast<char*>(data_) + from;
+    if (map(at, bytes, MAP_FIXED | MAP_HUGETLB | size_of_pages) != nullptr) return true;
+    // The attempt may have taken away what was there.
+    map_untouched(at, bytes, MAP_FIXED);
+    ::madvise(at, bytes, MADV_HUGEPAGE);
+    return false;
 }
 
 Region::Region(Region&& other) noexcept

@@ -18,6 +18,14 @@ class Region {
 
     /// Has the system find all pages now, so that nobody has to wait for one later.
     void touch() const;
+    /// Whether place() may use the system's pool of huge pages, in all regions. At first it may
+    /// not.
+    static void use_huge_pages(bool allowed);
+    /// Places `bytes` from `from` on, both whole huge pages, on pages of that pool, if it has so
+    /// many. They are ready sooner than transparent ones, which the system has to find and a host
+    /// to back. Nobody may have touched them yet. Returns whether they were there.
+    bool place(size_t from, size_t bytes) const;
+    static constexpr size_t huge_page = size_t{2} << 20;
 
     void* data() const { return data_; }
     size_t size() const { return size_; }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include <synfin/base/assert.hpp>
+#include <synfin/base/region.hpp>
 #include <synfin/dpdk/device_check.hpp>
 #include <synfin/dpdk/driver_log.hpp>
 #include <synfin/dpdk/eal.hpp>
@@ -132,10 +133,12 @@ uint64_t free_huge_bytes() {
          std::filesystem::directory_iterator{"/sys/kernel/mm/hugepages", error}) {
         unsigned long long page_kb = 0;
         unsigned long long free_pages = 0;
+        unsigned long long promised_pages = 0;
         const std::string directory = entry.path().filename().string();
         if (std::sscanf(directory.c_str(), "hugepages-%llukB", &page_kb) != 1) continue;
         std::ifstream{entry.path() / "free_hugepages"} >> free_pages;
-        bytes += uint64_t{page_kb} * 1024 * free_pages;
+        std::ifstream{entry.path() / "resv_hugepages"} >> promised_pages;
+        bytes += uint64_t{page_kb} * 1024 * (free_pages - std::min(promised_pages, free_pages));
     }
     return bytes;
 }
@@ -205,6 +208,7 @@ Eal::Eal(const EalOptions& options) : options_{options} {
     std::vector<std::string> arguments =
         eal_arguments(options, huge_pages_, allowed, static_cast<int>(::getpid()));
 
+    Region::use_huge_pages(huge_pages_);
     // EAL may reorder and keep what it is given.
     static std::vector<std::string> kept;
     kept = std::move(arguments);

@@ -35,7 +35,8 @@ struct EalOptions {
     std::string extra;                         ///< more arguments of EAL, separated by spaces
 };
 
-/// The huge pages that are free, in bytes. EAL takes them by mmap, so no hugetlbfs need be mounted.
+/// The huge pages that are free and promised to nobody, in bytes. EAL takes them by mmap, so no
+/// hugetlbfs need be mounted.
 uint64_t free_huge_bytes();
 
 /// The cores that this process may run on.

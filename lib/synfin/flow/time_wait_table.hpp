@@ -303,6 +303,7 @@ class TimeWaitTable {
             free_ = blocks_[number].next;
         } else {
             SYNFIN_ASSERT(opened_blocks_ < block_count_);
+            place_memory(size_t{opened_blocks_ + 2} * sizeof(Block));
             number = ++opened_blocks_;
         }
         Block& block = blocks_[number];
@@ -315,6 +316,15 @@ class TimeWaitTable {
         (tail_ != 0 ? blocks_[tail_].next : head_) = number;
         tail_ = number;
         ++queued_blocks_;
+    }
+
+    /// Sees to it that the first `bytes` of the blocks lie on the best pages there are.
+    void place_memory(size_t bytes) {
+        constexpr size_t part = 16 * Region::huge_page;
+        if (bytes <= placed_bytes_) return;
+        const size_t whole = memory_.size() / Region::huge_page * Region::huge_page;
+        memory_.place(placed_bytes_, std::min(part, whole - placed_bytes_));
+        placed_bytes_ += part;
     }
 
     void free_block(uint32_t number) {
@@ -469,6 +479,7 @@ class TimeWaitTable {
     PositionIndex index_;
     Region memory_;
     Block* blocks_;
+    size_t placed_bytes_ = 0;
     Relaxed<uint32_t> size_;
     Relaxed<uint32_t> opened_blocks_;  ///< blocks 1 .. opened_blocks_ have been used
     uint32_t head_ = 0;

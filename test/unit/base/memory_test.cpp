@@ -1,7 +1,10 @@
 // Region, IndexPool, Relaxed and SequenceCounter: what the tables are made of.
 #include <atomic>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
+#include <fstream>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -51,6 +54,61 @@ TEST(Region, MovingHandsTheMemoryOver) {
     Region third;
     third = std::move(second);
     EXPECT_EQ(third.data(), data);
+}
+
+/// The size of the pages on which `address` lies, in kB, by the kernel's word.
+uint64_t page_kb_at(const void* address) {
+    std::ifstream file{"/proc/self/smaps"};
+    const auto wanted = reinterpret_cast<uintptr_t>(address);
+    bool found = false;
+    for (std::string line; std::getline(file, line);) {
+        unsigned long long from = 0;
+        unsigned long long to = 0;
+        unsigned long long kb = 0;
+        if (std::sscanf(line.c_str(), "%llx-%llx ", &from, &to) == 2) {
+            found = from <= wanted && wanted < to;
+        } else if (found && std::sscanf(line.c_str(), "KernelPageSize: %llu kB", &kb) == 1) {
+            return kb;
+        }
+    }
+    return 0;
+}
+
+class PlacedRegion : public testing::Test {
+  protected:
+    ~PlacedRegion() override { Region::use_huge_pages(false); }
+    static constexpr size_t page = Region::huge_page;
+};
+
+TEST_F(PlacedRegion, IsZeroAndWritableOnThePagesThatItNames) {
+    const Region region{4 * page};
+    auto* const bytes = static_cast<uint8_t*>(region.data());
+    bytes[0] = 1;
+    Region::use_huge_pages(true);
+    const bool huge = region.place(page, 2 * page);
+    EXPECT_EQ(page_kb_at(bytes + page), huge ? 2048u : 4u);
+    EXPECT_EQ(page_kb_at(bytes + 3 * page), 4u);
+    for (size_t at = page; at < 4 * page; at += 512) {
+        ASSERT_EQ(bytes[at], 0) << at;
+        bytes[at] = 2;
+    }
+    EXPECT_EQ(bytes[0], 1);
+    EXPECT_EQ(bytes[2 * page], 2);
+}
+
+TEST_F(PlacedRegion, StaysAsItIsWhenThePoolHasTooFew) {
+    const Region region{size_t{1} << 46};
+    Region::use_huge_pages(true);
+    ASSERT_FALSE(region.place(0, region.size()));
+    auto* const bytes = static_cast<uint8_t*>(region.data());
+    bytes[region.size() / 2] = 1;
+    EXPECT_EQ(page_kb_at(bytes), 4u);
+}
+
+TEST_F(PlacedRegion, LeavesThePoolAloneUnlessAllowed) {
+    const Region region{page};
+    EXPECT_FALSE(region.place(0, page));
+    EXPECT_EQ(page_kb_at(region.data()), 4u);
 }
 
 struct Thing {
