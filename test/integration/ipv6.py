@@ -2,8 +2,9 @@
 
 import re
 
-from harness import (KERNEL_ADDRESS6, PREFIX_LENGTH6, SYNFIN_ADDRESS, SYNFIN_ADDRESS6, case, expect,
-                     expect_equal, http_body, main, require_root, require_tools, sha256)
+from harness import (KERNEL_ADDRESS6, PREFIX_LENGTH, PREFIX_LENGTH6, SYNFIN_ADDRESS,
+                     SYNFIN_ADDRESS6, case, expect, expect_equal, http_body, main, require_root,
+                     require_tools, sha256)
 from nginx import Nginx
 
 MEGABYTE = 1024 * 1024
@@ -103,15 +104,23 @@ def shown_by_ss(lab):
            f"the addresses are in {shown}")
 
 
-@case("an address that Linux has already is refused with a word at the start")
-def duplicate(lab):
-    synfin, kernel = world(lab)
-    kernel.ip("address", "add", f"{SYNFIN_ADDRESS6}/{PREFIX_LENGTH6}", "dev", "v1", "nodad")
-    server = serve(lab, synfin)
-    expect_equal(server.wait(), 1, "exit code")
-    other = re.search(r"link/ether (\S+)", kernel.ip("link", "show", "v1").stdout).group(1)
-    expect(f"{SYNFIN_ADDRESS6} is also the address of another host on the link, {other}"
-           in server.errors, f"the conflict is named in {server.errors!r}")
+def refused(own, prefix_length, *options):
+    def test(lab):
+        synfin, kernel = world(lab)
+        kernel.ip("address", "add", f"{own}/32" if ":" not in own else f"{own}/{prefix_length}",
+                  "dev", "v1", *options)
+        server = lab.serve(synfin, address=f"{own}/{prefix_length}")
+        expect_equal(server.wait(), 1, "exit code")
+        other = re.search(r"link/ether (\S+)", kernel.ip("link", "show", "v1").stdout).group(1)
+        expect(f"{own} is also the address of another host on the link, {other}"
+               in server.errors, f"the conflict is named in {server.errors!r}")
+    return test
+
+
+case("an IPv6 address that Linux has already is refused with a word at the start")(
+    refused(SYNFIN_ADDRESS6, PREFIX_LENGTH6, "nodad"))
+case("an IPv4 address that Linux has already is refused with a word at the start")(
+    refused(SYNFIN_ADDRESS, PREFIX_LENGTH))
 
 
 @case("both sides of pair speak IPv6")

@@ -65,7 +65,7 @@ void Worker::Impl::take_arp(const wire::Packet& packet, uint8_t port) {
             ++counters.arp_unsolicited;
         }
     }
-    if (!is_request || !addressing.owns(arp.target, port)) return;
+    if (!is_request || is_own(arp.sender_mac) || !addressing.owns(arp.target, port)) return;
     push_reply(port, ArpReply{.destination = arp.sender_mac,
                               .arp = {.operation = wire::ArpOperation::reply,
                                       .sender_mac = own,

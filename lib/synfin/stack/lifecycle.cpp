@@ -199,6 +199,8 @@ constexpr uint32_t expiries_per_pass = 4096;
 
 void Worker::Impl::run_timers() {
     addresses.reclaim();
+    if (address_check.next && now >= *address_check.next) [[unlikely]]
+        check_addresses();
     run_neighbors();
     wheel.advance(now, timers_per_pass, [this](uint32_t index) { on_wheel_entry(index); });
     time_waits.expire(now, expiries_per_pass, [this](const tcp::TimeWait& r) { forget(r); });
@@ -208,8 +210,8 @@ void Worker::Impl::run_timers() {
 std::optional<Instant> Worker::Impl::next_deadline() const {
     if (notices.any_due()) return now;
     std::optional<Instant> earliest;
-    for (const auto candidate :
-         {wheel.next_due(), time_waits.next_expiry(), neighbors.next_deadline()}) {
+    for (const auto candidate : {wheel.next_due(), time_waits.next_expiry(),
+                                 neighbors.next_deadline(), address_check.next}) {
         if (candidate && (!earliest || *candidate < *earliest)) earliest = candidate;
     }
     return earliest;

@@ -84,19 +84,6 @@ void Worker::Impl::take_advertisement(const wire::Packet& packet, const wire::Ic
     wake_waiting(learned);
 }
 
-void Worker::Impl::look_for_duplicates(uint8_t port) {
-    constexpr uint8_t one_address = 128;
-    for (const wire::IpPrefix& block : config.interfaces[port].addresses) {
-        if (block.address.is_v4() || block.length != one_address) continue;
-        const wire::IpAddress group = wire::solicited_node_address(block.address);
-        push_reply(port, NeighborMessage{.destination = wire::multicast_mac(group),
-                                         .local = {},
-                                         .remote = group,
-                                         .target = block.address,
-                                         .is_solicitation = true});
-    }
-}
-
 void Worker::Impl::solicit_neighbor(const Neighbor& n, const wire::IpAddress& source,
                                     bool directly) {
     const wire::IpAddress group = wire::solicited_node_address(n.address);

@@ -167,11 +167,11 @@ Worker::Impl::Impl(Worker& worker, const WorkerConfig& worker_config)
       half_open_max{config.max_half_open != 0 ? config.max_half_open
                                               : std::max(config.max_connections / 2, 1u)} {
     port_random = next_port_random();
+    begin_address_check();
     for (uint8_t port = 0; port < interfaces.size(); ++port) {
         const InterfaceConfig& interface = config.interfaces[port];
         for (const auto& n : interface.static_neighbors)
             neighbors.add_fixed(port, n.address, n.mac);
-        if (interface.detect_duplicates) look_for_duplicates(port);
         if (!interface.gateway) continue;
         const NeighborIndex router = neighbors.add_router(port, *interface.gateway);
         (interface.gateway->is_v4() ? interfaces[port].router_v4 : interfaces[port].router_v6) =

@@ -48,9 +48,9 @@ struct InterfaceConfig {
         wire::MacAddress mac;
     };
     std::vector<StaticNeighbor> static_neighbors;
-    /// Ask at the start whether another host has one of our IPv6 addresses (RFC 4862 section 5.4).
-    /// They are used meanwhile (RFC 4429); an answer is counted. Blocks of addresses are not asked
-    /// for. One worker of an interface is enough.
+    /// Ask at the start whether another host has one of our addresses (RFC 5227, RFC 4862 section
+    /// 5.4), and if nobody answers announce those of IPv4. They are used meanwhile (RFC 4429); an
+    /// answer is counted. Blocks of addresses are left out. One worker of an interface is enough.
     bool detect_duplicates = false;
     DeviceProperties device;
 };

@@ -148,16 +148,6 @@ struct Worker::Impl {
     void push_icmp_error(IcmpError error, const wire::Packet& packet, uint8_t port);
     void ask_for_neighbor(const NeighborCache::Action& action);
 
-    /// A host with this MAC speaks for an address of ours. It may be ourselves: two interfaces on
-    /// one link hear each other, and a device may hand back what was sent to all.
-    void note_conflict(const wire::IpAddress& address, const wire::MacAddress& other) {
-        for (const Interface& i : interfaces) {
-            if (i.end.mac == other) return;
-        }
-        ++counters.duplicate_addresses;
-        last_conflict.write({address, other});
-    }
-
     // ---- neighbor_discovery.cpp
     /// Only solicitations and advertisements are taken from a group address.
     void take_group_message(const wire::Packet& packet, uint8_t port);
@@ -165,9 +155,19 @@ struct Worker::Impl {
                            uint8_t port);
     void take_advertisement(const wire::Packet& packet, const wire::Icmp6View& message,
                             uint8_t port);
-    /// Asks whether another host has one of our addresses.
-    void look_for_duplicates(uint8_t port);
     void solicit_neighbor(const Neighbor& neighbor, const wire::IpAddress& source, bool directly);
+
+    // ---- own_addresses.cpp
+    void begin_address_check();
+    /// The next step, which is due.
+    void check_addresses();
+    /// Asks whether another host has one of our addresses.
+    void ask_for_duplicates(uint8_t port, const wire::IpAddress& address);
+    void announce(uint8_t port, const wire::IpAddress& address);
+    void say_by_arp(uint8_t port, const wire::IpAddress& sender, const wire::IpAddress& target);
+    bool is_own(const wire::MacAddress& mac) const;
+    /// A host with this MAC speaks for an address of ours.
+    void note_conflict(const wire::IpAddress& address, const wire::MacAddress& other);
 
     // ---- opening.cpp
     void open_passive(OwnerNumber listener, const Arrived& syn, std::optional<tcp::Seq> last_seq);
@@ -423,6 +423,11 @@ struct Worker::Impl {
     uint32_t being_read = no_index;  ///< the connection whose unread bytes its handler looks at
     bool close_after_reading = false;  ///< and which that handler has closed
     LastConflict last_conflict;
+    struct {
+        std::optional<Instant> next;
+        uint8_t steps = 0;
+        Instant defend_next;
+    } address_check;
     Reassembly reassembly;
     std::vector<uint8_t> whole_reply;  ///< before it is divided
     TokenBucket reset_limit;

@@ -304,16 +304,17 @@ inline Bytes segment_frame(const HandMade& made) {
 
 inline Bytes arp_frame(wire::ArpOperation operation, uint8_t from_host, const IpAddress& target,
                        const MacAddress& to = MacAddress::broadcast(),
-                       std::optional<MacAddress> from_mac = {}) {
+                       std::optional<MacAddress> from_mac = {}, bool is_probe = false) {
     Bytes bytes(64);
     const MacAddress sender = from_mac.value_or(mac_of(from_host));
     const auto l2 = wire::make_l2_header(to, sender, wire::ethertype::arp);
     size_t at = wire::write_l2_header(bytes.data(), l2);
-    at += wire::write_arp(bytes.data() + at, {.operation = operation,
-                                              .sender_mac = sender,
-                                              .sender = address_of(from_host),
-                                              .target_mac = {},
-                                              .target = target});
+    at += wire::write_arp(bytes.data() + at,
+                          {.operation = operation,
+                           .sender_mac = sender,
+                           .sender = is_probe ? IpAddress::v4(0) : address_of(from_host),
+                           .target_mac = {},
+                           .target = target});
     return bytes;
 }
 
