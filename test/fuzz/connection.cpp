@@ -113,7 +113,7 @@ class Story {
             }
             case 9: {
                 const Seq quoted = number_near(c_.snd_una);
-                on_too_big(c_, quoted, bytes_.word(), env_, now_);
+                on_too_big(c_, quoted, bytes_.word(), bytes_.bit(), env_, now_);
                 break;
             }
             default: arrive(); break;

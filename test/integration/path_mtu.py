@@ -6,7 +6,11 @@ from harness import (KERNEL_ADDRESS, KERNEL_ADDRESS6, PREFIX_LENGTH, PREFIX_LENG
                      require_tools, sha256)
 
 MEGABYTE = 1024 * 1024
+LINK_MTU = 1500
 NARROW_MTU = 1300
+# Below what synfin makes of its segments: the router has to divide them.
+TINY_MTU = 296
+IPV6_MTU_MIN = 1280
 FAR_ADDRESS = "203.0.113.2"
 FAR_ADDRESS6 = "fd00:1::2"
 ROUTER_FAR_ADDRESS = "203.0.113.1"
@@ -26,7 +30,7 @@ table inet silence {
 """
 
 
-def world(lab, silent):
+def world(lab, silent, mtu):
     """synfin -- router == client: the link behind the router takes less."""
     require_root()
     require_tools("ip", "ethtool", "curl", "nft")
@@ -44,17 +48,18 @@ def world(lab, silent):
         host.ip("address", "add", f"{address}/24", "dev", interface)
         host.ip("address", "add", f"{address6}/64", "dev", interface, "nodad")
     # The client takes whatever comes; only the router's way to it is narrow.
-    router.ip("link", "set", "far0", "mtu", NARROW_MTU)
+    router.ip("link", "set", "far0", "mtu", mtu)
     client.ip("route", "add", "default", "via", ROUTER_FAR_ADDRESS)
-    client.ip("-6", "route", "add", "default", "via", ROUTER_FAR_ADDRESS6)
+    if mtu >= IPV6_MTU_MIN:
+        client.ip("-6", "route", "add", "default", "via", ROUTER_FAR_ADDRESS6)
     if silent:
         router.nft(SILENCE)
     return synfin, router, client
 
 
-def fetched(six, silent):
+def fetched(six, silent, mtu=NARROW_MTU):
     def test(lab):
-        synfin, router, client = world(lab, silent)
+        synfin, router, client = world(lab, silent, mtu)
         own, prefix_length, gateway, host = (
             (SYNFIN_ADDRESS6, PREFIX_LENGTH6, KERNEL_ADDRESS6, f"[{SYNFIN_ADDRESS6}]") if six else
             (SYNFIN_ADDRESS, PREFIX_LENGTH, KERNEL_ADDRESS, SYNFIN_ADDRESS))
@@ -82,6 +87,32 @@ case("what a router says of the size of IPv4 packets is followed")(fetched(False
 case("what a router says of the size of IPv6 packets is followed")(fetched(True, False))
 case("a black hole for large IPv4 packets is found and left")(fetched(False, True))
 case("a black hole for large IPv6 packets is found and left")(fetched(True, True))
+case("a path below the smallest IPv4 packets divides them")(fetched(False, False, TINY_MTU))
+
+
+@case("an echo reply that is too large for its path comes divided")
+def pinged(lab):
+    require_tools("ping")
+    synfin, router, client = world(lab, False, LINK_MTU)
+    # The question comes by the wide link, for an address on a narrow one.
+    lab.link(router, "narrow0", client, "narrow1")
+    router.run("sysctl", "-qw", "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.far0.rp_filter=0",
+               "net.ipv6.conf.narrow0.disable_ipv6=0")
+    client.run("sysctl", "-qw", "net.ipv6.conf.narrow1.disable_ipv6=0")
+    for host, interface, last in ((router, "narrow0", 1), (client, "narrow1", 2)):
+        host.ip("address", "add", f"198.51.100.{last}/24", "dev", interface)
+        host.ip("address", "add", f"fd00:2::{last}/64", "dev", interface, "nodad")
+    router.ip("link", "set", "narrow0", "mtu", NARROW_MTU)
+    for own, prefix_length, gateway, source in (
+            (SYNFIN_ADDRESS, PREFIX_LENGTH, KERNEL_ADDRESS, "198.51.100.2"),
+            (SYNFIN_ADDRESS6, PREFIX_LENGTH6, KERNEL_ADDRESS6, "fd00:2::2")):
+        server = lab.serve(synfin, "--gateway", gateway, address=f"{own}/{prefix_length}")
+        # The first answer is lost, and the router's word about it divides the others.
+        answers = client.run("ping", "-c", 3, "-i", "0.3", "-W", 5, "-s", 1400, "-I", source, own,
+                             check=False).stdout
+        expect(" 2 received" in answers, f"two echoes, not\n{answers}")
+        lab.finish(server)
+
 
 if __name__ == "__main__":
     main()

@@ -32,6 +32,21 @@ class ConnectionPaths final : public tcp::Paths {
         return address.is_v4() ? 40 : 60;
     }
 
+    /// Whether routers may divide what the connection sends: its path takes less than the smallest
+    /// packets that we make of its bytes, or just so much. A probe for more is larger.
+    static bool may_be_divided(const tcp::Connection& c, size_t packet_bytes) {
+        return !flow::is_interned(c.remote_address) &&
+               c.mss <= PathMtuTable::smallest_v4 - header_bytes(wire::IpAddress::v4(0)) &&
+               packet_bytes <= PathMtuTable::smallest_v4;
+    }
+    uint16_t next_identification(const tcp::Connection& c, Instant now) {
+        bool evicted = false;
+        const uint16_t next = table_.next_identification(destination_of(c), now, evicted);
+        if (evicted) ++counters_.path_evictions;
+        any_ = true;
+        return next;
+    }
+
     /// A router's word was believed: no more than `mtu` passes.
     void reduce(const wire::IpAddress& destination, uint16_t mtu, Instant now) {
         if (!table_.reduce(destination, mtu, now)) ++counters_.path_evictions;

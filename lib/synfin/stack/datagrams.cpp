@@ -150,19 +150,24 @@ void Worker::Impl::take_echo_request(const View& message, const wire::Packet& pa
                           .identifier = message.identifier(),
                           .sequence = message.sequence(),
                           .data = message.echo_data()};
-    const size_t headers =
-        reply.local.is_v4() ? wire::Ipv4View::header_bytes_min : wire::Ipv6View::header_bytes;
-    if (packet.divided_as ||
-        headers + View::header_bytes + reply.data.size() > interfaces[port].device.mtu) {
-        return push_in_parts(reply, packet.identification(), port);
+    const bool v4 = reply.local.is_v4();
+    const size_t headers = v4 ? wire::Ipv4View::header_bytes_min : wire::Ipv6View::header_bytes;
+    uint32_t mtu = interfaces[port].device.mtu;
+    if (!echo_paths.empty()) mtu = std::min<uint32_t>(mtu, echo_paths.probe(reply.remote, now));
+    if (packet.divided_as || headers + View::header_bytes + reply.data.size() > mtu) {
+        // As unique as its sender makes it, and a word about nobody else.
+        const uint32_t identification =
+            packet.divided_as.value_or(v4 ? uint32_t{reply.identifier} + reply.sequence
+                                          : uint32_t{reply.identifier} << 16 | reply.sequence);
+        return push_in_parts(reply, identification, mtu, port);
     }
     if (!interfaces[port].replies.push_with_data(reply)) ++counters.replies_dropped;
 }
 
 // What came divided, or larger than we may send, goes back divided, in IPv6 into parts that any
-// path takes, as routers divide nothing there. The identification is the request's: as unique as
-// its sender makes it, and a word about nobody else.
-void Worker::Impl::push_in_parts(const EchoReply& echo, uint32_t identification, uint8_t port) {
+// path takes, as routers divide nothing there.
+void Worker::Impl::push_in_parts(const EchoReply& echo, uint32_t identification, uint32_t mtu,
+                                 uint8_t port) {
     constexpr uint32_t ipv6_mtu_min = 1280;
     Interface& interface = interfaces[port];
     const bool v4 = echo.local.is_v4();
@@ -172,8 +177,7 @@ void Worker::Impl::push_in_parts(const EchoReply& echo, uint32_t identification,
                                     echo.sequence, echo.data)
            : wire::write_icmp6_echo(message, wire::Icmp6Type::echo_reply, echo.identifier,
                                     echo.sequence, echo.data, echo.local, echo.remote);
-    const size_t packet_bytes =
-        v4 ? interface.device.mtu : std::min(interface.device.mtu, ipv6_mtu_min);
+    const size_t packet_bytes = v4 ? mtu : std::min(mtu, ipv6_mtu_min);
     const size_t part_bytes = (packet_bytes - wire::fragment_headers_bytes(echo.local)) / 8 * 8;
     if (!interface.replies.has_room_for_data((length + part_bytes - 1) / part_bytes)) {
         ++counters.replies_dropped;
@@ -219,26 +223,45 @@ void Worker::Impl::take_icmp_error(std::span<const uint8_t> quoted, tcp::Report 
 
 // RFC 1191 and RFC 8201, with what RFC 5927 section 7 asks of a message before it is believed: the
 // quoted segment is in flight and larger than what is said to pass, and that is no less than any
-// real path takes. A router of before RFC 1191 names no size.
+// real IPv6 path takes. A router of before RFC 1191 names no size.
 void Worker::Impl::take_too_big(std::span<const uint8_t> quoted, uint32_t mtu) {
+    if (const auto echo = wire::read_quoted_echo_reply(quoted))
+        return take_too_big_echo(*echo, mtu);
     const auto q = wire::read_quoted_tcp(quoted);
     const uint32_t index = find_quoted(q);
     if (index == no_index) return;
     const bool v4 = q->destination.is_v4();
-    if (v4) {
-        if (mtu == 0) mtu = wire::plateau_below(q->packet_bytes);
-        mtu = std::max<uint32_t>(mtu, PathMtuTable::smallest_v4);
-    }
+    if (v4 && mtu == 0) mtu = wire::plateau_below(q->packet_bytes);
     const bool plausible = mtu < q->packet_bytes && (v4 || mtu >= PathMtuTable::smallest_v6);
+    const bool in_parts = v4 && mtu < PathMtuTable::smallest_v4;
+    if (in_parts) mtu = PathMtuTable::smallest_v4;
     const auto size = static_cast<uint16_t>(mtu - ConnectionPaths::header_bytes(q->destination));
     auto verdict = tcp::TooBig::not_believed;
-    if (plausible) verdict = tcp::on_too_big(connections[index], tcp::Seq{q->seq}, size, env, now);
+    if (plausible) {
+        verdict = tcp::on_too_big(connections[index], tcp::Seq{q->seq}, size, in_parts, env, now);
+    }
     if (verdict == tcp::TooBig::believed) {
         paths.reduce(q->destination, static_cast<uint16_t>(mtu), now);
     } else if (verdict == tcp::TooBig::not_believed) {
         ++counters.too_big_ignored;
     }
     settle(index);
+}
+
+// Whoever can forge this makes us divide echo replies, and nothing else: segments follow only what
+// is said about segments.
+void Worker::Impl::take_too_big_echo(const wire::QuotedEchoReply& q, uint32_t mtu) {
+    ++counters.icmp_errors_in;
+    const bool v4 = q.destination.is_v4();
+    if (v4 && mtu == 0) mtu = wire::plateau_below(q.packet_bytes);
+    const bool plausible = mtu < q.packet_bytes && (v4 || mtu >= PathMtuTable::smallest_v6);
+    if (!plausible || !addressing.owns(q.source)) {
+        ++counters.too_big_ignored;
+        return;
+    }
+    mtu = std::max<uint32_t>(mtu, v4 ? PathMtuTable::smallest_v4 : PathMtuTable::smallest_v6);
+    if (!echo_paths.reduce(q.destination, static_cast<uint16_t>(mtu), now))
+        ++counters.path_evictions;
 }
 
 void Worker::Impl::push_icmp_error(IcmpError error, const wire::Packet& packet, uint8_t port) {

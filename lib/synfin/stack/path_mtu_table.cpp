@@ -49,6 +49,8 @@ PathMtuTable::Entry& PathMtuTable::take(const wire::IpAddress& destination, Inst
     e = Entry{};
     e.destination = destination;
     e.used = now;
+    e.identification = static_cast<uint16_t>(SipHash13::of_16_bytes(
+        key_, destination.high() ^ static_cast<uint64_t>(now.ns()), ~destination.low()));
     e.taken = true;
     e.next = head;
     head = index;
@@ -125,6 +127,16 @@ void PathMtuTable::probe_arrived(const wire::IpAddress& destination, uint16_t si
     e->lost = 0;
     if (e->mtu >= link_mtu_) return give_back(*e);
     if (e->ceiling <= e->mtu) e->ceiling = static_cast<uint16_t>(e->mtu + 1);
+}
+
+uint16_t PathMtuTable::next_identification(const wire::IpAddress& destination, Instant now,
+                                           bool& evicted) {
+    Entry* e = look_up(destination, now);
+    if (e == nullptr) {  // forgotten meanwhile
+        evicted = !reduce(destination, smallest_v4, now);
+        e = look_up(destination, now);
+    }
+    return e->identification++;
 }
 
 bool PathMtuTable::probe_lost(const wire::IpAddress& destination, uint16_t size, uint16_t passes,

@@ -33,8 +33,10 @@ class PathMtuTable {
     static constexpr uint8_t probes_max = 3;                          ///< MAX_PROBES (RFC 8899)
     static constexpr uint16_t precision_bytes = 16;  ///< a search ends when it knows so much
 
-    /// Nobody's path is smaller; what says so lies (RFC 8201 section 4) or wants to make us send
-    /// mostly headers (RFC 5927 section 7; for IPv4 RFC 1191's 68 bytes would do that).
+    /// Packets are made no smaller. Who says that an IPv6 path takes less lies (RFC 8201 section
+    /// 4). An IPv4 path may, down to 68 bytes, or somebody wants to make us send mostly headers
+    /// (RFC 5927 section 7); either way what we send there is this large, and routers may divide
+    /// it, as RFC 1191 section 3 allows in place of smaller packets.
     static constexpr uint16_t smallest_v4 = 552;
     static constexpr uint16_t smallest_v6 = 1280;
     /// What is tried first in a black hole (RFC 4821 section 7.2).
@@ -57,6 +59,9 @@ class PathMtuTable {
     /// `passes` is what the connection goes on with. Returns false if an entry had to go for it.
     bool probe_lost(const wire::IpAddress& destination, uint16_t size, uint16_t passes,
                     Instant now);
+    /// For the next datagram that routers may divide on its way to `destination`: counted for each
+    /// destination by itself (RFC 6864 section 4.3), from a number that nobody knows.
+    uint16_t next_identification(const wire::IpAddress& destination, Instant now, bool& evicted);
 
   private:
     static constexpr uint32_t none = UINT32_MAX;
@@ -66,7 +71,8 @@ class PathMtuTable {
         Instant search_at;  ///< or the next probe
         uint16_t mtu = 0;
         uint16_t ceiling = 0;
-        uint8_t lost = 0;  ///< probes of the present size
+        uint16_t identification = 0;  ///< of the next datagram that may be divided
+        uint8_t lost = 0;             ///< probes of the present size
         bool searching = false;
         bool taken = false;
         uint32_t next = none;  ///< in the bucket

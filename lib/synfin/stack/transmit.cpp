@@ -82,10 +82,19 @@ void Worker::Impl::write_connection(uint32_t index, TransmitBatch& batch,
         frame.length = static_cast<uint32_t>(write_usually(c, frame, interface, header));
         if (frame.length == 0) [[unlikely]]
             frame.length = static_cast<uint32_t>(write_in_general(c, frame, interface, header));
+        if (c.narrow_path != 0) [[unlikely]]
+            let_routers_divide(c, frame, interface, header);
         // Almost always the only one: saves the question.
         if (!tcp::wants_output(c, env)) break;
     }
     settle_after_output(index);
+}
+
+void Worker::Impl::let_routers_divide(const Connection& c, const Frame& frame,
+                                      const Interface& interface, const wire::L2Header& header) {
+    if (!ConnectionPaths::may_be_divided(c, frame.length - header.length)) return;
+    wire::make_divisible(frame.data + header.length, paths.next_identification(c, now),
+                         interface.device.transmit_ip_checksum);
 }
 
 // Writes what `out` says, if its frame is a usual one; else returns 0.

@@ -114,6 +114,7 @@ constexpr uint64_t use_of_tuples = 0x7475'706c'6573;
 constexpr uint64_t use_of_neighbors = 0x6e65'6967'6862;
 constexpr uint64_t use_of_addresses = 0x6164'6472'6573;
 constexpr uint64_t use_of_paths = 0x7061'7468'73;
+constexpr uint64_t use_of_echo_paths = 0x6563'686f'7061;
 constexpr uint64_t use_of_ports = 0x706f'7274'73;
 constexpr uint64_t use_of_cookies = 0x636f'6f6b'6965;
 constexpr uint64_t use_of_resets = 0x7265'7365'7473;
@@ -149,6 +150,8 @@ Worker::Impl::Impl(Worker& worker, const WorkerConfig& worker_config)
             connections,
             addresses,
             counters},
+      echo_paths{config.max_path_mtus, smallest_mtu(config),
+                 derived_key(config.secret, use_of_echo_paths)},
       env{.profiles = profiles.all(),
           .transfers = transfers,
           .buffers = buffers,
@@ -160,7 +163,7 @@ Worker::Impl::Impl(Worker& worker, const WorkerConfig& worker_config)
           .paths = &paths},
       notices{config.max_connections},
       reassembly{config.max_reassembly_bytes},
-      whole_reply(reassembly.slots() == 0 ? 0 : wire::ipv6_datagram_bytes_max),
+      whole_reply(wire::ipv6_datagram_bytes_max),
       reset_limit{config.resets_per_second, derived_key(config.secret, use_of_resets)},
       echo_limit{config.echo_replies_per_second, derived_key(config.secret, use_of_echoes)},
       icmp_error_limit{config.icmp_errors_per_second, derived_key(config.secret, use_of_errors)},

@@ -135,11 +135,13 @@ struct Worker::Impl {
     void take_icmp6(const wire::Packet& packet, uint8_t port);
     template <typename View>
     void take_echo_request(const View& message, const wire::Packet& packet, uint8_t port);
-    void push_in_parts(const EchoReply& echo, uint32_t identification, uint8_t port);
+    /// `mtu` is at most the interface's.
+    void push_in_parts(const EchoReply& echo, uint32_t identification, uint32_t mtu, uint8_t port);
     /// The connection that a quoted segment came from; no_index, and counted, if there is none.
     uint32_t find_quoted(const std::optional<wire::QuotedTcp>& quoted);
     void take_icmp_error(std::span<const uint8_t> quoted, tcp::Report error);
     void take_too_big(std::span<const uint8_t> quoted, uint32_t mtu);
+    void take_too_big_echo(const wire::QuotedEchoReply& quoted, uint32_t mtu);
     /// Tells the sender of a packet for us that nobody here takes it.
     void refuse_protocol(const wire::Packet& packet, uint8_t port);
     /// Tells the sender of a packet for us what was wrong with it.
@@ -320,6 +322,8 @@ struct Worker::Impl {
                                 const Interface& interface);
     void write_connection(uint32_t index, TransmitBatch& batch, const Interface& interface,
                           const wire::L2Header& header);
+    void let_routers_divide(const tcp::Connection& c, const Frame& frame,
+                            const Interface& interface, const wire::L2Header& header);
     size_t write_usually(const tcp::Connection& c, const Frame& frame, const Interface& interface,
                          const wire::L2Header& header);
     size_t write_in_general(const tcp::Connection& c, const Frame& frame,
@@ -417,6 +421,7 @@ struct Worker::Impl {
     Counters counters;
     wire::DropCounters drops;
     ConnectionPaths paths;
+    PathMtuTable echo_paths;  ///< what routers say of echo replies: no connection believes it
     tcp::Environment env;
     NoticeQueue notices;
     uint32_t delivering = no_index;  ///< what its handlers ask for is settled when they are through

@@ -197,9 +197,11 @@ enum class TooBig : uint8_t {
     believed,       ///< segments are smaller from now on
 };
 /// A router says that a segment of this connection which begins at `quoted` was too large, and that
-/// `size` (as an MSS) would pass (RFC 1191, RFC 8201, RFC 5927). If that is believed, all that is
-/// in flight from there on goes again in smaller segments, and this is not taken for congestion.
-TooBig on_too_big(Connection& c, Seq quoted, uint16_t size, Environment& env, Instant now);
+/// `size` (as an MSS) would pass (RFC 1191, RFC 8201, RFC 5927), `in_parts`: if routers may divide
+/// it, as they may from then on. If that is believed, all that is in flight from there on goes
+/// again in smaller segments, and this is not taken for congestion.
+TooBig on_too_big(Connection& c, Seq quoted, uint16_t size, bool in_parts, Environment& env,
+                  Instant now);
 
 // ---- the user's calls
 

@@ -53,7 +53,8 @@ void follow_known_path(Connection& c, Environment& env, Instant now) {
     if (size != 0 && size < c.mss) make_smaller(c, size, env);
 }
 
-TooBig on_too_big(Connection& c, Seq quoted, uint16_t size, Environment& env, Instant now) {
+TooBig on_too_big(Connection& c, Seq quoted, uint16_t size, bool in_parts, Environment& env,
+                  Instant now) {
     Transfer* t = transfer_of(c, env);
     const uint32_t flight = c.snd_nxt.load().distance_from(c.snd_una);
     if (env.paths == nullptr || t == nullptr || !is_synchronized(c.state) ||
@@ -63,9 +64,10 @@ TooBig on_too_big(Connection& c, Seq quoted, uint16_t size, Environment& env, In
     Oversized& o = t->oversized;
     const bool names_probe = o.phase == Phase::probing && quoted == o.begin && size < o.size;
     if (names_probe) lose_probe(c, *t, env, now);
-    if (size >= c.mss) return names_probe ? TooBig::probe_refused : TooBig::not_believed;
+    const bool is_news = size < c.mss || (in_parts && c.narrow_path == 0);
+    if (!is_news) return names_probe ? TooBig::probe_refused : TooBig::not_believed;
 
-    make_smaller(c, size, env);
+    make_smaller(c, std::min(size, c.mss), env);
     ++env.counters.path_reductions;
     // What follows the quoted segment was as large; no later message has to name each of them.
     t->flight.lose_if(env.transfers.flights,

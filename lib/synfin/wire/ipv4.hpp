@@ -112,4 +112,13 @@ inline size_t write_ipv4_header(uint8_t* out, const IpFields& fields, size_t pay
     return Ipv4View::header_bytes_min;
 }
 
+/// Lets routers divide the datagram whose header write_ipv4_header has written at `header`: DF
+/// clear, and an identification, which its fragments will bear.
+inline void make_divisible(uint8_t* header, uint16_t identification, bool device_checksum = false) {
+    store_be32(header + 4, uint32_t{identification} << 16);
+    if (device_checksum) return;
+    store_be16(header + 10, 0);
+    store_checksum(header + 10, sum_words(header, Ipv4View::header_bytes_min));
+}
+
 }  // namespace synfin::wire

@@ -61,11 +61,6 @@ struct Packet {
     uint32_t ack = 0;
     TcpOptions options;
 
-    /// icmp4 and icmp6 only: what its fragments bore, or would have borne.
-    uint32_t identification() const {
-        if (divided_as) return *divided_as;
-        return source.is_v4() ? load_be16(&network[4]) : 0;
-    }
     /// 0 without a tag.
     uint16_t vlan() const { return has_vlan_tag ? vlan_tag & vlan_identifier_mask : 0; }
     MacAddress source_mac() const { return load_mac(ethernet + 6); }

@@ -1,5 +1,5 @@
-// What an ICMP error says about a segment of ours: enough of it is quoted to find the connection
-// and to tell a guess from the truth (RFC 5927).
+// What an ICMP error says about a packet of ours: of a segment enough is quoted to find the
+// connection and to tell a guess from the truth (RFC 5927).
 #pragma once
 
 #include <cstdint>
@@ -24,5 +24,15 @@ struct QuotedTcp {
 /// the first, or ends before the first 8 bytes of the TCP header (RFC 792 promises no more).
 /// Lengths and checksums inside a quotation are not checked: it is cut short.
 std::optional<QuotedTcp> read_quoted_tcp(std::span<const uint8_t> quoted);
+
+/// An echo reply, of ICMP or of ICMPv6.
+struct QuotedEchoReply {
+    IpAddress source;
+    IpAddress destination;
+    uint32_t packet_bytes = 0;  ///< IP header included
+};
+
+/// The same for a quotation of an echo reply.
+std::optional<QuotedEchoReply> read_quoted_echo_reply(std::span<const uint8_t> quoted);
 
 }  // namespace synfin::wire

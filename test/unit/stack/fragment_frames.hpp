@@ -1,4 +1,5 @@
-// Frames cut into fragments, as a router or a host would have done it, or an attacker.
+// Frames cut into fragments, as a router or a host would have done it, or an attacker; and what a
+// router says of those that it may not cut.
 #pragma once
 
 #include <algorithm>
@@ -47,6 +48,21 @@ inline Bytes fragment_of(const Bytes& frame, uint32_t from, uint32_t to, uint32_
     const auto data = frame.begin() + static_cast<ptrdiff_t>(link_bytes + ip_header_bytes(frame));
     return fragment_with(frame, from, Bytes(data + from, data + to), to != divisible_bytes(frame),
                          id);
+}
+
+/// What a router says of a frame that it neither passes on nor divides.
+inline Bytes too_big(const Bytes& frame, uint32_t mtu) {
+    const std::span<const uint8_t> packet = std::span{frame}.subspan(link_bytes);
+    if (is_ipv4_frame(frame)) {
+        return icmp_frame(9, address_of(1), [&](uint8_t* out) {
+            return wire::write_icmp4_error(out, wire::Icmp4Type::destination_unreachable,
+                                           wire::icmp4_code::fragmentation_needed, mtu, packet);
+        });
+    }
+    return icmp6_frame({}, [&](uint8_t* out, const IpAddress& from, const IpAddress& to) {
+        return wire::write_icmp6_error(out, wire::Icmp6Type::packet_too_big, 0, mtu, packet, from,
+                                       to);
+    });
 }
 
 inline Bytes with_ecn(Bytes frame, wire::Ecn ecn) {

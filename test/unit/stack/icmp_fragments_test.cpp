@@ -1,4 +1,7 @@
 // ICMP and ICMPv6 messages that come in fragments, and replies that leave in fragments.
+#include <array>
+#include <set>
+
 #include <gtest/gtest.h>
 
 #include <synfin/stack/reassembly.hpp>
@@ -16,14 +19,16 @@ class IcmpFragments : public ::testing::TestWithParam<Family> {
         for (size_t i = 0; i < count; ++i) data[i] = static_cast<uint8_t>(i % 251);
         return data;
     }
-    Bytes echo_request(const Bytes& data) const {
+    Bytes echo_request(const Bytes& data, uint16_t sequence = 1) const {
         if (v4()) {
             return icmp_frame(9, address_of(1), [&](uint8_t* out) {
-                return wire::write_icmp4_echo(out, wire::Icmp4Type::echo_request, 7, 1, data);
+                return wire::write_icmp4_echo(out, wire::Icmp4Type::echo_request, 7, sequence,
+                                              data);
             });
         }
         return icmp6_frame({}, [&](uint8_t* out, const IpAddress& from, const IpAddress& to) {
-            return wire::write_icmp6_echo(out, wire::Icmp6Type::echo_request, 7, 1, data, from, to);
+            return wire::write_icmp6_echo(out, wire::Icmp6Type::echo_request, 7, sequence, data,
+                                          from, to);
         });
     }
     /// All fragments of `frame`, of at most `bytes` each, in one burst.
@@ -81,6 +86,73 @@ TEST_P(IcmpFragments, EchoRequestLargerThanWeMaySendIsAnsweredInFragments) {
     const std::vector<Bytes> sent = host.take_sent();
     EXPECT_EQ(sent.size(), 2u);
     EXPECT_EQ(echoed(sent), data);
+}
+
+TEST_P(IcmpFragments, EchoRequestLargerThanWeMaySendIsAnsweredWithoutMemoryForReassembly) {
+    WorkerConfig config = config_of(1, GetParam());
+    config.max_reassembly_bytes = 0;
+    Host forgetful{config};
+    const Bytes data = data_of(1473);
+    forgetful.run(echo_request(data));
+    EXPECT_EQ(echoed(forgetful.take_sent()), data);
+}
+
+// ---- echo replies over a path that takes less than the link
+
+TEST_P(IcmpFragments, Rfc8201_1_EchoReplyThatARouterRefusedIsDividedFromThenOn) {
+    const Bytes data = data_of(1400);
+    host.run(echo_request(data));
+    const Bytes whole = host.take_one();
+    host.run(too_big(whole, 1300));
+    EXPECT_TRUE(host.take_sent().empty());
+    host.run(echo_request(data));
+    const std::vector<Bytes> sent = host.take_sent();
+    EXPECT_EQ(sent.size(), 2u);
+    for (const Bytes& part : sent) EXPECT_LE(part.size() - link_bytes, 1300u);
+    EXPECT_EQ(echoed(sent), data);
+    EXPECT_EQ(counters().icmp_errors_in, 1u);
+    EXPECT_EQ(counters().too_big_ignored, 0u);
+}
+
+TEST_P(IcmpFragments, PartsOfDifferentEchoRepliesBearDifferentIdentifications) {
+    const Bytes data = data_of(1400);
+    host.run(echo_request(data));
+    host.run(too_big(host.take_one(), 1300));
+    std::set<uint32_t> identifications;
+    for (const uint16_t sequence : std::array<uint16_t, 3>{1, 2, 3}) {
+        host.run(echo_request(data, sequence));
+        for (const Bytes& part : host.take_sent()) {
+            const Read read{part};
+            identifications.insert(wire::read_fragment(read.packet.network).identification);
+        }
+    }
+    EXPECT_EQ(identifications.size(), 3u);
+}
+
+TEST_P(IcmpFragments, EchoReplyIsTriedAsAWholeAgainAfterTenMinutes) {
+    const Bytes data = data_of(1400);
+    host.run(echo_request(data));
+    host.run(too_big(host.take_one(), 1300));
+    host.now = host.now + Duration::seconds(599);
+    host.run(echo_request(data));
+    EXPECT_EQ(host.take_sent().size(), 2u);
+    host.now = host.now + Duration::seconds(2);
+    host.run(echo_request(data));
+    EXPECT_EQ(host.take_sent().size(), 1u);
+}
+
+TEST_P(IcmpFragments, NothingImpossibleIsBelievedOfThePathOfAnEchoReply) {
+    const Bytes data = data_of(1400);
+    host.run(echo_request(data));
+    const Bytes whole = host.take_one();
+    Bytes of_another_source = whole;
+    of_another_source[link_bytes + (v4() ? 15 : 23)] = 77;
+    host.run(too_big(of_another_source, 1300));
+    host.run(too_big(whole, 1500));
+    if (!v4()) host.run(too_big(whole, 1279));
+    EXPECT_EQ(counters().too_big_ignored, v4() ? 2u : 3u);
+    host.run(echo_request(data));
+    EXPECT_EQ(host.take_sent().size(), 1u);
 }
 
 TEST_P(IcmpFragments, LargestEchoRequestIsAnswered) {

@@ -53,6 +53,24 @@ TEST_F(PathMtus, ProbeThatArrivesIsTheNewSizeAndThatOfTheLinkEndsTheEntry) {
     EXPECT_TRUE(table.empty());
 }
 
+TEST_F(PathMtus, Rfc6864_1_IdentificationsAreCountedForEachDestinationByItself) {
+    table.reduce(destination(1), 552, now);
+    table.reduce(destination(2), 552, now);
+    const uint16_t first = table.next_identification(destination(1), now, evicted);
+    const uint16_t others = table.next_identification(destination(2), now, evicted);
+    EXPECT_NE(first, others);
+    EXPECT_EQ(table.next_identification(destination(1), now, evicted), uint16_t(first + 1));
+    EXPECT_EQ(table.next_identification(destination(2), now, evicted), uint16_t(others + 1));
+    EXPECT_FALSE(evicted);
+}
+
+TEST_F(PathMtus, IdentificationForAForgottenDestinationTakesItsPlaceAgain) {
+    for (uint8_t n = 1; n <= 4; ++n) table.reduce(destination(n), 1400, now);
+    table.next_identification(destination(5), now, evicted);
+    EXPECT_TRUE(evicted);
+    EXPECT_EQ(table.find(destination(5), now), PathMtuTable::smallest_v4);
+}
+
 TEST_F(PathMtus, BlackHoleIsLeftByAGuessAndThenByTheSmallest) {
     EXPECT_EQ(table.suspect(destination(1), 1500, now, evicted), 1024u);
     EXPECT_EQ(table.suspect(destination(1), 1024, now, evicted), PathMtuTable::smallest_v4);

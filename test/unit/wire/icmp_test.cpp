@@ -169,6 +169,28 @@ TEST(Quoted, Ipv6IsReadFromTheFixedHeader) {
     EXPECT_FALSE(read_quoted_tcp(std::span{extended}.subspan(14)));
 }
 
+TEST(Quoted, EchoReplyIsReadAndNothingElseOfItsFamily) {
+    const auto quoted = [](const Bytes& frame) {
+        return read_quoted_echo_reply(std::span{frame}.subspan(14));
+    };
+    const Bytes reply4{0, 0, 0, 0, 0, 7, 0, 1};
+    const Bytes reply6{129, 0, 0, 0, 0, 7, 0, 1};
+    const auto v4 = quoted(ipv4_frame(1, reply4));
+    ASSERT_TRUE(v4);
+    EXPECT_EQ(v4->packet_bytes, 28u);
+    const auto v6 = quoted(ipv6_frame(58, reply6));
+    ASSERT_TRUE(v6);
+    EXPECT_EQ(v6->source, peer);
+    EXPECT_EQ(v6->destination, host);
+    EXPECT_EQ(v6->packet_bytes, 48u);
+    EXPECT_FALSE(quoted(ipv4_frame(1, reply6)));
+    EXPECT_FALSE(quoted(ipv6_frame(58, reply4)));
+    EXPECT_FALSE(quoted(ipv4_frame(58, reply6)));
+    EXPECT_FALSE(quoted(ipv4_frame(1, {8, 0, 0, 0, 0, 7, 0, 1})));
+    EXPECT_FALSE(quoted(ipv4_tcp()));
+    EXPECT_FALSE(read_quoted_echo_reply({}));
+}
+
 TEST(ParseIcmp6, EchoRequestIsRead) {
     const Parsed parsed{icmp6_frame({128, 0, 0, 0, 0xaa, 0xbb, 0, 2, 'x'}, peer, host, 64)};
     const Icmp6View message = icmp6_of(parsed);
