@@ -111,12 +111,10 @@ void Worker::Impl::acknowledge_in_time_wait(const tcp::TimeWait& record, const A
         return;
     }
     ++tcp_counters.out_segs;
-    SegmentReply reply{.destination = a.source_mac(),
-                       .local = a.local(),
-                       .remote = a.remote(),
-                       .seq = record.snd_nxt,
-                       .ack = record.rcv_nxt,
-                       .flags = wire::flag::ack};
+    SegmentReply reply = reply_to(a, 0);
+    reply.seq = record.snd_nxt;
+    reply.ack = record.rcv_nxt;
+    reply.flags = wire::flag::ack;
     if (record.ts_recent != 0) {
         reply.options.has_timestamps = true;
         reply.options.ts_value = tcp::timestamp_clock(

@@ -237,7 +237,7 @@ void Worker::Impl::take_segment(Arrived& a, BeforeDelivery&& before_delivery) {
         return;
     const tcp::InputResult result = tcp::input(connections[index], a.segment, env, now);
     if (result.reply) [[unlikely]]
-        reply_with(*result.reply, a);
+        reply_with(*result.reply, a, connections[index].profile);
     before_delivery();
     deliver(index, result);
 }
@@ -255,7 +255,7 @@ void Worker::Impl::take_segment_without_connection(const Arrived& a) {
     if (take_segment_in_time_wait(a, last_seq)) return;
     const OwnerNumber listener = owners.find(a.local());
     if (listener == no_owner) {
-        if (const auto reply = tcp::reply_in_closed(a.segment)) reply_with(*reply, a);
+        if (const auto reply = tcp::reply_in_closed(a.segment)) reply_with(*reply, a, 0);
         return;
     }
     const wire::TcpFlags flags = a.segment.flags;
@@ -269,25 +269,33 @@ void Worker::Impl::take_segment_without_connection(const Arrived& a) {
     }
     if (take_cookie(listener, a)) return;
     if (const auto reply = tcp::reply_in_listen(a.segment)) {
-        reply_with(*reply, a);
+        reply_with(*reply, a, owners[listener].profile);
     } else if (!flags.rst()) {
         ++(flags.fin() ? tcp_counters.drop_fin_before_syn : tcp_counters.drop_no_ack);
     }
 }
 
-void Worker::Impl::reply_with(const tcp::Reply& reply, const Arrived& a) {
+SegmentReply Worker::Impl::reply_to(const Arrived& a, uint16_t profile) const {
+    const tcp::Profile& p = profiles[profile];
+    return {.destination = a.source_mac(),
+            .local = a.local(),
+            .remote = a.remote(),
+            .hop_limit = p.time_to_live,
+            .traffic_class = static_cast<uint8_t>(p.diffserv << 2)};
+}
+
+void Worker::Impl::reply_with(const tcp::Reply& reply, const Arrived& a, uint16_t profile) {
     if (!reset_limit.take(now)) {
         ++counters.resets_limited;
         return;
     }
     if (reply.flags.rst()) ++tcp_counters.out_rsts;
     ++tcp_counters.out_segs;
-    push_reply(a.port, SegmentReply{.destination = a.source_mac(),
-                                    .local = a.local(),
-                                    .remote = a.remote(),
-                                    .seq = reply.seq,
-                                    .ack = reply.ack,
-                                    .flags = reply.flags});
+    SegmentReply segment = reply_to(a, profile);
+    segment.seq = reply.seq;
+    segment.ack = reply.ack;
+    segment.flags = reply.flags;
+    push_reply(a.port, segment);
 }
 
 void Worker::Impl::push_reply(uint8_t port, const Reply& reply) {

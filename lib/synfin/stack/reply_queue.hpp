@@ -43,10 +43,12 @@ struct SegmentReply {
     wire::MacAddress destination;
     wire::SocketAddress local;
     wire::SocketAddress remote;
-    tcp::Seq seq;
-    tcp::Seq ack;
-    wire::TcpFlags flags;
+    tcp::Seq seq = {};
+    tcp::Seq ack = {};
+    wire::TcpFlags flags = {};
     uint16_t window = 0;
+    uint8_t hop_limit = 0;
+    uint8_t traffic_class = 0;
     wire::TcpOptions options = {};
 };
 

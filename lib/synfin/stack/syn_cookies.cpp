@@ -28,14 +28,13 @@ void Worker::Impl::send_cookie(OwnerNumber listener, const Arrived& syn) {
     const tcp::CookieReply reply =
         tcp::answer_with_cookie(local, remote, syn.segment, profiles[owner.profile],
                                 tcp::timestamp_offset(fingerprint(syn), env.secret), env, now);
-    push_reply(syn.port, SegmentReply{.destination = syn.source_mac(),
-                                      .local = local,
-                                      .remote = remote,
-                                      .seq = reply.seq,
-                                      .ack = reply.ack,
-                                      .flags = reply.flags,
-                                      .window = reply.window,
-                                      .options = reply.options});
+    SegmentReply segment = reply_to(syn, owner.profile);
+    segment.seq = reply.seq;
+    segment.ack = reply.ack;
+    segment.flags = reply.flags;
+    segment.window = reply.window;
+    segment.options = reply.options;
+    push_reply(syn.port, segment);
 }
 
 bool Worker::Impl::take_cookie(OwnerNumber listener, const Arrived& a) {

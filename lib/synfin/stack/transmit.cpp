@@ -161,7 +161,8 @@ void Worker::Impl::write_reply(const Reply& reply, Frame& frame, const Interface
         segment.destination = s->remote.address;
         segment.source_port = s->local.port;
         segment.destination_port = s->remote.port;
-        segment.hop_limit = reply_hop_limit;
+        segment.hop_limit = s->hop_limit;
+        segment.traffic_class = s->traffic_class;
         segment.flags = s->flags;
         segment.seq = s->seq.value();
         segment.ack = s->ack.value();

@@ -126,7 +126,10 @@ struct Worker::Impl {
     /// True if the segment was dealt with; else it goes on to the listeners, with the last sequence
     /// number of the incarnation that gave way.
     bool take_segment_in_time_wait(const Arrived& a, std::optional<tcp::Seq>& last_seq);
-    void reply_with(const tcp::Reply& reply, const Arrived& a);
+    /// A segment that belongs to no connection (any more), as its profile sends them (MUST-48,
+    /// MUST-49); the first profile is that of whom nobody listens for.
+    SegmentReply reply_to(const Arrived& a, uint16_t profile) const;
+    void reply_with(const tcp::Reply& reply, const Arrived& a, uint16_t profile);
     void push_reply(uint8_t port, const Reply& reply);
 
     // ---- datagrams.cpp

@@ -156,38 +156,81 @@ TEST_F(Reports, Must30_Must32_Must33_UrgentDataGoesFromUserToUser) {
 
 // ---- what a profile says of packets
 
-TEST(PacketFields, Must49_TimeToLiveIsTheProfiles) {
-    WorkerConfig config = config_of(1, 2);
-    config.profiles.resize(2);
-    config.profiles[1].time_to_live = 3;
-    Host host{config};
-    Recorder user;
-    for (const uint16_t profile : {uint16_t{0}, uint16_t{1}}) {
-        ConnectOptions options;
-        options.profile = profile;
-        ASSERT_TRUE(host.worker.connect({address_of(2), 80}, user, options));
-        host.run();
-        EXPECT_EQ(Read{host.take_one()}.packet.hop_limit, profile == 0 ? 64 : 3);
+class PacketFields : public ::testing::TestWithParam<Family> {
+  protected:
+    WorkerConfig config() const {
+        WorkerConfig config = config_of(1, 9, GetParam());
+        config.profiles[0].time_to_live = 200;
+        config.profiles[0].diffserv = 46;
+        return config;
+    }
+    HandMade from_peer(uint32_t seq, uint32_t ack, wire::TcpFlags flags) const {
+        return {.from = address_of(9, GetParam()),
+                .to = address_of(1, GetParam()),
+                .seq = seq,
+                .ack = ack,
+                .flags = flags};
+    }
+    /// The only segment that was sent, which bears the fields of the profile.
+    Read segment() {
+        Read sent{host.take_one()};
+        EXPECT_TRUE(sent.is_tcp());
+        EXPECT_EQ(sent.packet.hop_limit, 200);
+        EXPECT_EQ(sent.packet.traffic_class >> 2, 46);
+        return sent;
+    }
+    Host host{config()};
+    Recorder service;
+};
+INSTANTIATE_TEST_SUITE_P(Families, PacketFields, ::testing::Values(Family::ipv4, Family::ipv6),
+                         [](const auto& p) { return name_of(p.param); });
+
+TEST_P(PacketFields, Must48_Must49_Shld22_EachSegmentOfAConnectionBearsThoseOfItsProfile) {
+    ASSERT_TRUE(host.worker.listen({{}, 80}, service));
+    host.run(segment_frame(from_peer(1000, 0, flag::syn)));
+    const uint32_t iss = segment().packet.seq;
+    host.run(segment_frame(from_peer(1001, iss + 1, flag::ack)));
+    ASSERT_EQ(service.ids.size(), 1u);
+    host.worker.send(service.ids[0], bytes_of("hello"));
+    host.run();
+    EXPECT_EQ(segment().packet.payload.size(), 5u);
+    host.worker.close(service.ids[0]);
+    host.run();
+    EXPECT_TRUE(segment().packet.flags.fin());
+    for (int time = 0; time < 2; ++time) {  // the second is answered from TIME_WAIT
+        host.run(segment_frame(from_peer(1001, iss + 7, flag::fin | flag::ack)));
+        EXPECT_EQ(segment().packet.ack, 1002u) << time;
     }
 }
 
-TEST(PacketFields, Must48_Shld22_DiffservFieldIsTheProfilesInEachSegment) {
-    WorkerConfig config = config_of(1, 9);
-    config.profiles[0].diffserv = 46;
-    Host host{config};
-    Recorder service;
-    service.when_established = [](Worker& worker, ConnectionId c) {
-        worker.send(c, bytes_of("hello"));
-        worker.close(c);
-    };
-    ASSERT_TRUE(host.worker.listen({{}, 80}, service));
-    host.run(segment_frame({}));
-    const Read syn_ack{host.take_one()};
-    EXPECT_EQ(syn_ack.packet.traffic_class >> 2, 46);
-    host.run(segment_frame({.seq = 1001, .ack = syn_ack.packet.seq + 1, .flags = flag::ack}));
-    std::vector<Bytes> sent = host.take_sent();
-    ASSERT_FALSE(sent.empty());
-    for (Bytes& frame : sent) EXPECT_EQ(Read{std::move(frame)}.packet.traffic_class >> 2, 46);
+TEST_P(PacketFields, Must48_Must49_ThoseOfAnActiveOpenDoToo) {
+    ASSERT_TRUE(host.worker.connect({address_of(9, GetParam()), 80}, service).has_value());
+    host.run();
+    EXPECT_EQ(segment().packet.flags, flag::syn);
+}
+
+TEST_P(PacketFields, Must48_Must49_AnswersWithoutAConnectionDoToo) {
+    host.run(segment_frame(from_peer(1000, 0, flag::syn)));
+    EXPECT_TRUE(segment().packet.flags.rst());
+    ASSERT_TRUE(host.worker.listen({{}, 80}, service, {.syn_cookies = SynCookies::always}));
+    host.run(segment_frame(from_peer(1000, 0, flag::syn)));
+    EXPECT_EQ(segment().packet.flags, flag::syn | flag::ack);
+    host.run(segment_frame(from_peer(1001, 77, flag::ack)));
+    EXPECT_TRUE(segment().packet.flags.rst());
+}
+
+TEST_P(PacketFields, Must49_ProfilesDiffer) {
+    WorkerConfig two = config();
+    two.profiles.resize(2);
+    two.profiles[1].time_to_live = 3;
+    Host client{two};
+    for (const uint16_t profile : {uint16_t{0}, uint16_t{1}}) {
+        ConnectOptions options;
+        options.profile = profile;
+        ASSERT_TRUE(client.worker.connect({address_of(9, GetParam()), 80}, service, options));
+        client.run();
+        EXPECT_EQ(Read{client.take_one()}.packet.hop_limit, profile == 0 ? 200 : 3);
+    }
 }
 
 }  // namespace
