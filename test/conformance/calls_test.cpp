@@ -43,6 +43,20 @@ TEST_F(Calls, Must42_ListenIsPossibleOnThePortOfAConnectionInSynSent) {
     EXPECT_TRUE(server.ids.empty());
 }
 
+TEST_F(Calls, Must42_ListenIsPossibleOnThePortOfAConnectionInSynReceived) {
+    Host host{config_of(1, 9)};
+    const Read syn = open_from(host, 5000);
+    host.run(from_peer(5000, 700, 0, flag::syn));  // both opened
+    EXPECT_EQ(only(host).packet.flags, flag::syn | flag::ack);
+    Recorder server;
+    ASSERT_TRUE(host.worker.listen({{}, 5000}, server).has_value());
+    host.run(from_peer(5000, 701, syn.packet.seq + 1, flag::ack));
+    EXPECT_EQ(user.ids.size(), 1u);
+    host.run(segment_frame({.from_port = 4001, .to_port = 5000}));
+    EXPECT_EQ(only(host).packet.flags, flag::syn | flag::ack);
+    EXPECT_TRUE(server.ids.empty());
+}
+
 TEST_F(Calls, Must41_PassiveOpenTouchesNoConnectionOfItsPort) {
     Host host{config_of(1, 9)};
     ASSERT_TRUE(host.worker.listen({{}, 80}, user).has_value());

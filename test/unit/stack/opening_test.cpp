@@ -38,6 +38,19 @@ TEST_F(Opening, Must46_InvalidRemoteAddressesAreRefused) {
     EXPECT_TRUE(host.holds_nothing());
 }
 
+TEST_F(Opening, Must46_InvalidRemoteIpv6AddressesAreRefused) {
+    Host host{config_of(1, Family::ipv6)};
+    const IpAddress invalid[] = {
+        IpAddress::v6(0, 0), IpAddress::v6(0, 1), IpAddress::v6(0xff02'0000'0000'0000, 1),
+        IpAddress::v6(0xff0e'0000'0000'0000, 0x101), address_of(1, Family::ipv6)};
+    for (const IpAddress& address : invalid) {
+        const auto result = host.worker.connect({address, 80}, user);
+        ASSERT_FALSE(result.has_value()) << wire::to_string(address);
+        EXPECT_EQ(result.error(), Error::invalid) << wire::to_string(address);
+    }
+    EXPECT_TRUE(host.holds_nothing());
+}
+
 TEST_F(Opening, DestinationWithoutARouteIsUnreachable) {
     Host host{config_of(1)};
     const auto result = host.worker.connect({IpAddress::v4(10, 9, 9, 9), 80}, user);
@@ -166,15 +179,15 @@ class OnePort : public Opening {
     Recorder service;
 };
 
-TEST_F(OnePort, WaitsInTimeWaitUntilThatEnds) {
-    Host host{config(Duration::seconds(60))};
+TEST_F(OnePort, Must13_WaitsInTimeWaitForTwoMaximumSegmentLifetimes) {
+    Host host{config(WorkerConfig{}.time_wait)};
     Cable cable{host, peer};
     open_and_close(host, cable);
     EXPECT_EQ(host.worker.gauges().time_wait, 1u);
     EXPECT_FALSE(connect(host).has_value());
-    cable.pass(Duration::seconds(59));
+    cable.pass(Duration::milliseconds(59'999));
     EXPECT_FALSE(connect(host).has_value());
-    cable.pass(Duration::seconds(2));
+    cable.pass(Duration::milliseconds(101));  // the record's clock ticks more coarsely
     EXPECT_TRUE(connect(host).has_value());
 }
 

@@ -33,7 +33,7 @@ TEST(Rfc6298, Rule2_1_InitialRtoIsOneSecond) {
     s.expect_after(1_s, Syn().seq(0));
 }
 
-TEST(Rfc6298, Rule2_2_FirstSampleSetsRtoToThreeTimesIt) {
+TEST(Rfc6298, Must18_Rule2_2_FirstSampleSetsRtoToThreeTimesIt) {
     ByteInFlight s;
     s.expect_after(300_ms, Data().seq(1).payload("x"));
 }
@@ -45,7 +45,7 @@ TEST(Rfc6298, Rule2_2_HoldsForThePassiveSideToo) {
     s.expect_after(300_ms, Data().seq(1).payload("x"));
 }
 
-TEST(Rfc6298, Rule2_3_FurtherSamplesAreSmoothed) {
+TEST(Rfc6298, Must18_Rule2_3_FurtherSamplesAreSmoothed) {
     ByteInFlight s{without_margin()};
     s.wait(60_ms);
     s.inject(Ack().seq(1).ack(2));
@@ -354,7 +354,7 @@ TEST(GiveUp, SynAckIsRepeatedAsOftenAsConfiguredThenForgotten) {
     s.expect_state(State::listen);
 }
 
-TEST(GiveUp, Shld11_DataIsRepeatedForAtLeastHundredSeconds) {
+TEST(GiveUp, Must20_Shld11_DataIsRepeatedForAtLeastHundredSecondsAndThenGivenUp) {
     Established s{hundred_ms};
     s.call_send("x");
     const Duration took = s.drain(2000_s);
