@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include <synfin/stack/worker_impl.hpp>
+#include <synfin/tcp/usual_output.hpp>
 #include <synfin/wire/icmp4.hpp>
 #include <synfin/wire/icmp6.hpp>
 #include <synfin/wire/ipv4.hpp>
@@ -31,6 +32,16 @@ std::span<uint8_t> space_of(const Frame& frame, const Interface& interface) {
     return {frame.data, size_t{interface.device.mtu} + TransmitBatch::slack_bytes};
 }
 
+/// What all segments of a connection over IPv4 have in common.
+wire::Ipv4Ends ends_of(const Connection& c, const tcp::Profile& profile, uint8_t traffic_class) {
+    return {.source = c.local_address,
+            .destination = c.remote_address,
+            .source_port = c.local_port,
+            .destination_port = c.remote_port,
+            .hop_limit = profile.time_to_live,
+            .traffic_class = traffic_class};
+}
+
 uint8_t traffic_class_of(const tcp::Profile& profile, const tcp::OutSegment& out) {
     return static_cast<uint8_t>(profile.diffserv << 2 | static_cast<uint8_t>(out.ecn));
 }
@@ -41,6 +52,33 @@ wire::DeviceChecksums checksums_of(const Interface& interface) {
 }
 
 }  // namespace
+
+// Of a usual segment nothing is left to say behind it, almost always.
+[[gnu::always_inline]] inline void Worker::Impl::write_connection(uint32_t index,
+                                                                  TransmitBatch& batch,
+                                                                  const Interface& interface,
+                                                                  const wire::L2Header& header) {
+    Connection& c = connections[index];
+    const tcp::Profile& profile = profiles[c.profile];
+    const auto write = [&](const wire::TcpFields& fields, const auto& options,
+                           std::span<const uint8_t> payload) {
+        SYNFIN_ASSERT(payload.size() <= interface.device.mtu);
+        Frame& frame = batch.frames[batch.filled++];
+        const auto ends = [&] {
+            return ends_of(c, profile, static_cast<uint8_t>(profile.diffserv << 2));
+        };
+        frame.length = static_cast<uint32_t>(wire::write_usual_segment(
+            frame.data, header, fields, options, ends, payload, checksums_of(interface)));
+    };
+    if (!flow::is_interned(c.remote_address) && c.narrow_path == 0 &&
+        tcp::next_usual_segment(c, profile, env, now, write)) [[likely]] {
+        if (tcp::wants_output(c, env)) [[unlikely]]
+            write_segments(index, batch, interface, header, segments_per_turn - 1);
+    } else {
+        write_segments(index, batch, interface, header, segments_per_turn);
+    }
+    settle_after_output(index);
+}
 
 void Worker::Impl::transmit(TransmitBatch& batch) {
     const uint8_t port = batch.port;
@@ -65,19 +103,14 @@ void Worker::Impl::transmit(TransmitBatch& batch) {
     run_neighbors();
 }
 
-void Worker::Impl::write_connection(uint32_t index, TransmitBatch& batch,
-                                    const Interface& interface, const wire::L2Header& header) {
+[[gnu::noinline]] void Worker::Impl::write_segments(uint32_t index, TransmitBatch& batch,
+                                                    const Interface& interface,
+                                                    const wire::L2Header& header, unsigned most) {
     Connection& c = connections[index];
     for (unsigned written = 0;; ++written) {
-        if (batch.full()) {
-            push_ready_front(batch.port, index);
-            break;
-        }
-        if (written == segments_per_turn) {
-            push_ready(batch.port, index);
-            break;
-        }
-        if (!tcp::next_segment(c, out, env, now)) break;
+        if (batch.full()) return push_ready_front(batch.port, index);
+        if (written == most) return push_ready(batch.port, index);
+        if (!tcp::next_segment(c, out, env, now)) return;
         Frame& frame = batch.frames[batch.filled++];
         frame.length = static_cast<uint32_t>(write_usually(c, frame, interface, header));
         if (frame.length == 0) [[unlikely]]
@@ -85,9 +118,8 @@ void Worker::Impl::write_connection(uint32_t index, TransmitBatch& batch,
         if (c.narrow_path != 0) [[unlikely]]
             let_routers_divide(c, frame, interface, header);
         // Almost always the only one: saves the question.
-        if (!tcp::wants_output(c, env)) break;
+        if (!tcp::wants_output(c, env)) return;
     }
-    settle_after_output(index);
 }
 
 void Worker::Impl::let_routers_divide(const Connection& c, const Frame& frame,
@@ -98,17 +130,11 @@ void Worker::Impl::let_routers_divide(const Connection& c, const Frame& frame,
 }
 
 // Writes what `out` says, if its frame is a usual one; else returns 0.
-[[gnu::noinline]] size_t Worker::Impl::write_usually(const Connection& c, const Frame& frame,
-                                                     const Interface& interface,
-                                                     const wire::L2Header& header) {
+size_t Worker::Impl::write_usually(const Connection& c, const Frame& frame,
+                                   const Interface& interface, const wire::L2Header& header) {
     if (out.piece_count > 1 || flow::is_interned(c.remote_address)) return 0;
     const tcp::Profile& profile = profiles[c.profile];
-    const wire::Ipv4Ends ends{.source = c.local_address,
-                              .destination = c.remote_address,
-                              .source_port = c.local_port,
-                              .destination_port = c.remote_port,
-                              .hop_limit = profile.time_to_live,
-                              .traffic_class = traffic_class_of(profile, out)};
+    const wire::Ipv4Ends ends = ends_of(c, profile, traffic_class_of(profile, out));
     const wire::TcpFields fields{.seq = out.seq.value(),
                                  .ack = out.ack.value(),
                                  .flags = out.flags,
@@ -116,8 +142,8 @@ void Worker::Impl::let_routers_divide(const Connection& c, const Frame& frame,
                                  .urgent = out.urgent};
     const auto payload = out.piece_count == 0 ? std::span<const uint8_t>{} : out.pieces[0];
     SYNFIN_ASSERT(payload.size() <= interface.device.mtu);
-    return wire::write_usual_segment(frame.data, header, ends, fields, out.options, payload,
-                                     checksums_of(interface));
+    return wire::write_if_usual(frame.data, header, ends, fields, out.options, payload,
+                                checksums_of(interface));
 }
 
 size_t Worker::Impl::write_in_general(const Connection& c, const Frame& frame,

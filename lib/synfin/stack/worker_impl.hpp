@@ -325,6 +325,9 @@ struct Worker::Impl {
                                 const Interface& interface);
     void write_connection(uint32_t index, TransmitBatch& batch, const Interface& interface,
                           const wire::L2Header& header);
+    /// What the connection has to say beyond a usual segment, `most` segments at most.
+    void write_segments(uint32_t index, TransmitBatch& batch, const Interface& interface,
+                        const wire::L2Header& header, unsigned most);
     void let_routers_divide(const tcp::Connection& c, const Frame& frame,
                             const Interface& interface, const wire::L2Header& header);
     size_t write_usually(const tcp::Connection& c, const Frame& frame, const Interface& interface,

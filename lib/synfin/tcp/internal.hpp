@@ -1,4 +1,5 @@
-// What the files of this folder say to each other; nobody else includes it.
+// What the files of this folder say to each other. Nobody else includes it, but by way of
+// usual_output.hpp, which is inline.
 #pragma once
 
 #include <algorithm>
@@ -67,6 +68,9 @@ inline constexpr uint8_t max_window_shift = 14;  ///< RFC 7323 section 2.3
 /// Below this a peer could make us send mostly headers (CVE-2019-11479).
 inline constexpr uint16_t min_send_mss = 48;
 constexpr uint16_t default_send_mss(bool v6) { return v6 ? 1220 : 536; }  ///< MUST-15
+inline bool is_v6(const Connection& c) { return flow::is_interned(c.remote_address); }
+/// Of IP and TCP without options.
+constexpr int header_bytes(bool v6) { return v6 ? 60 : 40; }
 /// The smallest shift with which a receive buffer of this size can be announced.
 uint8_t window_shift_for(uint32_t buffer_bytes);
 
@@ -85,8 +89,14 @@ uint32_t timestamp_clock(const Connection& c, Instant now);
 /// a shift.
 inline uint16_t paws_tick(Instant now) { return static_cast<uint16_t>(now.ns() >> 42); }
 /// Our MSS option: the largest segment that we can take (SHLD-6, MUST-67).
-uint16_t receive_mss(const Connection& c, const Environment& env);
-uint16_t receive_mss(const Profile& profile, bool v6, uint16_t mtu);
+inline uint16_t receive_mss(const Profile& profile, bool v6, uint16_t mtu) {
+    const int by_mtu = std::max(mtu - header_bytes(v6), 1);
+    const uint16_t clamp = profile.mss_clamp;
+    return static_cast<uint16_t>(clamp == 0 ? by_mtu : std::min<int>(by_mtu, clamp));
+}
+inline uint16_t receive_mss(const Connection& c, const Environment& env) {
+    return receive_mss(env.profile_of(c), is_v6(c), env.mtu);
+}
 /// Marks what our SYN offers, by the profile.
 void offer_options(Connection& c, const Environment& env);
 /// Takes over what a SYN or SYN,ACK offers; what it does not offer is unmarked.
@@ -147,11 +157,34 @@ uint8_t sack_blocks(const Transfer& t, const Environment& env, unsigned max, wir
 
 // ---- round_trip.cpp
 
+inline constexpr Duration rto_after_syn_timeout = Duration::seconds(3);  ///< (5.7)
 /// RTO before back-off (RFC 6298 section 2).
-Duration base_rto(const Connection& c, const Environment& env);
+inline Duration base_rto(const Connection& c, const Profile& p) {
+    if (c.srtt_us == 0) {
+        const bool data_after_syn_timeout =
+            c.has(Mark::syn_retransmitted) && !c.has(Mark::syn_unacked);
+        return data_after_syn_timeout ? std::max(p.rto_initial, rto_after_syn_timeout)
+                                      : p.rto_initial;
+    }
+    const Duration margin =
+        std::max(p.rto_margin_min, Duration::microseconds(int64_t{4} * c.rttvar_us));
+    return std::clamp(Duration::microseconds(c.srtt_us) + margin, p.rto_min, p.rto_max);
+}
+inline Duration base_rto(const Connection& c, const Environment& env) {
+    return base_rto(c, env.profile_of(c));
+}
 /// RTO with back-off (5.5), bounded; `base` is base_rto.
-Duration backed_off_rto(const Connection& c, const Environment& env, Duration base);
-Duration backed_off_rto(const Connection& c, const Environment& env);
+inline Duration backed_off_rto(const Connection& c, const Profile& p, Duration base) {
+    if (c.rto_shift == 0) [[likely]]
+        return base;  // bounded already
+    return std::min(base * (int64_t{1} << c.rto_shift), p.rto_max);
+}
+inline Duration backed_off_rto(const Connection& c, const Profile& p) {
+    return backed_off_rto(c, p, base_rto(c, p));
+}
+inline Duration backed_off_rto(const Connection& c, const Environment& env) {
+    return backed_off_rto(c, env.profile_of(c));
+}
 /// (5.5): doubles the RTO, until the next sample.
 void back_off_rto(Connection& c);
 /// How long the same octets have been tried, when the timer expires for the (backoff + 1)th time.
@@ -352,17 +385,35 @@ void gather_queued(const Connection& c, uint32_t offset, uint32_t length, OutSeg
 
 // ---- timers.cpp
 
+/// `t` is the connection's transfer, if it has one.
+inline void arm_timeout(Connection& c, Transfer* t, Duration timeout, Instant now) {
+    c.set(Mark::retransmit_armed);
+    c.retransmit_deadline_us = static_cast<uint32_t>((now + timeout).us());
+    if (t != nullptr) t->loss_timer = LossTimer::timeout;
+}
 void arm_retransmission(Connection& c, Environment& env, Instant now);
 /// The retransmission timer, or a tail probe before it (RFC 8985 section 7.2).
 void arm_loss_timer(Connection& c, Environment& env, Instant now);
 /// New data has left while the timer runs: the probe of the tail waits for that.
 void put_off_tail_probe(Connection& c, Transfer& t, const Environment& env, Instant now);
 void arm_reordering(Connection& c, Duration wait, Environment& env, Instant now);
-void disarm_retransmission(Connection& c);
+/// A probe that has become due waits for nothing any more; it would carry what no timer guards.
+inline void disarm_retransmission(Connection& c) {
+    constexpr uint32_t marks = static_cast<uint32_t>(Mark::retransmit_armed) |
+                               static_cast<uint32_t>(Mark::persisting) |
+                               static_cast<uint32_t>(Mark::send_probe);
+    c.flags &= ~marks;
+}
 /// The same at the moment when everything has been acknowledged: idleness begins.
-void stop_retransmission(Connection& c, Instant now);
+inline void stop_retransmission(Connection& c, Instant now) {
+    disarm_retransmission(c);
+    c.long_deadline_us = never_us;
+    c.retransmit_deadline_us = static_cast<uint32_t>(now.us());
+}
 /// How long the connection has been idle; the timer must not run.
-Duration idle_time(const Connection& c, Instant now);
+inline Duration idle_time(const Connection& c, Instant now) {
+    return Duration::microseconds(static_cast<uint32_t>(now.us()) - c.retransmit_deadline_us);
+}
 void arm_delayed_ack(Connection& c, const Environment& env, Instant now);
 void start_keep_alive(Connection& c, const Environment& env, Instant now);
 /// The peer has been heard of: the idle time begins anew, if the connection is idle.
@@ -372,7 +423,12 @@ inline void arm_keep_alive(Connection& c, const Environment& env, Instant now) {
 /// What has to wait for the pacer may leave then.
 void arm_pacing(Connection& c, Instant at);
 /// Something begins to wait for its acknowledgment, or there was progress: the user timeout begins.
-void arm_user_timeout(Connection& c, const Environment& env, Instant now);
+inline void arm_user_timeout(Connection& c, const Profile& p, Instant now) {
+    if (p.user_timeout != Duration::forever()) c.long_deadline_us = (now + p.user_timeout).us();
+}
+inline void arm_user_timeout(Connection& c, const Environment& env, Instant now) {
+    arm_user_timeout(c, env.profile_of(c), now);
+}
 void arm_fin_wait_2(Connection& c, const Environment& env, Instant now);
 
 }  // namespace synfin::tcp

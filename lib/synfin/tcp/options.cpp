@@ -13,10 +13,6 @@ namespace {
 constexpr uint32_t max_option_bytes = 40;
 constexpr uint32_t user_timeout_option_bytes = 4;
 
-bool is_v6(const Connection& c) { return flow::is_interned(c.remote_address); }
-/// Of IP and TCP without options.
-constexpr int header_bytes(bool v6) { return v6 ? 60 : 40; }
-
 }  // namespace
 
 uint8_t window_shift_for(uint32_t buffer_bytes) {
@@ -26,16 +22,6 @@ uint8_t window_shift_for(uint32_t buffer_bytes) {
 
 uint32_t timestamp_clock(const Connection& c, Instant now) {
     return timestamp_clock(c.ts_offset, now);
-}
-
-uint16_t receive_mss(const Profile& profile, bool v6, uint16_t mtu) {
-    const int by_mtu = std::max(mtu - header_bytes(v6), 1);
-    const uint16_t clamp = profile.mss_clamp;
-    return static_cast<uint16_t>(clamp == 0 ? by_mtu : std::min<int>(by_mtu, clamp));
-}
-
-uint16_t receive_mss(const Connection& c, const Environment& env) {
-    return receive_mss(env.profile_of(c), is_v6(c), env.mtu);
 }
 
 void negotiate(Connection& c, const Segment& syn, Environment& env, Instant now) {

@@ -10,8 +10,6 @@ namespace {
 
 constexpr unsigned most_doublings = 15;
 
-constexpr Duration rto_after_syn_timeout = Duration::seconds(3);  // (5.7)
-
 }  // namespace
 
 void take_round_trip_sample(Connection& c, uint32_t sample_us) {
@@ -26,28 +24,6 @@ void take_round_trip_sample(Connection& c, uint32_t sample_us) {
     const uint32_t error = c.srtt_us > r ? c.srtt_us - r : r - c.srtt_us;
     c.rttvar_us = static_cast<uint32_t>((uint64_t{3} * c.rttvar_us + error) / 4);
     c.srtt_us = std::max<uint32_t>(static_cast<uint32_t>((uint64_t{7} * c.srtt_us + r) / 8), 1);
-}
-
-Duration base_rto(const Connection& c, const Environment& env) {
-    const Profile& p = env.profile_of(c);
-    if (c.srtt_us == 0) {
-        const bool data_after_syn_timeout =
-            c.has(Mark::syn_retransmitted) && !c.has(Mark::syn_unacked);
-        return data_after_syn_timeout ? std::max(p.rto_initial, rto_after_syn_timeout)
-                                      : p.rto_initial;
-    }
-    const Duration margin =
-        std::max(p.rto_margin_min, Duration::microseconds(int64_t{4} * c.rttvar_us));
-    return std::clamp(Duration::microseconds(c.srtt_us) + margin, p.rto_min, p.rto_max);
-}
-
-Duration backed_off_rto(const Connection& c, const Environment& env, Duration base) {
-    if (c.rto_shift == 0) return base;  // bounded already
-    return std::min(base * (int64_t{1} << c.rto_shift), env.profile_of(c).rto_max);
-}
-
-Duration backed_off_rto(const Connection& c, const Environment& env) {
-    return backed_off_rto(c, env, base_rto(c, env));
 }
 
 void back_off_rto(Connection& c) {

@@ -192,16 +192,6 @@ void on_long_deadline(Connection& c, Environment& env, Instant now, Events& even
 
 }  // namespace
 
-namespace {
-
-void arm_timeout(Connection& c, Transfer* t, Duration timeout, Instant now) {
-    c.set(Mark::retransmit_armed);
-    c.retransmit_deadline_us = low_us(now + timeout);
-    if (t != nullptr) t->loss_timer = LossTimer::timeout;
-}
-
-}  // namespace
-
 void arm_retransmission(Connection& c, Environment& env, Instant now) {
     arm_timeout(c, transfer_of(c, env), backed_off_rto(c, env), now);
 }
@@ -210,7 +200,7 @@ void arm_loss_timer(Connection& c, Environment& env, Instant now) {
     Transfer* t = transfer_of(c, env);
     const Duration timeout = base_rto(c, env);
     const auto wait = t == nullptr ? std::nullopt : probe_timeout(c, *t, timeout, now);
-    if (!wait) return arm_timeout(c, t, backed_off_rto(c, env, timeout), now);
+    if (!wait) return arm_timeout(c, t, backed_off_rto(c, env.profile_of(c), timeout), now);
     arm_timeout(c, nullptr, *wait, now);
     t->loss_timer = LossTimer::tail_probe;
 }
@@ -227,23 +217,6 @@ void arm_reordering(Connection& c, Duration wait, Environment& env, Instant now)
     c.set(Mark::retransmit_armed);
     c.retransmit_deadline_us = low_us(now + wait);
     transfer_of(c, env)->loss_timer = LossTimer::reordering;
-}
-
-// A probe that has become due waits for nothing any more; it would carry what no timer guards.
-void disarm_retransmission(Connection& c) {
-    c.clear(Mark::retransmit_armed);
-    c.clear(Mark::persisting);
-    c.clear(Mark::send_probe);
-}
-
-void stop_retransmission(Connection& c, Instant now) {
-    disarm_retransmission(c);
-    c.long_deadline_us = never_us;
-    c.retransmit_deadline_us = low_us(now);
-}
-
-Duration idle_time(const Connection& c, Instant now) {
-    return Duration::microseconds(low_us(now) - c.retransmit_deadline_us);
 }
 
 namespace {
@@ -278,11 +251,6 @@ void start_keep_alive(Connection& c, const Environment& env, Instant now) {
     if (c.state != State::established && c.state != State::close_wait && !half_closed) return;
     c.backoff = 0;
     c.long_deadline_us = (now + env.profile_of(c).keep_alive_idle).us();
-}
-
-void arm_user_timeout(Connection& c, const Environment& env, Instant now) {
-    const Duration timeout = env.profile_of(c).user_timeout;
-    if (timeout != Duration::forever()) c.long_deadline_us = (now + timeout).us();
 }
 
 void arm_fin_wait_2(Connection& c, const Environment& env, Instant now) {

@@ -22,35 +22,53 @@ namespace synfin::wire {
 
 namespace usual {
 
-/// Writes `words` one behind the other, and returns their sum.
-template <typename... Words>
-inline uint64_t put_words(uint8_t* at, Words... words) {
-    uint64_t sum = 0;
-    ((store_be32(at, words), sum += words, at += 4), ...);
-    return sum;
-}
+/// Writes words of the host's order one behind the other and sums them.
+class Words {
+  public:
+    explicit Words(uint8_t* at) : at_{at} {}
+    void put(uint32_t word) {
+        store_be32(at_, word);
+        at_ += 4;
+        sum_ += word;
+    }
+    uint64_t sum() const { return sum_; }
 
-/// The length of the options and, in the host's order, their sum.
-struct PutOptions {
-    uint32_t length;
-    uint64_t sum;
+  private:
+    uint8_t* at_;
+    uint64_t sum_ = 0;
 };
 
-/// False: they are not usual.
-inline bool put_options(uint8_t* at, const TcpOptions& o, PutOptions& put) {
-    put = {0, 0};
-    if (o.sack_count != 0) return false;
-    if (o.kinds() == TcpOptionKinds::timestamps_alone()) {
-        put = {12, put_words(at, nop_nop_timestamps, o.ts_value, o.ts_echo)};
-        return true;
+// The options of the usual layouts.
+
+struct NoOptions {
+    static constexpr uint32_t bytes = 0;
+    void put(Words&) const {}
+};
+
+struct Timestamps {
+    static constexpr uint32_t bytes = 12;
+    uint32_t value = 0;
+    uint32_t echo = 0;
+    void put(Words& words) const {
+        words.put(nop_nop_timestamps);
+        words.put(value);
+        words.put(echo);
     }
-    if (o.kinds() == TcpOptionKinds::usual_syn()) {
-        put = {20, put_words(at, mss_option | o.mss, sack_permitted_timestamps, o.ts_value,
-                             o.ts_echo, nop_window_scale | o.window_scale)};
-        return true;
+};
+
+struct OptionsOfSyn {
+    static constexpr uint32_t bytes = 20;
+    uint16_t mss = 0;
+    uint8_t window_scale = 0;
+    Timestamps timestamps;
+    void put(Words& words) const {
+        words.put(mss_option | mss);
+        words.put(sack_permitted_timestamps);
+        words.put(timestamps.value);
+        words.put(timestamps.echo);
+        words.put(nop_window_scale | window_scale);
     }
-    return o.kinds() == TcpOptionKinds{};
-}
+};
 
 }  // namespace usual
 
@@ -64,33 +82,49 @@ struct Ipv4Ends {
     uint8_t traffic_class = 0;
 };
 
-/// Writes the frame at the beginning of `frame` and returns its length; 0 if the segment is not
-/// usual, and then what has been written says nothing. The room is the caller's to know: that for
-/// all headers, and for the payload behind them. `fields` need no ports.
-[[gnu::always_inline]] inline size_t write_usual_segment(
-    uint8_t* frame, const L2Header& l2, const Ipv4Ends& ends, const TcpFields& fields,
-    const TcpOptions& options, std::span<const uint8_t> payload, DeviceChecksums device) {
+/// Writes the frame at the beginning of `frame` and returns its length. The room is the caller's to
+/// know: that for all headers, and for the payload behind them. `fields` need no ports; `Options`
+/// are those of one layout; `ends_of()` says the Ipv4Ends.
+///
+/// What comes in registers is written first, and the ends are read where they are needed: not all
+/// of it fits into the registers at once.
+template <typename Options, typename EndsOf>
+[[gnu::always_inline]] inline size_t write_usual_segment(uint8_t* frame, const L2Header& l2,
+                                                         const TcpFields& fields,
+                                                         const Options& options, EndsOf&& ends_of,
+                                                         std::span<const uint8_t> payload,
+                                                         DeviceChecksums device) {
     uint8_t* const ip = frame + write_l2_header(frame, l2);
     uint8_t* const tcp = ip + Ipv4View::header_bytes_min;
-    usual::PutOptions put;
-    if (!usual::put_options(tcp + TcpView::header_bytes_min, options, put)) return 0;
-    const uint32_t header = TcpView::header_bytes_min + put.length;
+    constexpr uint32_t header = TcpView::header_bytes_min + Options::bytes;
     const uint32_t segment = header + static_cast<uint32_t>(payload.size());
 
-    const uint64_t addresses = uint64_t{ends.source} + ends.destination;
+    usual::Words numbers{tcp + 4};
+    numbers.put(fields.seq);
+    numbers.put(fields.ack);
+    numbers.put(header << 26 | uint32_t{fields.flags.bits()} << 16 | fields.window);
+    usual::Words written_options{tcp + TcpView::header_bytes_min};
+    options.put(written_options);
+
+    // The ports follow the addresses.
+    const Ipv4Ends ends = ends_of();
+    usual::Words addresses{ip + 12};
+    addresses.put(ends.source);
+    addresses.put(ends.destination);
+    const uint32_t ports = uint32_t{ends.source_port} << 16 | ends.destination_port;
+    store_be32(tcp, ports);
+
     const uint32_t to_length = 0x45000000u | uint32_t{ends.traffic_class} << 16 |
                                (static_cast<uint32_t>(Ipv4View::header_bytes_min) + segment);
     const uint32_t fragment = 0x4000;  // DF
     const uint32_t hop_limit = uint32_t{ends.hop_limit} << 24 | uint32_t{ip_protocol::tcp} << 16;
-    const PartialSum ip_sum{addresses + to_length + fragment + hop_limit};
-    usual::put_words(ip, to_length, fragment, hop_limit | (device.ip ? 0u : finish(ip_sum)),
-                     ends.source, ends.destination);
+    const PartialSum ip_sum{addresses.sum() + to_length + fragment + hop_limit};
+    store_be32(ip, to_length);
+    store_be32(ip + 4, fragment);
+    store_be32(ip + 8, hop_limit | (device.ip ? 0u : finish(ip_sum)));
 
-    const PartialSum pseudo{addresses + (uint32_t{ip_protocol::tcp} << 16) + segment};
-    const uint64_t words = usual::put_words(
-        tcp, uint32_t{ends.source_port} << 16 | ends.destination_port, fields.seq, fields.ack,
-        header << 26 | uint32_t{fields.flags.bits()} << 16 | fields.window);
-    PartialSum sum{pseudo.value() + put.sum + words + fields.urgent};
+    const PartialSum pseudo{addresses.sum() + (uint32_t{ip_protocol::tcp} << 16) + segment};
+    PartialSum sum{pseudo.value() + numbers.sum() + written_options.sum() + ports + fields.urgent};
     if (!payload.empty()) {
         if (device.tcp) {
             std::memcpy(tcp + header, payload.data(), payload.size());
@@ -102,6 +136,25 @@ struct Ipv4Ends {
     const uint32_t checksum = device.tcp ? pseudo.folded() : finish(sum);
     store_be32(tcp + 16, checksum << 16 | fields.urgent);
     return static_cast<size_t>(tcp - frame) + segment;
+}
+
+/// The same with options that may be of one of the usual layouts; 0 if they are not, and then
+/// nothing has been written.
+inline size_t write_if_usual(uint8_t* frame, const L2Header& l2, const Ipv4Ends& ends,
+                             const TcpFields& fields, const TcpOptions& o,
+                             std::span<const uint8_t> payload, DeviceChecksums device) {
+    const auto write = [&](const auto& options) {
+        const auto ends_of = [&ends] { return ends; };
+        return write_usual_segment(frame, l2, fields, options, ends_of, payload, device);
+    };
+    if (o.sack_count != 0) return 0;
+    const usual::Timestamps timestamps{o.ts_value, o.ts_echo};
+    if (o.kinds() == TcpOptionKinds::timestamps_alone()) return write(timestamps);
+    if (o.kinds() == TcpOptionKinds::usual_syn()) {
+        return write(usual::OptionsOfSyn{o.mss, o.window_scale, timestamps});
+    }
+    if (o.kinds() == TcpOptionKinds{}) return write(usual::NoOptions{});
+    return 0;
 }
 
 }  // namespace synfin::wire

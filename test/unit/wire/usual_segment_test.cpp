@@ -22,8 +22,7 @@ struct Drawn {
 
     Bytes write_usually() const {
         Bytes buffer(segment_headers_bytes_max + payload.size(), 0xee);
-        buffer.resize(
-            write_usual_segment(buffer.data(), l2, ends, fields, options, payload, device));
+        buffer.resize(write_if_usual(buffer.data(), l2, ends, fields, options, payload, device));
         return buffer;
     }
     Bytes write_in_general() const {

@@ -1,0 +1,189 @@
+// The fast path of output: what nearly every segment is.
+//
+// Usual is the first SYN or SYN,ACK with all the options that most hosts carry; and of a connection
+// of which nothing is on its way, one of three things: all that is queued, in one segment and one
+// piece, perhaps with the FIN behind it; a FIN alone; an ACK. No loss, no window, no pacer and no
+// timer that runs has a word in that. Whatever differs is left to next_segment_in_general. So this
+// file decides nothing: what it emits, next_segment_in_general would emit in the same way.
+//
+// Inline, and with whoever writes it as an argument, so that what a segment says goes from the
+// connection to the frame in registers.
+#pragma once
+
+#include <synfin/tcp/internal.hpp>
+#include <synfin/wire/tcp.hpp>
+#include <synfin/wire/usual_segment.hpp>
+
+namespace synfin::tcp {
+
+namespace usual {
+
+constexpr uint32_t bits(auto... marks) { return (static_cast<uint32_t>(marks) | ...); }
+
+/// With these, something else leaves, or more is to be said than is said here.
+inline constexpr uint32_t unusual_marks =
+    bits(Mark::send_reset, Mark::send_syn, Mark::send_fin_again, Mark::send_probe, Mark::persisting,
+         Mark::pacing, Mark::extra_option, Mark::retransmit_armed, Mark::syn_unacked);
+
+/// Of a usual SYN these are set, and none of the others.
+inline constexpr uint32_t syn_marks = bits(Mark::send_syn, Mark::syn_unacked, Mark::timestamps,
+                                           Mark::window_scaling, Mark::sack_permitted);
+inline constexpr uint32_t unusual_syn_marks = bits(Mark::send_reset, Mark::extra_option);
+
+/// Of a connection that has no transfer.
+inline uint32_t receive_space(const Profile& profile) {
+    const uint32_t clamp = profile.window_clamp;
+    const uint32_t buffer = profile.receive_buffer_bytes;
+    return clamp == 0 ? buffer : std::min(buffer, clamp);
+}
+
+inline wire::usual::Timestamps timestamps_of(const Connection& c, Instant now) {
+    return {timestamp_clock(c.ts_offset, now), c.ts_recent};
+}
+
+/// Whether all that is queued may leave at once, as one piece in one segment.
+inline bool leaves_at_once(const Connection& c, const Transfer& t, const Environment& env,
+                           Instant now) {
+    const uint32_t length = t.unsent_or_unacked.bytes;
+    return length != 0 && length + agreed_option_bytes(c) <= c.mss && length <= c.snd_wnd &&
+           length <= c.cwnd && env.buffers.nodes[t.unsent_or_unacked.head].length == length &&
+           t.flight.empty() && t.recovery.duplicate_bytes == 0 &&
+           t.recovery.phase == Recovery::Phase::none && !t.tail_probe.due && t.model == no_index &&
+           t.pushing == Pushing::usual && !env.profile_of(c).cork && c.narrow_path == 0 &&
+           !c.has(Mark::fin_sent) && !t.urgent_out && !t.owes_dsack() && t.held == no_index &&
+           t.unread.empty() && idle_time(c, now) <= base_rto(c, env);
+}
+
+/// Takes all that is queued for sent, with the FIN behind it if that is owed.
+inline std::span<const uint8_t> take_text(Connection& c, Transfer& t, bool fin, Environment& env,
+                                          Instant now) {
+    const BufferNode& node = env.buffers.nodes[t.unsent_or_unacked.head];
+    t.cursor_node = t.unsent_or_unacked.head;
+    t.cursor_offset = 0;
+    const Seq end = c.snd_nxt.load() + node.length + (fin ? 1 : 0);
+    if (node.length + agreed_option_bytes(c) < c.mss) t.small_end = end;
+    const auto now_us = static_cast<uint32_t>(now.us());
+    t.flight.append(end, now_us, 0, env.transfers.flights);
+    if (!t.timing) {
+        t.timing = true;
+        t.timed = end;
+        t.timed_at_us = now_us;
+    }
+    c.snd_nxt = end;
+    return {node.data, node.length};
+}
+
+template <typename Write>
+[[gnu::always_inline]] inline bool next_syn(Connection& c, const Profile& profile, Environment& env,
+                                            Instant now, Write& write) {
+    const Seq iss = c.snd_una;
+    const State state = c.state;
+    uint32_t flags = c.flags;
+    if ((flags & (syn_marks | unusual_syn_marks)) != syn_marks || !is_handshake(state) ||
+        c.snd_nxt.load() != iss || c.ecn || c.transfer != no_index || profile.user_timeout_option) {
+        return false;
+    }
+    flags &= ~bits(Mark::send_syn);
+    const auto window = static_cast<uint16_t>(std::min<uint32_t>(receive_space(profile), 0xffff));
+    const bool passive = state == State::syn_received;
+    Seq ack;
+    if (passive) {
+        ack = c.rcv_nxt;
+        c.last_ack_sent = ack;
+        c.rcv_edge = later_of(c.rcv_edge, ack + window);
+        flags &= ~bits(Mark::ack_now);
+    }
+    c.snd_nxt = iss + 1;
+    c.rttvar_us = static_cast<uint32_t>(now.us());
+    c.flags = flags;
+    arm_timeout(c, nullptr, backed_off_rto(c, profile), now);
+    arm_user_timeout(c, profile, now);
+    ++env.counters.out_segs;
+    write(wire::TcpFields{.seq = iss.value(),
+                          .ack = ack.value(),
+                          .flags = passive ? wire::flag::syn | wire::flag::ack : wire::flag::syn,
+                          .window = window},
+          wire::usual::OptionsOfSyn{receive_mss(profile, is_v6(c), env.mtu), c.rcv_scale,
+                                    timestamps_of(c, now)},
+          std::span<const uint8_t>{});
+    return true;
+}
+
+/// What every segment says that is no SYN (MUST-58), but for its options; it is accounted for.
+[[gnu::always_inline]] inline wire::TcpFields acknowledge(Connection& c, const Profile& profile,
+                                                          Environment& env, bool fin) {
+    const Seq ack = c.rcv_nxt;
+    const wire::TcpFields fields{.seq = c.snd_nxt.load().value(),
+                                 .ack = ack.value(),
+                                 .flags = fin ? wire::flag::ack | wire::flag::fin : wire::flag::ack,
+                                 .window = move_right_edge(c, profile, receive_space(profile))};
+    c.last_ack_sent = ack;
+    c.flags =
+        (c.flags & ~bits(Mark::ack_now, Mark::delayed_ack)) | (fin ? bits(Mark::fin_sent) : 0);
+    ++env.counters.out_segs;
+    return fields;
+}
+
+template <typename Write>
+[[gnu::always_inline]] inline void write_with_options(const Connection& c, Instant now,
+                                                      const wire::TcpFields& fields,
+                                                      std::span<const uint8_t> payload,
+                                                      Write& write) {
+    if (c.has(Mark::timestamps)) {
+        write(fields, timestamps_of(c, now), payload);
+    } else {
+        write(fields, wire::usual::NoOptions{}, payload);
+    }
+}
+
+template <typename Write>
+[[gnu::always_inline]] inline bool next_text(Connection& c, Transfer& t, const Profile& profile,
+                                             bool fin, Environment& env, Instant now,
+                                             Write& write) {
+    if (!leaves_at_once(c, t, env, now)) return false;
+    wire::TcpFields fields = acknowledge(c, profile, env, fin);
+    fields.flags |= wire::flag::psh;  // MUST-61
+    const std::span<const uint8_t> payload = take_text(c, t, fin, env, now);
+    arm_loss_timer(c, env, now);
+    arm_user_timeout(c, profile, now);
+    write_with_options(c, now, fields, payload, write);
+    return true;
+}
+
+/// Data, a FIN or an ACK, in ESTABLISHED and later.
+template <typename Write>
+[[gnu::always_inline]] inline bool next_plain(Connection& c, const Profile& profile,
+                                              Environment& env, Instant now, Write& write) {
+    const uint32_t flags = c.flags;
+    if ((flags & unusual_marks) != 0 || c.snd_una.load() != c.snd_nxt || c.ecn) return false;
+    if (!is_synchronized(c.state)) return false;
+    const bool fin = (flags & bits(Mark::send_closed, Mark::fin_sent)) == bits(Mark::send_closed);
+    if (Transfer* const t = transfer_of(c, env)) {
+        return next_text(c, *t, profile, fin, env, now, write);
+    }
+    if (!fin && (flags & bits(Mark::ack_now)) == 0) return false;
+    const wire::TcpFields fields = acknowledge(c, profile, env, fin);
+    if (fin) {
+        c.snd_nxt = Seq{fields.seq} + 1;
+        arm_timeout(c, nullptr, backed_off_rto(c, profile), now);
+        arm_user_timeout(c, profile, now);
+    }
+    write_with_options(c, now, fields, {}, write);
+    return true;
+}
+
+}  // namespace usual
+
+/// True: the next segment is a usual one, is accounted for as sent, and was given to
+/// `write(fields, options, payload)`: fields without ports, options of one of wire's usual layouts,
+/// and payload that stays valid as OutSegment::pieces does. False: nothing is said or done; ask
+/// next_segment. `profile` is the connection's.
+template <typename Write>
+[[gnu::always_inline]] inline bool next_usual_segment(Connection& c, const Profile& profile,
+                                                      Environment& env, Instant now,
+                                                      Write&& write) {
+    return c.has(Mark::send_syn) ? usual::next_syn(c, profile, env, now, write)
+                                 : usual::next_plain(c, profile, env, now, write);
+}
+
+}  // namespace synfin::tcp
