@@ -121,24 +121,25 @@ void on_loss_timer(Connection& c, Environment& env, Instant now, Events& events)
     }
 }
 
-// When the probe of the tail is due, or nothing if there is to be none: RFC 8985 section 7.2. What
-// would come no earlier than the retransmission timer is left to that.
-std::optional<Duration> probe_timeout(const Connection& c, const Transfer& t, Duration timeout,
-                                      Instant now) {
+// After which wait the probe of the tail is due, or none (zero) if there is to be none: RFC 8985
+// section 7.2. What would come no earlier than the retransmission timer is left to that. No
+// std::optional, which g++ builds in memory: reading it back there would wait until the segment that
+// was just written has left for the cache.
+Duration probe_timeout(const Connection& c, const Transfer& t, Duration timeout, Instant now) {
+    constexpr Duration none{};
     constexpr Duration least = Duration::milliseconds(10);
     constexpr Duration longest_delayed_ack = Duration::milliseconds(200);
-    if (!c.has(Mark::sack_permitted) || c.srtt_us == 0 || c.rto_shift != 0) return std::nullopt;
+    if (!c.has(Mark::sack_permitted) || c.srtt_us == 0 || c.rto_shift != 0) return none;
     Duration wait = std::max(Duration::microseconds(2 * int64_t{c.srtt_us}), least);
     const uint32_t flight = c.snd_nxt.load().distance_from(c.snd_una);
     if (flight <= c.mss) wait = wait + longest_delayed_ack;
-    if (wait >= timeout) return std::nullopt;
+    if (wait >= timeout) return none;
     if (t.recovery.phase != Recovery::Phase::none || t.flight.sacked_bytes() != 0 ||
         t.unsent_or_unacked.empty() || t.tail_probe.under_way || c.snd_wnd == 0) {
-        return std::nullopt;
+        return none;
     }
     const auto age = static_cast<int32_t>(low_us(now) - t.flight.first_sent_us());
-    if (wait >= timeout - Duration::microseconds(age)) return std::nullopt;
-    return wait;
+    return wait < timeout - Duration::microseconds(age) ? wait : none;
 }
 
 bool waits_shortly(const Connection& c) {
@@ -199,17 +200,17 @@ void arm_retransmission(Connection& c, Environment& env, Instant now) {
 void arm_loss_timer(Connection& c, Environment& env, Instant now) {
     Transfer* t = transfer_of(c, env);
     const Duration timeout = base_rto(c, env);
-    const auto wait = t == nullptr ? std::nullopt : probe_timeout(c, *t, timeout, now);
-    if (!wait) return arm_timeout(c, t, backed_off_rto(c, env.profile_of(c), timeout), now);
-    arm_timeout(c, nullptr, *wait, now);
+    const Duration wait = t == nullptr ? Duration{} : probe_timeout(c, *t, timeout, now);
+    if (wait == Duration{}) return arm_timeout(c, t, backed_off_rto(c, env.profile_of(c), timeout), now);
+    arm_timeout(c, nullptr, wait, now);
     t->loss_timer = LossTimer::tail_probe;
 }
 
 void put_off_tail_probe(Connection& c, Transfer& t, const Environment& env, Instant now) {
     if (!c.has(Mark::sack_permitted) || t.loss_timer == LossTimer::reordering) return;
-    const auto wait = probe_timeout(c, t, base_rto(c, env), now);
-    if (!wait) return;
-    arm_timeout(c, nullptr, *wait, now);
+    const Duration wait = probe_timeout(c, t, base_rto(c, env), now);
+    if (wait == Duration{}) return;
+    arm_timeout(c, nullptr, wait, now);
     t.loss_timer = LossTimer::tail_probe;
 }
 
