@@ -157,13 +157,11 @@ load::Result Run::finish(load::RunInfo info) {
     if (!clients_.empty()) {
         result.client.emplace();
         result.client_side.emplace();
-        Duration opening;
         for (auto& c : clients_) {
             load::add(*result.client, c.application->statistics());
             result.client_side->add(*c.worker, c.busy->ticks);
-            opening = std::max(opening, c.application->opening_time());
         }
-        result.run.seconds = opening.count_seconds();
+        result.run.seconds = static_cast<double>(result.client->measured.ns) / 1e9;
     }
     if (!servers_.empty()) {
         result.server.emplace();

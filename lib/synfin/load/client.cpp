@@ -61,11 +61,10 @@ void Client::on_poll(stack::Worker& worker, Instant now) {
         case Stage::opening:
             if (stop_requested_ || stop_at_once_requested_ ||
                 (config_.duration > Duration{} && now - begin_ >= config_.duration)) {
-                drain_deadline_ = now + config_.grace;
-                stage_ = Stage::draining;
+                measure(now);
+                end_opening(now);
                 return drain(worker, now);
             }
-            opening_ns_ = (now - begin_).count_ns();
             return open_due(worker, now);
         case Stage::draining: return drain(worker, now);
         case Stage::finished: return;
@@ -104,12 +103,26 @@ void Client::release_held(stack::Worker& worker, Instant now) {
     }
 }
 
+void Client::end_opening(Instant now) {
+    drain_deadline_ = now + config_.grace;
+    stage_ = Stage::draining;
+}
+
+void Client::measure(Instant now) {
+    measured_ = true;
+    ClientStatistics::Measured& m = statistics_.measured;
+    m.ns = static_cast<uint64_t>((now - begin_).count_ns());
+    m.closed = statistics_.closed;
+    m.responses = statistics_.responses;
+    m.body_bytes = statistics_.body_bytes;
+}
+
 void Client::open_due(stack::Worker& worker, Instant now) {
     if (pacer_) statistics_.missed += pacer_->forgive(now);
     for (uint32_t n = 0; n < config_.opens_per_poll; ++n) {
         if (config_.connections != 0 &&
             statistics_.opened - statistics_.were_held == config_.connections) {
-            return stop();
+            return end_opening(now);
         }
         if (!pacer_) {
             if (coming_and_going() >= config_.concurrency) return;
@@ -367,10 +380,13 @@ bool Client::reset_is_due(Phase phase) const {
 // ---- the end
 
 void Client::drain(stack::Worker& worker, Instant now) {
-    if (!abandoned_ && !stop_at_once_requested_) release_held(worker, now);
-    if (live_.count() > 0 && !abandoned_ && (now >= drain_deadline_ || stop_at_once_requested_)) {
-        abandon_all(worker);
+    const auto is_too_late = [&] { return now >= drain_deadline_ || stop_at_once_requested_; };
+    if (!measured_) {
+        if (coming_and_going() > 0 && !is_too_late()) return;
+        measure(now);
     }
+    if (!abandoned_ && !stop_at_once_requested_) release_held(worker, now);
+    if (live_.count() > 0 && !abandoned_ && is_too_late()) abandon_all(worker);
     if (live_.count() == 0) stage_ = Stage::finished;
 }
 

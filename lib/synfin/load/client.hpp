@@ -53,8 +53,9 @@ struct ClientConfig {
     /// and `connections`, and the time counts from the moment when all of them are established.
     /// With held ones, `rate` and `concurrency` may both be 0: then there are no others.
     uint32_t held = 0;
-    /// No new connections after this; the next of the two limits ends the run. 0: no such limit.
+    /// No new connections after this, and no more is measured. 0: no such limit.
     Duration duration;
+    /// No more connections than these; what is measured ends with the last of them. 0: no limit.
     uint64_t connections = 0;
     /// How long what is open may take to end, before it is reset and counted as abandoned.
     Duration grace = Duration::seconds(5);
@@ -98,8 +99,6 @@ class Client final : public stack::Application {
     void stop_at_once() { stop_at_once_requested_ = true; }
     /// No more connections are opened, and none is open.
     bool finished() const { return stage_.load() == Stage::finished; }
-    /// How long connections have been opened, up to now or to the end.
-    Duration opening_time() const { return Duration::nanoseconds(opening_ns_); }
     const ClientStatistics& statistics() const { return statistics_; }
 
   private:
@@ -133,6 +132,8 @@ class Client final : public stack::Application {
     void open_held(stack::Worker& worker, Instant now);
     void release_held(stack::Worker& worker, Instant now);
     void open_due(stack::Worker& worker, Instant now);
+    void end_opening(Instant now);
+    void measure(Instant now);
     bool open_one(stack::Worker& worker, Instant intended, Phase phase);
     /// Open, and neither held nor on the way to it.
     uint32_t coming_and_going() const {
@@ -173,13 +174,13 @@ class Client final : public stack::Application {
     std::optional<Pacer> pacer_;
     Instant begin_;
     Instant drain_deadline_;
+    bool measured_ = false;
     bool abandoned_ = false;
     uint32_t held_opened_ = 0;
     uint32_t released_up_to_ = 0;  ///< while draining: held ones below this index were released
     Relaxed<Stage> stage_{Stage::idle};
     Relaxed<bool> stop_requested_;
     Relaxed<bool> stop_at_once_requested_;
-    Relaxed<int64_t> opening_ns_;
     ClientStatistics statistics_;
 };
 

@@ -21,11 +21,6 @@ double per_second(uint64_t count, double seconds) {
     return seconds > 0 ? static_cast<double>(count) / seconds : 0.0;
 }
 
-/// What of `all` fell into the time that is measured: held connections end, and ask, after it.
-uint64_t without_held(uint64_t all, const ClientStatistics& c) {
-    return all - std::min(all, c.were_held.load());
-}
-
 double microseconds(uint64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1000.0; }
 
 json latency(const Histogram& histogram) {
@@ -64,7 +59,7 @@ json connections(const Result& result) {
             {"no_room", c.no_room.load()},
             {"unreachable", c.unreachable.load()},
             {"held", c.were_held.load()},
-            {"per_second", per_second(without_held(c.closed, c), result.run.seconds)}};
+            {"per_second", per_second(c.measured.closed, result.run.seconds)}};
 }
 
 /// The connections that a side's work is divided by.
@@ -250,6 +245,10 @@ void add(ClientStatistics& sum, const ClientStatistics& part) {
     sum.requests += part.requests;
     sum.responses += part.responses;
     sum.body_bytes += part.body_bytes;
+    sum.measured.ns = std::max(sum.measured.ns.load(), part.measured.ns.load());
+    sum.measured.closed += part.measured.closed;
+    sum.measured.responses += part.measured.responses;
+    sum.measured.body_bytes += part.measured.body_bytes;
     sum.handshake.merge(part.handshake);
     sum.first_byte.merge(part.first_byte);
     sum.close.merge(part.close);
@@ -306,7 +305,8 @@ json to_json(const Result& result) {
             {"sent", client.requests.load()},
             {"answered", client.responses.load()},
             {"body_bytes", client.body_bytes.load()},
-            {"per_second", per_second(without_held(client.responses, client), result.run.seconds)}};
+            {"per_second", per_second(client.measured.responses, result.run.seconds)},
+            {"body_bytes_per_second", per_second(client.measured.body_bytes, result.run.seconds)}};
     }
     if (result.server) {
         const ServerStatistics& s = *result.server;
@@ -322,8 +322,8 @@ json to_json(const Result& result) {
 
 std::string to_text(const Result& result) {
     const RunInfo& run = result.run;
-    const uint64_t rate_of = result.client ? without_held(result.client->closed, *result.client)
-                                           : result.server.value().accepted.load();
+    const uint64_t rate_of =
+        result.client ? result.client->measured.closed : result.server.value().accepted;
     std::string text = fmt::format(
         "\n{} {}: {} over {}, {:.2f} s, {} connections/s\n", run.tool, run.version, run.mode,
         run.link, run.seconds, grouped(static_cast<uint64_t>(per_second(rate_of, run.seconds))));

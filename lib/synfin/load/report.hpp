@@ -30,7 +30,7 @@ struct RunInfo {
     /// What else decides what the numbers mean, a line each: 2MSL, cores, huge pages, offloads,
     /// timers.
     std::vector<std::string> notes;
-    double seconds = 0;  ///< how long connections were opened, or served
+    double seconds = 0;  ///< how long was measured, or served
 };
 
 /// All workers of one side.

@@ -34,6 +34,16 @@ struct ClientStatistics {
     Count responses;  ///< complete and right
     Count body_bytes;
 
+    /// What rates are computed from: how much had been done when the measured time was over. What
+    /// was still open then goes on to its end, and counts above only.
+    struct Measured {
+        Count ns;
+        Count closed;
+        Count responses;
+        Count body_bytes;
+    };
+    Measured measured;
+
     /// Nanoseconds. From the start (open loop: the intended one) to the end of the handshake.
     Histogram handshake;
     /// From the request to the first byte of its response.

@@ -182,6 +182,36 @@ TEST(Life, WhatIsOpenAfterTheGracePeriodIsAbandoned) {
     EXPECT_TRUE(run.hosts.holds_nothing());
 }
 
+TEST(Life, ConnectionsThatEndAfterTheMeasuredTimeAreNoPartOfTheRates) {
+    ClientConfig config;
+    config.requests = 1000;
+    config.concurrency = 10;
+    config.duration = Duration::milliseconds(10);
+    LoadRun run{config, ServerConfig{}};
+    ASSERT_TRUE(run.to_the_end());
+    const ClientStatistics& c = run.client->statistics();
+    EXPECT_EQ(c.closed, c.opened);
+    EXPECT_GE(c.measured.ns, 10'000'000u);
+    EXPECT_LT(c.measured.ns, 11'000'000u);
+    EXPECT_EQ(c.closed - c.measured.closed, 10u);
+    EXPECT_GT(c.measured.responses, 0u);
+    EXPECT_LT(c.measured.responses, c.responses);
+    EXPECT_EQ(c.measured.body_bytes, c.measured.responses * 100);
+}
+
+TEST(Life, NumberOfConnectionsIsMeasuredUpToTheLast) {
+    ClientConfig config;
+    config.requests = 5;
+    config.concurrency = 10;
+    config.connections = 10;
+    LoadRun run{config, ServerConfig{}};
+    ASSERT_TRUE(run.to_the_end());
+    const ClientStatistics& c = run.client->statistics();
+    EXPECT_EQ(c.measured.closed, 10u);
+    EXPECT_EQ(c.measured.responses, 50u);
+    EXPECT_GT(c.measured.ns, 0u);
+}
+
 TEST(Life, ImmediateStopResetsWhatIsOpenWithoutWaiting) {
     ClientConfig client;
     client.first = First::server;
