@@ -27,6 +27,8 @@ PartialSum take(uint8_t* to, const uint8_t* from, size_t& at) {
 /// length that fits into memory.
 template <Mode mode>
 PartialSum take_blocks(uint8_t* to, const uint8_t* from, size_t& at, size_t length) {
+    // Another core has had these lines, and the processor's own prefetching ends with each page.
+    constexpr size_t ahead = 1024;
     const __m256i low_half = _mm256_set1_epi64x(0xffffffff);
     __m256i low = _mm256_setzero_si256();
     __m256i high = _mm256_setzero_si256();
@@ -39,6 +41,12 @@ PartialSum take_blocks(uint8_t* to, const uint8_t* from, size_t& at, size_t leng
         high = _mm256_add_epi64(high, _mm256_srli_epi64(v, 32));
         at += 32;
     };
+    while (length - at >= ahead + 64) {
+        __builtin_prefetch(from + at + ahead);
+        if constexpr (mode == Mode::copy_and_sum) __builtin_prefetch(to + at + ahead, 1);
+        take_32();
+        take_32();
+    }
     while (length - at >= 64) {
         take_32();
         take_32();
