@@ -13,6 +13,8 @@
 #include <synfin/tcp/syn_cookie.hpp>
 #include <synfin/wire/segment_writer.hpp>
 
+#include "flooded.hpp"
+
 namespace {
 
 using namespace synfin;
@@ -20,8 +22,8 @@ using wire::IpAddress;
 
 constexpr wire::MacAddress server_mac{{2, 0, 0, 0, 0, 1}}, flood_mac{{2, 0, 0, 0, 0, 9}};
 
-/// Gives the same segments from many sources again and again, and forgets what is sent.
-class FloodDevice {
+/// Gives the same segments from many sources again and again.
+class FloodDevice : public SinkDevice {
   public:
     explicit FloodDevice(wire::TcpFlags flags) : frames_(segment_count) {
         const auto l2 = wire::make_l2_header(server_mac, flood_mac, wire::ethertype::ipv4);
@@ -54,20 +56,6 @@ class FloodDevice {
         }
         return max;
     }
-    void recycle(stack::Frame*, unsigned) {}
-    unsigned prepare(stack::TransmitBatch& batch, unsigned wanted) {
-        for (unsigned i = 0; i < wanted; ++i) {
-            batch.frames[i] = stack::Frame{};
-            batch.frames[i].data = leaving_[i].data();
-        }
-        return batch.available = wanted;
-    }
-    void transmit(stack::TransmitBatch& batch) {
-        sent += batch.filled;
-        batch.available = batch.filled = 0;
-    }
-    static bool congested() { return false; }
-    uint64_t sent = 0;
 
   private:
     static constexpr size_t segment_count = 4096;
@@ -75,18 +63,6 @@ class FloodDevice {
     std::vector<Bytes> frames_;
     uint32_t length_ = 0;
     size_t next_ = 0;
-    std::array<std::array<uint8_t, 1500 + stack::TransmitBatch::slack_bytes>, 64> leaving_;
-};
-
-class NobodyComes : public stack::Application {
-  public:
-    void on_established(stack::Worker&, stack::ConnectionId) override {}
-    size_t on_data(stack::Worker&, stack::ConnectionId, std::span<const uint8_t>) override {
-        return 0;
-    }
-    void on_peer_closed(stack::Worker&, stack::ConnectionId) override {}
-    void on_writable(stack::Worker&, stack::ConnectionId) override {}
-    void on_closed(stack::Worker&, stack::ConnectionId, tcp::CloseReason) override {}
 };
 
 stack::WorkerConfig server_config() {

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include "script.hpp"
+#include "../unit/tcp/scenes.hpp"
 
 namespace synfin::conformance {
 namespace {
@@ -134,11 +134,7 @@ TEST(ReceiveWindow, Shld14_RightEdgeStaysWhereItWasWhileNobodyReads) {
 }
 
 TEST(ReceiveWindow, May8_StaysClosedForAsLongAsNobodyReads) {
-    Script s{{.profile = {.receive_buffer_bytes = 1000}}};
-    s.establish({.mss = 1000});
-    s.stop_reading();
-    s.inject(Data().seq(1).ack(1).length(1000));
-    s.wait(1_s);
+    FullBuffer s{1};
     s.ignore_sent();
     for (int minute = 0; minute < 600; ++minute) {
         s.wait(60_s);

@@ -172,7 +172,10 @@ TEST_F(Ecn, Rfc3168_AcksAndFinAndResetAreNotEctCapable) {
     s.call_shutdown();
     s.expect(FinAck().not_ect());
     s.call_abort();
-    s.take_sent();
+    const std::vector<Sent> reset = s.take_sent();
+    ASSERT_EQ(reset.size(), 1u);
+    EXPECT_TRUE(reset[0].flags.rst());
+    EXPECT_EQ(reset[0].ecn, wire::Ecn::not_capable);
 }
 
 TEST_F(Ecn, Rfc3168_RetransmissionIsNotEctCapable) {

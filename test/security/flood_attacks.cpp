@@ -8,6 +8,7 @@
 #include <synfin/sim/world.hpp>
 #include <synfin/wire/segment_writer.hpp>
 
+#include "../../bench/flooded.hpp"
 #include "allocation_count.hpp"
 
 namespace synfin::security {
@@ -85,8 +86,8 @@ TEST(SynFlood, HalfOpenConnectionsStopAtTheirLimitAndClientsGetInByCookies) {
     flood(stack::SynCookies::automatic);
 }
 
-/// A device that has one frame to receive and forgets what it is given to send.
-class FloodDevice {
+/// A device to which SYNs come from nowhere.
+class FloodDevice : public SinkDevice {
   public:
     unsigned receive(stack::Frame* frames, unsigned max) {
         for (unsigned i = 0; i < max; ++i) {
@@ -98,38 +99,12 @@ class FloodDevice {
         }
         return max;
     }
-    void recycle(stack::Frame*, unsigned) {}
-    unsigned prepare(stack::TransmitBatch& batch, unsigned wanted) {
-        for (unsigned i = 0; i < wanted; ++i) {
-            batch.frames[i] = stack::Frame{};
-            batch.frames[i].data = leaving_[i].data();
-        }
-        return batch.available = wanted;
-    }
-    void transmit(stack::TransmitBatch& batch) {
-        sent += batch.filled;
-        batch.available = batch.filled = 0;
-    }
-    static bool congested() { return false; }
-    uint64_t sent = 0;
 
   private:
     using Bytes = std::array<uint8_t, 1500 + stack::TransmitBatch::slack_bytes>;
     SpoofedSyn spoofed_;
     Prng random_{7};
     std::array<Bytes, 64> arriving_;
-    std::array<Bytes, 64> leaving_;
-};
-
-class NobodyComes : public stack::Application {
-  public:
-    void on_established(stack::Worker&, stack::ConnectionId) override { ADD_FAILURE(); }
-    size_t on_data(stack::Worker&, stack::ConnectionId, std::span<const uint8_t>) override {
-        return 0;
-    }
-    void on_peer_closed(stack::Worker&, stack::ConnectionId) override {}
-    void on_writable(stack::Worker&, stack::ConnectionId) override {}
-    void on_closed(stack::Worker&, stack::ConnectionId, tcp::CloseReason) override {}
 };
 
 TEST(SynFlood, SpoofedSynCostsNoAllocation) {
@@ -147,6 +122,7 @@ TEST(SynFlood, SpoofedSynCostsNoAllocation) {
     }
     EXPECT_EQ(allocation_count() - before, 0u);
     EXPECT_EQ(worker.tcp_counters().syn_cookies_sent.load(), device.sent);
+    EXPECT_EQ(service.reached, 0u);
     EXPECT_EQ(worker.gauges().connections, 0u);
     EXPECT_EQ(worker.leaks().buffers, 0u);
     EXPECT_FALSE(worker.next_deadline().has_value());

@@ -98,15 +98,7 @@ TEST_P(Conversation, OrderlyCloseIsToldOnceOnEachSideAndLeavesNothing) {
 }
 
 TEST_P(Conversation, ThousandConnectionsEachEndOnceAndLeaveNothing) {
-    service.when_data = [](Worker& worker, ConnectionId c, std::span<const uint8_t> data) {
-        worker.send(c, data);
-        worker.close(c);
-        return data.size();
-    };
-    user.when_established = [](Worker& worker, ConnectionId c) {
-        worker.send(c, bytes_of("hello"));
-    };
-    user.when_peer_closed = [](Worker& worker, ConnectionId c) { worker.close(c); };
+    say_hello_once(user, service);
     for (int i = 0; i < 1000; ++i) connect();
     cable.pass(Duration::seconds(70));
     EXPECT_EQ(user.closed, 1000u);

@@ -69,15 +69,7 @@ TEST_P(SnapshotOfFamily, AnotherThreadReadsWhileConnectionsComeAndGo) {
     Cable cable{client, server};
     Recorder user;
     Recorder service;
-    service.when_data = [](Worker& worker, ConnectionId c, std::span<const uint8_t> data) {
-        worker.send(c, data);
-        worker.close(c);
-        return data.size();
-    };
-    user.when_established = [](Worker& worker, ConnectionId c) {
-        worker.send(c, bytes_of("hello"));
-    };
-    user.when_peer_closed = [](Worker& worker, ConnectionId c) { worker.close(c); };
+    say_hello_once(user, service);
     ASSERT_TRUE(server.worker.listen({{}, 80}, service).has_value());
 
     std::atomic<bool> stop{false};

@@ -134,6 +134,19 @@ class Recorder : public Application {
     }
 };
 
+/// Each connection of `user` says hello; `service` says it back and closes, and then `user` does.
+inline void say_hello_once(Recorder& user, Recorder& service) {
+    service.when_data = [](Worker& worker, ConnectionId c, std::span<const uint8_t> data) {
+        worker.send(c, data);
+        worker.close(c);
+        return data.size();
+    };
+    user.when_established = [](Worker& worker, ConnectionId c) {
+        worker.send(c, bytes_of("hello"));
+    };
+    user.when_peer_closed = [](Worker& worker, ConnectionId c) { worker.close(c); };
+}
+
 inline MacAddress mac_of(uint8_t host) { return {{0x02, 0, 0, 0, 0, host}}; }
 enum class Family : uint8_t { ipv4, ipv6 };
 inline std::string name_of(Family family) { return family == Family::ipv4 ? "ipv4" : "ipv6"; }

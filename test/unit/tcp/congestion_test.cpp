@@ -18,12 +18,22 @@ void fill_the_initial_window(Script& s) {
     s.wait(100_ms);
 }
 
-TEST(Congestion, Rfc6928_InitialWindowIsTenSegments) {
-    Script s{new_reno()};
-    s.establish({.mss = 1460, .active = true});
-    s.call_send_bytes(60'000);
-    EXPECT_EQ(s.take_sent().size(), 10u);
-    EXPECT_EQ(s.sent_end(), 14'601u);
+TEST(Congestion, Rfc6928_InitialWindowIsTenSegmentsOrTwoThatAreLarge) {
+    for (const auto& [mss, window] : {std::pair<uint16_t, uint32_t>{536, 5360},
+                                      {1460, 14'600},
+                                      {3000, 14'600},
+                                      {8960, 17'920}}) {
+        for (const bool active : {false, true}) {
+            auto setup = new_reno();
+            setup.mtu = 9000;
+            Script s{setup};
+            s.establish({.mss = mss, .active = active});
+            s.call_send_bytes(60'000);
+            s.ignore_sent();
+            EXPECT_LE(s.sent_end() - 1, window) << mss;
+            EXPECT_GT(s.sent_end() - 1 + mss, window) << mss;
+        }
+    }
 }
 
 TEST(Congestion, Rfc6928_InitialWindowIsOneSegmentAfterLostSyns) {
@@ -70,26 +80,25 @@ TEST(Congestion, TimeoutBeginsAgainWithOneSegment) {
 
 // ---- appropriate byte counting
 
+/// Ten segments are in flight when the timer expires.
+struct TimedOut : InFlight {
+    TimedOut() : InFlight{thousand, 10'000, new_reno()} { wait(300_ms); }
+    void expect_window_after_ack(uint32_t ack, uint32_t window) {
+        inject(Ack().seq(1).ack(ack));
+        EXPECT_EQ(connection().cwnd, window);
+        ignore_sent();
+    }
+};
+
 TEST(Congestion, Rfc3465_1_AfterATimeoutAnAckOpensOneSegment) {
-    Script s{new_reno()};
-    s.establish(thousand);
-    s.call_send_bytes(10'000);
-    s.wait(300_ms);
-    s.inject(Ack().seq(1).ack(1001));
-    EXPECT_EQ(s.connection().cwnd, 2000u);
-    s.inject(Ack().seq(1).ack(3001));
-    EXPECT_EQ(s.connection().cwnd, 3000u);
-    s.ignore_sent();
+    TimedOut s;
+    s.expect_window_after_ack(1001, 2000);
+    s.expect_window_after_ack(3001, 3000);
 }
 
 TEST(Congestion, Rfc3465_1_InLaterSlowStartsAnAckOpensTwoSegments) {
-    Script s{new_reno()};
-    s.establish(thousand);
-    s.call_send_bytes(10'000);
-    s.wait(300_ms);
-    s.inject(Ack().seq(1).ack(10'001));  // ends the recovery, below the threshold of five
-    EXPECT_EQ(s.connection().cwnd, 3000u);
-    s.ignore_sent();
+    TimedOut s;
+    s.expect_window_after_ack(10'001, 3000);  // ends the recovery, below the threshold of five
 }
 
 TEST(Congestion, Rfc3465_1_AvoidanceCountsBytesOfSmallAcksTogether) {

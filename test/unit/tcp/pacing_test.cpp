@@ -69,10 +69,13 @@ Setup with_bbr() { return with(tcp::CongestionAlgorithm::bbr); }
 constexpr Script::Handshake of_100_ms{
     .mss = 1000, .sack_permitted = true, .active = true, .round_trip = 100_ms};
 
+/// With so many bytes to send.
+struct Paced : Established {
+    explicit Paced(uint32_t bytes) : Established{of_100_ms, with_bbr()} { call_send_bytes(bytes); }
+};
+
 TEST(Pacing, FirstWindowLeavesAtTheRateOfTheHandshakesRoundTrip) {
-    Script s{with_bbr()};
-    s.establish(of_100_ms);
-    s.call_send_bytes(5'000);
+    Paced s{5'000};
     s.expect(Data().seq(1).length(1000));
     s.expect_after(7003_us, Data().seq(1001).length(1000));
     s.expect(Data().seq(2001).length(1000));
@@ -82,9 +85,7 @@ TEST(Pacing, FirstWindowLeavesAtTheRateOfTheHandshakesRoundTrip) {
 }
 
 TEST(Pacing, AckLeavesWithoutWaitingForThePacer) {
-    Script s{with_bbr()};
-    s.establish(of_100_ms);
-    s.call_send_bytes(3'000);
+    Paced s{3'000};
     s.expect(Data().seq(1).length(1000));
     s.inject_burst({Data().seq(1).ack(1).length(1000), Data().seq(1001).ack(1).length(1000)});
     s.expect(Ack().seq(1001).ack(2001));
@@ -93,9 +94,7 @@ TEST(Pacing, AckLeavesWithoutWaitingForThePacer) {
 }
 
 TEST(Pacing, DelayedAckLeavesWithWhatThePacerLetsOut) {
-    Script s{with_bbr()};
-    s.establish(of_100_ms);
-    s.call_send_bytes(3'000);
+    Paced s{3'000};
     s.expect(Data().seq(1).length(1000));
     s.inject(Data().seq(1).ack(1).length(100));
     s.expect_after(7003_us, Data().seq(1001).ack(101).length(1000));
@@ -120,18 +119,14 @@ TEST(Pacing, DelayedAckIsNotPutOffByAPacerThatIsSlower) {
 }
 
 TEST(Pacing, FinWaitsItsTurnBehindTheData) {
-    Script s{with_bbr()};
-    s.establish(of_100_ms);
-    s.call_send_bytes(2'000);
+    Paced s{2'000};
     s.expect(Data().seq(1).length(1000));
     s.call_close();
     s.expect_after(7003_us, Data().seq(1001).length(1000).fin().psh());
 }
 
 TEST(Pacing, ConnectionThatIsDoneHasNoDeadline) {
-    Script s{with_bbr()};
-    s.establish(of_100_ms);
-    s.call_send_bytes(2'000);
+    Paced s{2'000};
     s.wait(10_ms);
     s.ignore_sent();
     s.wait(100_ms);
@@ -154,9 +149,7 @@ TEST(Pacing, AlgorithmsWithoutARateHaveNoModelAndSendAtOnce) {
 }
 
 TEST(Pacing, ModelOutlivesIdlenessAndEndsWithTheConnection) {
-    Script s{with_bbr()};
-    s.establish(of_100_ms);
-    s.call_send_bytes(1'000);
+    Paced s{1'000};
     s.ignore_sent();
     s.inject(Ack().seq(1).ack(1001));
     EXPECT_EQ(s.environment().transfers.models.used(), 1u);
@@ -166,9 +159,7 @@ TEST(Pacing, ModelOutlivesIdlenessAndEndsWithTheConnection) {
 }
 
 TEST(Pacing, ZeroWindowIsProbedByTheTimerAsEver) {
-    Script s{with_bbr()};
-    s.establish(of_100_ms);
-    s.call_send_bytes(3'000);
+    Paced s{3'000};
     s.wait(10_ms);
     s.ignore_sent();
     s.inject(Ack().seq(1).ack(3001).window(0));

@@ -1,5 +1,5 @@
-// How many tests of the core begin: on a connection that is established, or has something in
-// flight.
+// How many tests of the core begin: on a connection that is established, has something in flight,
+// or whose user does not read.
 #pragma once
 
 #include <cstdint>
@@ -38,6 +38,24 @@ inline Setup with_large_queue(tcp::CongestionAlgorithm algorithm) {
     setup.profile.send_buffer_bytes = 1 << 20;
     return setup;
 }
+
+inline tcp::Profile with_receive_buffer(uint32_t bytes) {
+    tcp::Profile profile;
+    profile.receive_buffer_bytes = bytes;
+    return profile;
+}
+
+/// As many segments of 1000 bytes as the receive buffer takes, all of them unread.
+struct FullBuffer : Established {
+    explicit FullBuffer(uint32_t segments)
+        : Established{with_receive_buffer(1000 * segments), Handshake{.mss = 1000}} {
+        stop_reading();
+        for (uint32_t i = 0; i < segments; ++i) {
+            inject(Data().seq(1 + 1000 * i).ack(1).length(1000));
+        }
+        wait(1_s);
+    }
+};
 
 using Numbers = std::vector<uint32_t>;
 

@@ -121,24 +121,6 @@ TEST(SillyWindow, SliverIsUsedByTheOverrideTimeoutAtLast) {
 
 // ---- the receiver's side
 
-tcp::Profile with_receive_buffer(uint32_t bytes) {
-    tcp::Profile profile;
-    profile.receive_buffer_bytes = bytes;
-    return profile;
-}
-
-/// As many segments of 1000 bytes as the receive buffer takes, all of them unread.
-struct FullBuffer : Established {
-    explicit FullBuffer(uint32_t segments)
-        : Established{with_receive_buffer(1000 * segments), Handshake{.mss = 1000}} {
-        stop_reading();
-        for (uint32_t i = 0; i < segments; ++i) {
-            inject(Data().seq(1 + 1000 * i).ack(1).length(1000));
-        }
-        wait(1_s);
-    }
-};
-
 TEST(SillyWindow, Must39_ReceiverOpensItsWindowOnlyByAGoodPiece) {
     FullBuffer s{8};
     auto sent = s.take_sent();
