@@ -50,12 +50,6 @@ const CongestionControl& congestion_control(CongestionAlgorithm algorithm) {
     return cubic;
 }
 
-uint32_t initial_window(const Connection& c, const Environment& env) {
-    const uint32_t mss = c.mss;
-    const uint32_t segments = env.profile_of(c).initial_window_segments;
-    return std::min(segments * mss, std::max(2 * mss, segments * 1460));
-}
-
 bool window_was_used(const Connection& c, const AckReport& ack) {
     return c.cwnd / 2 <= ack.flight_before && !ack.echo;
 }
@@ -70,12 +64,6 @@ void grow_in_slow_start(Connection& c, Transfer& t, const AckReport& ack, Instan
         growth = growth_by_round_trips(c, t.hystart, ack, growth, now);
     }
     c.cwnd = std::min(c.cwnd + growth, largest_congestion_window);
-}
-
-void start_congestion_control(Connection& c, const Environment& env) {
-    // RFC 6928: ten segments, and one if the SYN or SYN,ACK had to be sent more than twice.
-    c.cwnd = c.backoff > 1 ? c.mss : initial_window(c, env);
-    c.ssthresh = UINT32_MAX;
 }
 
 void restart_after_idle(Connection& c, const Environment& env) {

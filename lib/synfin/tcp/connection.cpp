@@ -72,12 +72,25 @@ void give_back_transfer(Connection& c, Environment& env) {
 
 }  // namespace
 
+// The compiler would clear another one on the stack first, and copy it field by field.
+void Transfer::renew() {
+    using Word [[gnu::may_alias]] = uint64_t;
+    static_assert(sizeof(Transfer) % sizeof(Word) == 0 && alignof(Transfer) % alignof(Word) == 0);
+    static constinit const Transfer fresh{};
+    const auto* const from = reinterpret_cast<const Word*>(&fresh);
+    auto* const to = reinterpret_cast<Word*>(this);
+#pragma GCC unroll 64
+    for (size_t i = 0; i < sizeof(Transfer) / sizeof(Word); ++i) {
+        __atomic_store_n(to + i, from[i], __ATOMIC_RELAXED);
+    }
+}
+
 Transfer* require_transfer(Connection& c, Environment& env) {
     if (c.transfer == no_index) {
         const uint32_t index = env.transfers.transfers.take();
         if (index == no_index) return nullptr;
         Transfer& t = env.transfers.transfers[index];
-        t = Transfer{};  // not made anew in place: a reader may still look at the last one
+        t.renew();
         restart_flight(c, t, env);
         c.transfer.publish(index);
     }

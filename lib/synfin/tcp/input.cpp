@@ -148,7 +148,7 @@ Check check_ack(Connection& c, const Segment& s, Environment& env, Instant now,
     }
     if (c.has(Mark::syn_unacked)) {
         if (s.ack == una) return Check::drop;
-        complete_handshake(c, env, now, result.events);
+        complete_handshake<State::syn_received>(c, env, now, result.events);
     }
     process_ack(c, s, env, now, result.events);
     return Check::pass;
@@ -270,12 +270,6 @@ void reset_connection(Connection& c, CloseReason reason, Events& events) {
     events.closed = reason;
 }
 
-void stop_all_timers(Connection& c) {
-    disarm_retransmission(c);
-    c.clear(Mark::delayed_ack);
-    c.long_deadline_us = never_us;
-}
-
 void take_user_timeout(const Connection& c, const Segment& s, Environment& env, Events& events) {
     const Profile& p = env.profile_of(c);
     if (!p.user_timeout_option || !p.user_timeout_changeable) return;
@@ -283,43 +277,6 @@ void take_user_timeout(const Connection& c, const Segment& s, Environment& env, 
     if (advised == Duration{} || adopted_user_timeout(p, advised) == p.user_timeout) return;
     events.advised_user_timeout = s.options.user_timeout;
     ++env.counters.user_timeouts_heard;
-}
-
-void complete_handshake(Connection& c, Environment& env, Instant now, Events& events) {
-    const uint32_t departure_us = c.rttvar_us;
-    c.rttvar_us = 0;
-    if (!c.has(Mark::syn_retransmitted) && departure_us != 0) {  // Karn
-        take_round_trip_sample(c, static_cast<uint32_t>(now.us()) - departure_us);
-    }
-    start_congestion_control(c, env);
-    c.backoff = 0;
-    c.rto_shift = 0;
-    c.snd_una = c.snd_una.load() + 1;
-    c.clear(Mark::syn_unacked);
-    c.clear(Mark::send_syn);
-    c.clear(Mark::retry_reported);
-    c.clear(Mark::extra_option);
-    if (env.profile_of(c).user_timeout_option) c.set(Mark::extra_option);
-    if (Transfer* t = transfer_of(c, env)) restart_flight(c, *t, env);
-    if (c.snd_una == c.snd_nxt.load()) {
-        stop_retransmission(c, now);
-    } else {
-        arm_retransmission(c, env, now);
-        arm_user_timeout(c, env, now);
-    }
-    const State state = c.state;
-    if (is_handshake(state)) {
-        if (state == State::syn_sent) {
-            move_state<State::syn_sent, State::established>(c, env.counters);
-        } else {
-            move_state<State::syn_received, State::established>(c, env.counters);
-        }
-        if (c.has(Mark::send_closed)) {
-            move_state<State::established, State::fin_wait_1>(c, env.counters);
-        }
-    }
-    events.established = true;
-    arm_keep_alive(c, env, now);
 }
 
 void process_text(Connection& c, const Segment& s, Environment& env, Instant now,

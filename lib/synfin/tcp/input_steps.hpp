@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include <synfin/tcp/internal.hpp>
+#include <synfin/tcp/negotiation.hpp>
 
 namespace synfin::tcp {
 
@@ -29,6 +30,14 @@ inline void update_send_window(Connection& c, const Segment& s) {
     c.snd_wl2 = s.ack;
 }
 
+/// The end of a connection by the ACK of the last FIN.
+inline void finish(Connection& c, Environment& env, Events& events) {
+    stop_all_timers(c);
+    c.clear(Mark::ack_now);
+    move_state<State::last_ack, State::closed>(c, env.counters);
+    events.closed = CloseReason::finished;
+}
+
 /// What the ACK of our FIN does to the state. True if the connection is over.
 inline bool advance_after_fin_ack(Connection& c, Environment& env, Instant now, Events& events) {
     if (!fin_acknowledged(c)) return false;
@@ -39,9 +48,59 @@ inline bool advance_after_fin_ack(Connection& c, Environment& env, Instant now, 
             arm_keep_alive(c, env, now);
             return false;
         case State::closing: enter_time_wait<State::closing>(c, env, events); return true;
-        case State::last_ack: end_connection(c, CloseReason::finished, env, events); return true;
+        case State::last_ack: finish(c, env, events); return true;
         default: return false;
     }
+}
+
+/// What the peer's SYN says of it, in SYN_SENT.
+inline void take_peer_syn(Connection& c, const Segment& s, Environment& env, Instant now) {
+    const Seq rcv_nxt = s.seq + 1;
+    c.rcv_nxt = rcv_nxt;
+    c.last_ack_sent = rcv_nxt;
+    // What our SYN announced, unscaled, counts from here.
+    c.rcv_edge = rcv_nxt + std::min<uint32_t>(receive_buffer_space(c, env), 0xffff);
+    negotiate(c, s, env, now);
+    c.snd_wnd = s.window;  // unscaled in a SYN
+    c.max_snd_wnd = static_cast<uint16_t>(s.window >> c.snd_scale);
+    c.snd_wl1 = s.seq;
+    c.snd_wl2 = c.snd_una;
+}
+
+/// ESTABLISHED, after either side's handshake; a close that was called earlier takes effect. `from`
+/// is the state, unless that was such a close.
+template <State from>
+inline void complete_handshake(Connection& c, Environment& env, Instant now, Events& events) {
+    constexpr uint32_t over =
+        static_cast<uint32_t>(Mark::syn_unacked) | static_cast<uint32_t>(Mark::send_syn) |
+        static_cast<uint32_t>(Mark::retry_reported) | static_cast<uint32_t>(Mark::extra_option);
+    const uint32_t departure_us = c.rttvar_us;
+    c.rttvar_us = 0;
+    if (!c.has(Mark::syn_retransmitted) && departure_us != 0) {  // Karn
+        take_round_trip_sample(c, static_cast<uint32_t>(now.us()) - departure_us);
+    }
+    start_congestion_control(c, env);
+    c.backoff = 0;
+    c.rto_shift = 0;
+    const Seq una = c.snd_una.load() + 1;
+    c.snd_una = una;
+    c.flags &= ~over;
+    if (env.profile_of(c).user_timeout_option) c.set(Mark::extra_option);
+    if (Transfer* t = transfer_of(c, env)) restart_flight(c, *t, env);
+    if (una == c.snd_nxt) [[likely]] {
+        stop_retransmission(c, now);
+    } else {
+        arm_retransmission(c, env, now);
+        arm_user_timeout(c, env, now);
+    }
+    if (c.state == from) {
+        move_state<from, State::established>(c, env.counters);
+        if (c.has(Mark::send_closed)) {
+            move_state<State::established, State::fin_wait_1>(c, env.counters);
+        }
+    }
+    events.established = true;
+    arm_keep_alive(c, env, now);
 }
 
 /// RFC 5681 section 4.2: text is acknowledged at once when it has filled a hole or a second full

@@ -1,25 +1,7 @@
 // SEGMENT ARRIVES in SYN_SENT (RFC 9293 section 3.10.7.3).
-#include <algorithm>
-
-#include <synfin/tcp/internal.hpp>
+#include <synfin/tcp/input_steps.hpp>
 
 namespace synfin::tcp {
-
-namespace {
-
-void take_peer_syn(Connection& c, const Segment& s, Environment& env, Instant now) {
-    c.rcv_nxt = s.seq + 1;
-    c.last_ack_sent = c.rcv_nxt;
-    // What our SYN announced, unscaled, counts from here.
-    c.rcv_edge = c.rcv_nxt.load() + std::min<uint32_t>(receive_buffer_space(c, env), 0xffff);
-    negotiate(c, s, env, now);
-    c.snd_wnd = s.window;  // unscaled in a SYN
-    c.max_snd_wnd = static_cast<uint16_t>(s.window >> c.snd_scale);
-    c.snd_wl1 = s.seq;
-    c.snd_wl2 = c.snd_una;
-}
-
-}  // namespace
 
 void input_syn_sent(Connection& c, const Segment& s, Environment& env, Instant now,
                     InputResult& result) {
@@ -66,7 +48,7 @@ void input_syn_sent(Connection& c, const Segment& s, Environment& env, Instant n
     c.snd_wl2 = s.ack;
     if (s.options.has_user_timeout) take_user_timeout(c, s, env, result.events);
     take_fast_open_answer(c, s, env, now, result.events);
-    complete_handshake(c, env, now, result.events);
+    complete_handshake<State::syn_sent>(c, env, now, result.events);
     c.set(Mark::ack_now);
     if (!s.payload.empty() || s.flags.fin()) {
         Segment text = s;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 
 #include <synfin/tcp/core.hpp>
 #include <synfin/tcp/fast_open.hpp>
@@ -72,7 +73,10 @@ inline bool is_v6(const Connection& c) { return flow::is_interned(c.remote_addre
 /// Of IP and TCP without options.
 constexpr int header_bytes(bool v6) { return v6 ? 60 : 40; }
 /// The smallest shift with which a receive buffer of this size can be announced.
-uint8_t window_shift_for(uint32_t buffer_bytes);
+inline uint8_t window_shift_for(uint32_t buffer_bytes) {
+    const int beyond_the_field = static_cast<int>(std::bit_width(buffer_bytes)) - 16;
+    return static_cast<uint8_t>(std::clamp<int>(beyond_the_field, 0, max_window_shift));
+}
 
 /// Of what every segment carries by agreement: timestamps with two NOPs, or nothing.
 inline uint32_t agreed_option_bytes(const Connection& c) {
@@ -84,7 +88,9 @@ uint16_t path_mtu(const Connection& c);
 uint32_t option_bytes(const Connection& c, const Environment& env);
 /// How much data a segment carries now.
 uint32_t payload_max(const Connection& c, const Environment& env);
-uint32_t timestamp_clock(const Connection& c, Instant now);
+inline uint32_t timestamp_clock(const Connection& c, Instant now) {
+    return timestamp_clock(c.ts_offset, now);
+}
 /// The clock of RFC 7323 section 5.5: ticks of 73 minutes, so that each segment can be stamped with
 /// a shift.
 inline uint16_t paws_tick(Instant now) { return static_cast<uint16_t>(now.ns() >> 42); }
@@ -97,10 +103,6 @@ inline uint16_t receive_mss(const Profile& profile, bool v6, uint16_t mtu) {
 inline uint16_t receive_mss(const Connection& c, const Environment& env) {
     return receive_mss(env.profile_of(c), is_v6(c), env.mtu);
 }
-/// Marks what our SYN offers, by the profile.
-void offer_options(Connection& c, const Environment& env);
-/// Takes over what a SYN or SYN,ACK offers; what it does not offer is unmarked.
-void negotiate(Connection& c, const Segment& syn, Environment& env, Instant now);
 /// Whether the next segment advises on the user timeout (RFC 5482). Before the SYN is acknowledged,
 /// the mark stands for Fast Open.
 inline bool owes_user_timeout(const Connection& c) {
@@ -189,7 +191,67 @@ inline Duration backed_off_rto(const Connection& c, const Environment& env) {
 void back_off_rto(Connection& c);
 /// How long the same octets have been tried, when the timer expires for the (backoff + 1)th time.
 Duration time_tried(const Connection& c, const Environment& env);
-void take_round_trip_sample(Connection& c, uint32_t sample_us);
+inline void take_round_trip_sample(Connection& c, uint32_t sample_us) {
+    const uint32_t r = std::max(sample_us, 1u);
+    c.rto_shift = 0;
+    if (c.srtt_us == 0) {  // (2.2)
+        c.srtt_us = r;
+        c.rttvar_us = r / 2;
+        return;
+    }
+    // (2.3), in this order
+    const uint32_t error = c.srtt_us > r ? c.srtt_us - r : r - c.srtt_us;
+    c.rttvar_us = static_cast<uint32_t>((uint64_t{3} * c.rttvar_us + error) / 4);
+    c.srtt_us = std::max<uint32_t>(static_cast<uint32_t>((uint64_t{7} * c.srtt_us + r) / 8), 1);
+}
+
+// ---- timers.cpp
+
+/// `t` is the connection's transfer, if it has one.
+inline void arm_timeout(Connection& c, Transfer* t, Duration timeout, Instant now) {
+    c.set(Mark::retransmit_armed);
+    c.retransmit_deadline_us = static_cast<uint32_t>((now + timeout).us());
+    if (t != nullptr) t->loss_timer = LossTimer::timeout;
+}
+void arm_retransmission(Connection& c, Environment& env, Instant now);
+/// The retransmission timer, or a tail probe before it (RFC 8985 section 7.2).
+void arm_loss_timer(Connection& c, Environment& env, Instant now);
+/// New data has left while the timer runs: the probe of the tail waits for that.
+void put_off_tail_probe(Connection& c, Transfer& t, const Environment& env, Instant now);
+void arm_reordering(Connection& c, Duration wait, Environment& env, Instant now);
+/// A probe that has become due waits for nothing any more; it would carry what no timer guards.
+inline void disarm_retransmission(Connection& c) {
+    constexpr uint32_t marks = static_cast<uint32_t>(Mark::retransmit_armed) |
+                               static_cast<uint32_t>(Mark::persisting) |
+                               static_cast<uint32_t>(Mark::send_probe);
+    c.flags &= ~marks;
+}
+/// The same at the moment when everything has been acknowledged: idleness begins.
+inline void stop_retransmission(Connection& c, Instant now) {
+    disarm_retransmission(c);
+    c.long_deadline_us = never_us;
+    c.retransmit_deadline_us = static_cast<uint32_t>(now.us());
+}
+/// How long the connection has been idle; the timer must not run.
+inline Duration idle_time(const Connection& c, Instant now) {
+    return Duration::microseconds(static_cast<uint32_t>(now.us()) - c.retransmit_deadline_us);
+}
+void arm_delayed_ack(Connection& c, const Environment& env, Instant now);
+void start_keep_alive(Connection& c, const Environment& env, Instant now);
+/// The peer has been heard of: the idle time begins anew, if the connection is idle.
+inline void arm_keep_alive(Connection& c, const Environment& env, Instant now) {
+    if (c.has(Mark::keep_alive)) start_keep_alive(c, env, now);
+}
+/// What has to wait for the pacer may leave then.
+void arm_pacing(Connection& c, Instant at);
+/// Something begins to wait for its acknowledgment, or there was progress: the user timeout begins.
+inline void arm_user_timeout(Connection& c, const Profile& p, Instant now) {
+    if (p.user_timeout != Duration::forever()) c.long_deadline_us = (now + p.user_timeout).us();
+}
+inline void arm_user_timeout(Connection& c, const Environment& env, Instant now) {
+    arm_user_timeout(c, env.profile_of(c), now);
+}
+void arm_fin_wait_2(Connection& c, const Environment& env, Instant now);
 
 // ---- acknowledgment.cpp
 
@@ -253,8 +315,16 @@ inline const CongestionControl& congestion_control(const Connection& c, const En
     return congestion_control(env.profile_of(c).congestion);
 }
 /// RFC 6928.
-uint32_t initial_window(const Connection& c, const Environment& env);
-void start_congestion_control(Connection& c, const Environment& env);
+inline uint32_t initial_window(const Connection& c, const Environment& env) {
+    const uint32_t mss = c.mss;
+    const uint32_t segments = env.profile_of(c).initial_window_segments;
+    return std::min(segments * mss, std::max(2 * mss, segments * 1460));
+}
+inline void start_congestion_control(Connection& c, const Environment& env) {
+    // RFC 6928: ten segments, and one if the SYN or SYN,ACK had to be sent more than twice.
+    c.cwnd = c.backoff > 1 ? c.mss : initial_window(c, env);
+    c.ssthresh = UINT32_MAX;
+}
 /// Nothing has been sent for longer than the RTO: what cwnd knew of the path is stale (RFC 5681
 /// section 4.1).
 void restart_after_idle(Connection& c, const Environment& env);
@@ -272,8 +342,17 @@ uint32_t growth_by_round_trips(Connection& c, HyStart& hystart, const AckReport&
 
 // ---- ecn.cpp
 
+/// What the profile means, given its algorithm.
+inline EcnUse use_of_ecn(const Profile& p) {
+    if (p.congestion == CongestionAlgorithm::bbr) return EcnUse::off;  // it does not heed marks
+    const bool needed = p.congestion == CongestionAlgorithm::dctcp && p.ecn == EcnUse::accept;
+    return needed ? EcnUse::ask : p.ecn;
+}
 /// Whether a connection begins with the offer of ECN.
-bool offers_ecn(const Profile& profile, bool passive);
+inline bool offers_ecn(const Profile& profile, bool passive) {
+    const EcnUse use = use_of_ecn(profile);
+    return passive ? use != EcnUse::off : use == EcnUse::ask;
+}
 /// Whether this SYN or SYN,ACK of the peer asks for ECN, or agrees to it.
 bool agrees_to_ecn(const Segment& syn, const Profile& profile);
 wire::TcpFlags ecn_flags_of_syn(const Connection& c);
@@ -359,7 +438,11 @@ void input_syn_sent(Connection& c, const Segment& segment, Environment& env, Ins
 void process_text(Connection& c, const Segment& segment, Environment& env, Instant now,
                   InputResult& result);
 /// Timers that a connection in TIME_WAIT does not have.
-void stop_all_timers(Connection& c);
+inline void stop_all_timers(Connection& c) {
+    disarm_retransmission(c);
+    c.clear(Mark::delayed_ack);
+    c.long_deadline_us = never_us;
+}
 template <State from>
 inline void enter_time_wait(Connection& c, Environment& env, Events& events) {
     stop_all_timers(c);
@@ -372,8 +455,6 @@ void end_connection(Connection& c, CloseReason reason, Environment& env, Events&
 void reset_connection(Connection& c, CloseReason reason, Events& events);
 /// Advice on the user timeout (RFC 5482) that changes ours.
 void take_user_timeout(const Connection& c, const Segment& s, Environment& env, Events& events);
-/// ESTABLISHED, after either side's handshake; a close that was called earlier takes effect.
-void complete_handshake(Connection& c, Environment& env, Instant now, Events& events);
 
 // ---- output.cpp
 
@@ -382,53 +463,5 @@ bool next_segment_in_general(Connection& c, OutSegment& out, Environment& env, I
 /// Points the segment at queued bytes, `offset` behind the first.
 void gather_queued(const Connection& c, uint32_t offset, uint32_t length, OutSegment& out,
                    Environment& env);
-
-// ---- timers.cpp
-
-/// `t` is the connection's transfer, if it has one.
-inline void arm_timeout(Connection& c, Transfer* t, Duration timeout, Instant now) {
-    c.set(Mark::retransmit_armed);
-    c.retransmit_deadline_us = static_cast<uint32_t>((now + timeout).us());
-    if (t != nullptr) t->loss_timer = LossTimer::timeout;
-}
-void arm_retransmission(Connection& c, Environment& env, Instant now);
-/// The retransmission timer, or a tail probe before it (RFC 8985 section 7.2).
-void arm_loss_timer(Connection& c, Environment& env, Instant now);
-/// New data has left while the timer runs: the probe of the tail waits for that.
-void put_off_tail_probe(Connection& c, Transfer& t, const Environment& env, Instant now);
-void arm_reordering(Connection& c, Duration wait, Environment& env, Instant now);
-/// A probe that has become due waits for nothing any more; it would carry what no timer guards.
-inline void disarm_retransmission(Connection& c) {
-    constexpr uint32_t marks = static_cast<uint32_t>(Mark::retransmit_armed) |
-                               static_cast<uint32_t>(Mark::persisting) |
-                               static_cast<uint32_t>(Mark::send_probe);
-    c.flags &= ~marks;
-}
-/// The same at the moment when everything has been acknowledged: idleness begins.
-inline void stop_retransmission(Connection& c, Instant now) {
-    disarm_retransmission(c);
-    c.long_deadline_us = never_us;
-    c.retransmit_deadline_us = static_cast<uint32_t>(now.us());
-}
-/// How long the connection has been idle; the timer must not run.
-inline Duration idle_time(const Connection& c, Instant now) {
-    return Duration::microseconds(static_cast<uint32_t>(now.us()) - c.retransmit_deadline_us);
-}
-void arm_delayed_ack(Connection& c, const Environment& env, Instant now);
-void start_keep_alive(Connection& c, const Environment& env, Instant now);
-/// The peer has been heard of: the idle time begins anew, if the connection is idle.
-inline void arm_keep_alive(Connection& c, const Environment& env, Instant now) {
-    if (c.has(Mark::keep_alive)) start_keep_alive(c, env, now);
-}
-/// What has to wait for the pacer may leave then.
-void arm_pacing(Connection& c, Instant at);
-/// Something begins to wait for its acknowledgment, or there was progress: the user timeout begins.
-inline void arm_user_timeout(Connection& c, const Profile& p, Instant now) {
-    if (p.user_timeout != Duration::forever()) c.long_deadline_us = (now + p.user_timeout).us();
-}
-inline void arm_user_timeout(Connection& c, const Environment& env, Instant now) {
-    arm_user_timeout(c, env.profile_of(c), now);
-}
-void arm_fin_wait_2(Connection& c, const Environment& env, Instant now);
 
 }  // namespace synfin::tcp

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <synfin/tcp/internal.hpp>
+#include <synfin/tcp/negotiation.hpp>
 
 namespace synfin::tcp {
 

@@ -15,52 +15,6 @@ constexpr uint32_t user_timeout_option_bytes = 4;
 
 }  // namespace
 
-uint8_t window_shift_for(uint32_t buffer_bytes) {
-    const int beyond_the_field = static_cast<int>(std::bit_width(buffer_bytes)) - 16;
-    return static_cast<uint8_t>(std::clamp<int>(beyond_the_field, 0, max_window_shift));
-}
-
-uint32_t timestamp_clock(const Connection& c, Instant now) {
-    return timestamp_clock(c.ts_offset, now);
-}
-
-void negotiate(Connection& c, const Segment& syn, Environment& env, Instant now) {
-    const wire::TcpOptions& o = syn.options;
-    const uint16_t offered = o.has_mss ? std::max(o.mss, min_send_mss) : default_send_mss(is_v6(c));
-    c.mss = std::min(offered, receive_mss(c, env));  // MUST-16
-    if (env.paths != nullptr && env.paths->any()) [[unlikely]]
-        follow_known_path(c, env, now);
-
-    // Each of these holds only if both SYNs carry it; our own was marked when it was offered.
-    if (!o.has_window_scale) c.clear(Mark::window_scaling);
-    if (!o.sack_permitted) c.clear(Mark::sack_permitted);
-    if (!o.has_timestamps) c.clear(Mark::timestamps);
-    if (c.ecn) c.ecn = agrees_to_ecn(syn, env.profile_of(c));
-    if (c.has(Mark::window_scaling)) {
-        c.snd_scale = std::min(o.window_scale, max_window_shift) & 0xf;
-    } else {
-        c.snd_scale = 0;
-        c.rcv_scale = 0;
-    }
-    if (c.has(Mark::timestamps)) {
-        c.ts_recent = o.ts_value;
-        c.ts_recent_tick = paws_tick(now);
-    }
-}
-
-void offer_options(Connection& c, const Environment& env) {
-    const Profile& p = env.profile_of(c);
-    if (p.window_scaling) {
-        c.set(Mark::window_scaling);
-        c.rcv_scale = window_shift_for(p.receive_buffer_bytes) & 0xf;
-    }
-    if (p.timestamps) c.set(Mark::timestamps);
-    if (p.sack) c.set(Mark::sack_permitted);
-    if (!p.nagle) c.set(Mark::no_nagle);
-    c.ecn = offers_ecn(p, c.has(Mark::passive_open));
-    if (p.keep_alive) c.set(Mark::keep_alive);
-}
-
 void write_syn_options(const Connection& c, const Environment& env, Instant now,
                        wire::TcpOptions& o) {
     o.has_mss = true;

@@ -248,6 +248,10 @@ struct Transfer {
     Seq urgent_end;      ///< RCV.UP
     Seq urgent_out_end;  ///< SND.UP
     uint32_t link = no_index;
+
+    /// As it was made. A reader may still look at what it was before, and sees each word before or
+    /// after.
+    void renew();
 };
 inline uint32_t& pool_link(Transfer& t) { return t.link; }
 

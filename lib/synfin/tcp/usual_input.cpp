@@ -1,7 +1,8 @@
 // The fast path of input: the very segment that was expected.
 //
-// Expected is what nearly every segment is that comes after the SYNs: it begins at rcv_nxt and fits
-// into the window; it acknowledges all that we have sent; its options are those that were agreed
+// In SYN_SENT that is a SYN,ACK of our first SYN, with all the options that most hosts carry and
+// nothing else. Later it is what nearly every segment is: it begins at rcv_nxt and fits into the
+// window; it acknowledges all that we have sent; its options are those that were agreed
 // on; and when it has been taken, nothing is left of what was on its way. Then the checks of
 // section 3.10.7.4 hold without being asked for one by one, and there is nothing to recover, to
 // probe or to reassemble. Whatever differs is left to input_in_general. So this file decides
@@ -78,13 +79,33 @@ void take_acknowledgment(Connection& c, Transfer* t, const Segment& s, Environme
     stop_retransmission(c, now);
 }
 
+/// With these there is more to do at the end of a handshake than is done here.
+constexpr uint32_t unusual_syn_marks = static_cast<uint32_t>(Mark::send_reset) |
+                                       static_cast<uint32_t>(Mark::send_closed) |
+                                       static_cast<uint32_t>(Mark::extra_option);
+
+bool take_usual_syn_ack(Connection& c, const Segment& s, Environment& env, Instant now,
+                        Events& events) {
+    if (s.flags != (flag::syn | flag::ack) || s.ack != c.snd_nxt || s.ack == c.snd_una ||
+        s.options.kinds() != wire::TcpOptionKinds::usual_syn() || !s.payload.empty() ||
+        c.has_any(unusual_syn_marks) || c.cwnd != 0 || c.transfer != no_index) {
+        return false;
+    }
+    take_peer_syn(c, s, env, now);
+    c.snd_wl2 = s.ack;
+    complete_handshake<State::syn_sent>(c, env, now, events);
+    c.set(Mark::ack_now);
+    return true;
+}
+
 bool take_usual_segment(Connection& c, const Segment& s, Environment& env, Instant now,
                         InputResult& result) {
+    if (c.state == State::syn_sent) return take_usual_syn_ack(c, s, env, now, result.events);
     Transfer* const t = transfer_of(c, env);
     if (!is_usual(c, s, t)) return false;
     update_ts_recent(c, s, now);
     if (c.has(Mark::syn_unacked)) {
-        complete_handshake(c, env, now, result.events);
+        complete_handshake<State::syn_received>(c, env, now, result.events);
     } else if (s.ack != c.snd_una) {
         take_acknowledgment(c, t, s, env, now, result.events);
     }
