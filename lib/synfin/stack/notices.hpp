@@ -39,7 +39,7 @@ class NoticeQueue {
 
     void push(const Notice& notice) {
         SYNFIN_ASSERT(count_ < capacity_);
-        at((head_ + count_++) % capacity_) = notice;
+        at(wrapped(head_ + count_++)) = notice;
         if (notice.kind == Notice::Kind::writable) ++writable_;
     }
     Notice pop() {
@@ -48,12 +48,13 @@ class NoticeQueue {
         --count_;
         if (notice.kind == Notice::Kind::writable) --writable_;
         // An empty queue begins at the front again: it stays within the lines that it has touched.
-        head_ = count_ == 0 ? 0 : (head_ + 1) % capacity_;
+        head_ = count_ == 0 ? 0 : wrapped(head_ + 1);
         return notice;
     }
 
   private:
     static constexpr size_t kinds = 3;
+    size_t wrapped(size_t place) const { return place < capacity_ ? place : place - capacity_; }
     Notice& at(size_t place) { return static_cast<Notice*>(memory_.data())[place]; }
 
     size_t capacity_;
