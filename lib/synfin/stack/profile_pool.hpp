@@ -14,21 +14,28 @@
 #include <vector>
 
 #include <synfin/base/assert.hpp>
+#include <synfin/tcp/offer.hpp>
 #include <synfin/tcp/profile.hpp>
 
 namespace synfin::stack {
 
 class ProfilePool {
   public:
-    ProfilePool(const std::vector<tcp::Profile>& configured, uint16_t own_max)
+    /// `mtu` is what the offers go by.
+    ProfilePool(const std::vector<tcp::Profile>& configured, uint16_t own_max, uint16_t mtu)
         : configured_{configured.size()},
           profiles_{configured},
+          mtu_{mtu},
           references_(configured.size() + own_max, 0) {
         profiles_.resize(configured.size() + own_max);
+        for (const tcp::Profile& profile : profiles_) {
+            offers_.push_back(tcp::offer_of(profile, mtu_));
+        }
     }
 
     /// By number; the memory stays where it is.
     std::span<const tcp::Profile> all() const { return profiles_; }
+    std::span<const tcp::Offer> offers() const { return offers_; }
     const tcp::Profile& operator[](uint16_t number) const { return profiles_[number]; }
     bool is_valid(uint16_t number) const {
         return number < configured_ || (number < profiles_.size() && references_[number] > 0);
@@ -47,7 +54,7 @@ class ProfilePool {
         advance();
         ++own_used_;
         references_[number] = 1;
-        profiles_[number] = wanted;
+        set(number, wanted);
         return number;
     }
 
@@ -67,18 +74,24 @@ class ProfilePool {
     }
     void change(uint16_t number, const tcp::Profile& values) {
         SYNFIN_ASSERT(is_exclusive(number));
-        profiles_[number] = values;
+        set(number, values);
     }
 
   private:
     using Iterator = std::vector<tcp::Profile>::iterator;
     static ptrdiff_t place(size_t number) { return static_cast<ptrdiff_t>(number); }
     uint16_t number_of(Iterator at) { return static_cast<uint16_t>(at - profiles_.begin()); }
+    void set(uint16_t number, const tcp::Profile& values) {
+        profiles_[number] = values;
+        offers_[number] = tcp::offer_of(values, mtu_);
+    }
     // Own places are looked through in turn, so that a free one is found soon.
     void advance() { next_ = next_ + 1 < profiles_.size() ? next_ + 1 : configured_; }
 
     size_t configured_;
     std::vector<tcp::Profile> profiles_;
+    std::vector<tcp::Offer> offers_;
+    uint16_t mtu_;
     std::vector<uint32_t> references_;
     size_t own_used_ = 0;
     size_t next_ = configured_;

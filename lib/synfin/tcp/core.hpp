@@ -18,6 +18,7 @@
 #include <synfin/tcp/connection.hpp>
 #include <synfin/tcp/counters.hpp>
 #include <synfin/tcp/isn.hpp>
+#include <synfin/tcp/offer.hpp>
 #include <synfin/tcp/path.hpp>
 #include <synfin/tcp/profile.hpp>
 #include <synfin/tcp/segment.hpp>
@@ -43,6 +44,9 @@ struct Environment {
     FastOpenCache* fast_open = nullptr;  ///< cookies of servers; nullptr: none are kept
     /// What is known of the ways to the peers; without it, all take what was agreed on.
     Paths* paths = nullptr;
+    /// By profile: offer_of, kept up to date with `profiles`. Without it, it is worked out each
+    /// time.
+    std::span<const Offer> offers = {};
     /// The tuple for what is computed from the secret: see flow::AddressBook::fingerprint.
     flow::FourTuple fingerprint(const flow::FourTuple& tuple) const {
         return addresses == nullptr ? tuple : addresses->fingerprint(tuple);
@@ -51,6 +55,11 @@ struct Environment {
         return addresses == nullptr ? wire::IpAddress::v4(id) : addresses->resolve(id);
     }
     const Profile& profile_of(const Connection& c) const { return profiles[c.profile]; }
+    Offer offer_of(const Connection& c) const {
+        if (!offers.empty()) [[likely]]
+            return offers[c.profile];
+        return tcp::offer_of(profile_of(c), mtu);
+    }
 };
 
 /// Why a connection ended.

@@ -18,12 +18,23 @@ namespace flag = wire::flag;
 
 namespace {
 
+EcnUse use_of(const Profile& p) {
+    if (p.congestion == CongestionAlgorithm::bbr) return EcnUse::off;  // it does not heed marks
+    const bool needed = p.congestion == CongestionAlgorithm::dctcp && p.ecn == EcnUse::accept;
+    return needed ? EcnUse::ask : p.ecn;
+}
+
 // Section 6.1.1: a host that has sent a SYN without asking must not set ECT.
 bool may_set_ect(const Connection& c) {
     return c.ecn && (c.has(Mark::passive_open) || !c.has(Mark::syn_retransmitted));
 }
 
 }  // namespace
+
+bool offers_ecn(const Profile& profile, bool passive) {
+    const EcnUse use = use_of(profile);
+    return passive ? use != EcnUse::off : use == EcnUse::ask;
+}
 
 bool agrees_to_ecn(const Segment& syn, const Profile& profile) {
     if (!syn.flags.ece()) return false;

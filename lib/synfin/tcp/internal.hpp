@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
 
 #include <synfin/tcp/core.hpp>
 #include <synfin/tcp/fast_open.hpp>
@@ -73,10 +72,7 @@ inline bool is_v6(const Connection& c) { return flow::is_interned(c.remote_addre
 /// Of IP and TCP without options.
 constexpr int header_bytes(bool v6) { return v6 ? 60 : 40; }
 /// The smallest shift with which a receive buffer of this size can be announced.
-inline uint8_t window_shift_for(uint32_t buffer_bytes) {
-    const int beyond_the_field = static_cast<int>(std::bit_width(buffer_bytes)) - 16;
-    return static_cast<uint8_t>(std::clamp<int>(beyond_the_field, 0, max_window_shift));
-}
+uint8_t window_shift_for(uint32_t buffer_bytes);
 
 /// Of what every segment carries by agreement: timestamps with two NOPs, or nothing.
 inline uint32_t agreed_option_bytes(const Connection& c) {
@@ -100,8 +96,11 @@ inline uint16_t receive_mss(const Profile& profile, bool v6, uint16_t mtu) {
     const uint16_t clamp = profile.mss_clamp;
     return static_cast<uint16_t>(clamp == 0 ? by_mtu : std::min<int>(by_mtu, clamp));
 }
+inline uint16_t receive_mss(const Connection& c, const Offer& offer) {
+    return is_v6(c) ? offer.mss_v6 : offer.mss_v4;
+}
 inline uint16_t receive_mss(const Connection& c, const Environment& env) {
-    return receive_mss(env.profile_of(c), is_v6(c), env.mtu);
+    return receive_mss(c, env.offer_of(c));
 }
 /// Whether the next segment advises on the user timeout (RFC 5482). Before the SYN is acknowledged,
 /// the mark stands for Fast Open.
@@ -342,17 +341,8 @@ uint32_t growth_by_round_trips(Connection& c, HyStart& hystart, const AckReport&
 
 // ---- ecn.cpp
 
-/// What the profile means, given its algorithm.
-inline EcnUse use_of_ecn(const Profile& p) {
-    if (p.congestion == CongestionAlgorithm::bbr) return EcnUse::off;  // it does not heed marks
-    const bool needed = p.congestion == CongestionAlgorithm::dctcp && p.ecn == EcnUse::accept;
-    return needed ? EcnUse::ask : p.ecn;
-}
 /// Whether a connection begins with the offer of ECN.
-inline bool offers_ecn(const Profile& profile, bool passive) {
-    const EcnUse use = use_of_ecn(profile);
-    return passive ? use != EcnUse::off : use == EcnUse::ask;
-}
+bool offers_ecn(const Profile& profile, bool passive);
 /// Whether this SYN or SYN,ACK of the peer asks for ECN, or agrees to it.
 bool agrees_to_ecn(const Segment& syn, const Profile& profile);
 wire::TcpFlags ecn_flags_of_syn(const Connection& c);
@@ -458,7 +448,7 @@ void take_user_timeout(const Connection& c, const Segment& s, Environment& env, 
 
 // ---- output.cpp
 
-/// next_segment() without the fast path of usual_output.cpp.
+/// next_segment() without the fast path of usual_output.hpp.
 bool next_segment_in_general(Connection& c, OutSegment& out, Environment& env, Instant now);
 /// Points the segment at queued bytes, `offset` behind the first.
 void gather_queued(const Connection& c, uint32_t offset, uint32_t length, OutSegment& out,

@@ -10,21 +10,18 @@
 namespace synfin::tcp {
 
 /// Marks what our SYN offers, by the profile.
-inline void offer_options(Connection& c, const Environment& env) {
-    const Profile& p = env.profile_of(c);
-    const auto mark = [](Mark m, bool set) { return set ? static_cast<uint32_t>(m) : 0u; };
-    c.flags |= mark(Mark::window_scaling, p.window_scaling) | mark(Mark::timestamps, p.timestamps) |
-               mark(Mark::sack_permitted, p.sack) | mark(Mark::no_nagle, !p.nagle) |
-               mark(Mark::keep_alive, p.keep_alive);
-    if (p.window_scaling) c.rcv_scale = window_shift_for(p.receive_buffer_bytes) & 0xf;
-    c.ecn = offers_ecn(p, c.has(Mark::passive_open));
+inline void offer_options(Connection& c, const Offer& offer, bool passive) {
+    c.flags |= offer.marks;
+    c.rcv_scale = offer.window_shift & 0xf;
+    c.ecn = passive ? offer.ecn_passive : offer.ecn_active;
 }
 
 /// Takes over what a SYN or SYN,ACK offers; what it does not offer is unmarked.
-inline void negotiate(Connection& c, const Segment& syn, Environment& env, Instant now) {
+inline void negotiate(Connection& c, const Segment& syn, const Offer& offer, Environment& env,
+                      Instant now) {
     const wire::TcpOptions& o = syn.options;
     const uint16_t offered = o.has_mss ? std::max(o.mss, min_send_mss) : default_send_mss(is_v6(c));
-    c.mss = std::min(offered, receive_mss(c, env));  // MUST-16
+    c.mss = std::min(offered, receive_mss(c, offer));  // MUST-16
     if (env.paths != nullptr && env.paths->any()) [[unlikely]]
         follow_known_path(c, env, now);
 

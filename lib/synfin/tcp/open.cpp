@@ -25,8 +25,9 @@ void start_sequence(Connection& c, Seq iss) {
 void take_listeners_syn(Connection& c, const Segment& syn, Environment& env, Instant now) {
     move_state<State::closed, State::listen>(c, env.counters);
     c.set(Mark::passive_open);
-    offer_options(c, env);
-    negotiate(c, syn, env, now);
+    const Offer offer = env.offer_of(c);
+    offer_options(c, offer, true);
+    negotiate(c, syn, offer, env, now);
     c.rcv_nxt = syn.seq + 1;
     c.last_ack_sent = c.rcv_edge = c.rcv_nxt;
     // The window of a SYN is not scaled (RFC 7323 section 2.2).
@@ -47,9 +48,10 @@ uint32_t departure_by_echo(const Connection& c, const Segment& segment, Instant 
 
 void open_active(Connection& c, std::optional<Seq> last_seq, Environment& env, Instant now,
                  bool fast_open) {
-    offer_options(c, env);
+    const Offer offer = env.offer_of(c);
+    offer_options(c, offer, false);
     // Until the peer's MSS is known (MUST-15 does not apply: it may still come), our own bounds it.
-    c.mss = receive_mss(c, env);
+    c.mss = receive_mss(c, offer);
     const TupleSecrets secrets = tuple_secrets(env.fingerprint(c.tuple()), env.secret);
     c.ts_offset = secrets.timestamp;
     start_sequence(c, sequence_beyond(last_seq, secrets, now));

@@ -123,8 +123,8 @@ void on_loss_timer(Connection& c, Environment& env, Instant now, Events& events)
 
 // After which wait the probe of the tail is due, or none (zero) if there is to be none: RFC 8985
 // section 7.2. What would come no earlier than the retransmission timer is left to that. No
-// std::optional, which g++ builds in memory: reading it back there would wait until the segment that
-// was just written has left for the cache.
+// std::optional, which g++ builds in memory: reading it back there would wait until the segment
+// that was just written has left for the cache.
 Duration probe_timeout(const Connection& c, const Transfer& t, Duration timeout, Instant now) {
     constexpr Duration none{};
     constexpr Duration least = Duration::milliseconds(10);
@@ -201,7 +201,8 @@ void arm_loss_timer(Connection& c, Environment& env, Instant now) {
     Transfer* t = transfer_of(c, env);
     const Duration timeout = base_rto(c, env);
     const Duration wait = t == nullptr ? Duration{} : probe_timeout(c, *t, timeout, now);
-    if (wait == Duration{}) return arm_timeout(c, t, backed_off_rto(c, env.profile_of(c), timeout), now);
+    if (wait == Duration{})
+        return arm_timeout(c, t, backed_off_rto(c, env.profile_of(c), timeout), now);
     arm_timeout(c, nullptr, wait, now);
     t->loss_timer = LossTimer::tail_probe;
 }

@@ -84,13 +84,13 @@ template <typename Write>
         return false;
     }
     flags &= ~bits(Mark::send_syn);
-    const auto window = static_cast<uint16_t>(std::min<uint32_t>(receive_space(profile), 0xffff));
+    const Offer offer = env.offer_of(c);
     const bool passive = state == State::syn_received;
     Seq ack;
     if (passive) {
         ack = c.rcv_nxt;
         c.last_ack_sent = ack;
-        c.rcv_edge = later_of(c.rcv_edge, ack + window);
+        c.rcv_edge = later_of(c.rcv_edge, ack + offer.window);
         flags &= ~bits(Mark::ack_now);
     }
     c.snd_nxt = iss + 1;
@@ -102,9 +102,8 @@ template <typename Write>
     write(wire::TcpFields{.seq = iss.value(),
                           .ack = ack.value(),
                           .flags = passive ? wire::flag::syn | wire::flag::ack : wire::flag::syn,
-                          .window = window},
-          wire::usual::OptionsOfSyn{receive_mss(profile, is_v6(c), env.mtu), c.rcv_scale,
-                                    timestamps_of(c, now)},
+                          .window = offer.window},
+          wire::usual::OptionsOfSyn{receive_mss(c, offer), c.rcv_scale, timestamps_of(c, now)},
           std::span<const uint8_t>{});
     return true;
 }

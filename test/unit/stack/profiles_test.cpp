@@ -15,13 +15,13 @@ tcp::Profile with_ttl(uint8_t ttl) {
 }
 
 TEST(ProfilePool, AConfiguredProfileIsSharedByWhoWantsItsValues) {
-    ProfilePool pool{{with_ttl(64), with_ttl(32)}, 4};
+    ProfilePool pool{{with_ttl(64), with_ttl(32)}, 4, 1500};
     EXPECT_EQ(pool.take(with_ttl(32)), 1u);
     EXPECT_EQ(pool.own_used(), 0u);
 }
 
 TEST(ProfilePool, AnOwnProfileIsFreeWhenNobodyRefersToItAnyMore) {
-    ProfilePool pool{{with_ttl(64)}, 1};
+    ProfilePool pool{{with_ttl(64)}, 1, 1500};
     const auto own = pool.take(with_ttl(9));
     ASSERT_TRUE(own.has_value());
     pool.hold(*own);
@@ -34,13 +34,27 @@ TEST(ProfilePool, AnOwnProfileIsFreeWhenNobodyRefersToItAnyMore) {
 }
 
 TEST(ProfilePool, OnlyTheLastReferenceMayChangeAProfile) {
-    ProfilePool pool{{with_ttl(64)}, 2};
+    ProfilePool pool{{with_ttl(64)}, 2, 1500};
     const auto own = pool.take(with_ttl(9));
     ASSERT_TRUE(own.has_value());
     EXPECT_TRUE(pool.is_exclusive(*own));
     EXPECT_FALSE(pool.is_exclusive(0));
     pool.hold(*own);
     EXPECT_FALSE(pool.is_exclusive(*own));
+}
+
+TEST(ProfilePool, OffersFollowTheirProfiles) {
+    ProfilePool pool{{with_ttl(64)}, 2, 1400};
+    EXPECT_EQ(pool.offers()[0].mss_v4, 1360);
+    EXPECT_EQ(pool.offers()[0].mss_v6, 1340);
+    tcp::Profile profile;
+    profile.mss_clamp = 600;
+    const auto own = pool.take(profile);
+    ASSERT_TRUE(own.has_value());
+    EXPECT_EQ(pool.offers()[*own].mss_v4, 600);
+    profile.mss_clamp = 700;
+    pool.change(*own, profile);
+    EXPECT_EQ(pool.offers()[*own].mss_v4, 700);
 }
 
 class Profiles : public ::testing::Test {

@@ -71,9 +71,12 @@ std::array<uint64_t, sizeof(Connection) / 8> words_of(const Connection& c) {
 
 /// One end in both worlds: whatever happens to it happens in both.
 struct Twin {
-    explicit Twin(const Profile& profile) : fast{profile}, general{profile} {}
+    explicit Twin(const Profile& profile) : fast{profile}, general{profile} {
+        fast.env.offers = {&offer, 1};
+    }
     End fast;
     End general;
+    Offer offer = offer_of(fast.profile, fast.env.mtu);
 
     template <typename Act>
     auto both(Act&& act) {
