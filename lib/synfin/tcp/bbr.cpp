@@ -3,7 +3,9 @@
 // of ten rounds) times the round trip without a queue (the least of ten seconds). Both cannot be
 // seen at once, so they are looked for in turn.
 //
-// The rate is the pacer's; the window is a bound, twice the product, for ACKs that come in clumps.
+// The rate is the pacer's; the window is a bound, twice the product, and beyond that as much as
+// ACKs that come in clumps have lately brought at once
+// (draft-cardwell-iccrg-bbr-congestion-control-02).
 #include <algorithm>
 
 #include <synfin/tcp/internal.hpp>
@@ -23,7 +25,8 @@ constexpr uint8_t rounds_until_full = 3;
 constexpr uint32_t round_trip_holds_us = 10'000'000;
 constexpr uint32_t probe_lasts_us = 200'000;
 constexpr uint32_t least_segments = 4;
-constexpr double margin = 0.99;  // below the bandwidth, so that the queue drains
+constexpr uint32_t longest_clump_us = 100'000;  // what the window makes up for at most
+constexpr double margin = 0.99;                 // below the bandwidth, so that the queue drains
 
 /// One ACK: what it changes, and what it says.
 struct Step {
@@ -59,15 +62,25 @@ double gain_of_window(const Bbr& bbr) {
 
 uint32_t least_window(const Connection& c) { return least_segments * c.mss; }
 
+double octets(uint64_t bytes_per_second, uint32_t during_us) {
+    return static_cast<double>(bytes_per_second) * during_us / 1e6;
+}
+
 // BDP times a gain. Before the model knows anything, the window stays as it began.
 uint32_t target_in_flight(const Connection& c, const PathModel& m, double gain) {
     const Bbr& bbr = m.bbr;
     if (bbr.round_trip_us == 0 || bbr.bandwidth.largest() == 0) return c.cwnd;
-    const double product =
-        static_cast<double>(bbr.bandwidth.largest()) * bbr.round_trip_us / 1e6 * gain;
+    const double product = octets(bbr.bandwidth.largest(), bbr.round_trip_us) * gain;
     // Room for what leaves and is acknowledged in one burst at both ends.
     const double most = largest_congestion_window;
     return static_cast<uint32_t>(std::min(product + 3.0 * m.pacer.burst_bytes(c.mss), most));
+}
+
+// While nothing is acknowledged because the ACKs wait for each other, the path shall not run dry.
+uint32_t room_for_clumps(const Bbr& bbr) {
+    if (!bbr.pipe_filled) return 0;
+    const double most = octets(bbr.bandwidth.largest(), longest_clump_us);
+    return static_cast<uint32_t>(std::min(static_cast<double>(bbr.surplus.largest()), most));
 }
 
 void set_rate(PathModel& m, double gain, uint64_t bandwidth) {
@@ -87,6 +100,7 @@ void begin_round(Step& s) {
     bbr.round_begins = true;
     bbr.conserves = false;
     bbr.bandwidth.begin_round();
+    bbr.surplus.begin_round();
 }
 
 // What the application limits says nothing of the path, unless it is more than was known.
@@ -96,6 +110,23 @@ void take_bandwidth(Step& s) {
     if (!s.sample.application_limited || rate > s.bbr.bandwidth.largest()) {
         s.bbr.bandwidth.take(rate);
     }
+}
+
+// A clump lasts for as long as ACKs have brought more than the bandwidth explains; but a rate that
+// is a little higher than we think is none, however long it lasts.
+void take_clump(Step& s) {
+    Bbr& bbr = s.bbr;
+    if (s.delivered == 0 || bbr.bandwidth.largest() == 0) return;
+    const uint32_t lasts_us = s.now_us - bbr.clump_began_us;
+    double explained = octets(bbr.bandwidth.largest(), lasts_us);
+    if (bbr.clump_bytes <= explained || lasts_us > longest_clump_us) {
+        bbr.clump_began_us = s.now_us;
+        bbr.clump_bytes = 0;
+        explained = 0;
+    }
+    bbr.clump_bytes += s.delivered;
+    const double surplus = std::max(bbr.clump_bytes - explained, 0.0);
+    bbr.surplus.take(std::min(static_cast<uint32_t>(surplus), s.c.cwnd));
 }
 
 // ---- the search
@@ -217,7 +248,8 @@ void set_window(Step& s, uint32_t initial_window) {
         if (s.bbr.conserves) {
             cwnd = std::max(cwnd, s.in_flight + s.delivered);
         } else {
-            const uint32_t target = target_in_flight(s.c, s.model, gain_of_window(s.bbr));
+            const uint32_t target =
+                target_in_flight(s.c, s.model, gain_of_window(s.bbr)) + room_for_clumps(s.bbr);
             if (s.bbr.pipe_filled) {
                 cwnd = std::min(cwnd + s.delivered, target);
             } else if (cwnd < target || s.model.rate.delivered() < initial_window) {
@@ -246,6 +278,7 @@ void on_ack(Connection& c, Transfer& t, const AckReport& ack, Environment& env, 
         m->bbr.window_before = c.cwnd;
     begin_round(s);
     take_bandwidth(s);
+    take_clump(s);
     advance_cycle(s);
     check_pipe_filled(s);
     drain(s);
@@ -278,17 +311,20 @@ void on_undo(Transfer& t, Environment& env) {
 }
 
 // As the handshake's round trip suggests.
-void begin_model(const Connection& c, PathModel& m, uint32_t now_us) {
+void begin_model(const Connection& c, PathModel& m, Instant now) {
     constexpr uint32_t unknown_round_trip_us = 1000;
     m.bbr.round_trip_us = c.srtt_us;
-    m.bbr.round_trip_at_us = now_us;
+    m.bbr.round_trip_at_us = static_cast<uint32_t>(now.us());
     const uint32_t round_trip_us = c.srtt_us != 0 ? c.srtt_us : unknown_round_trip_us;
     set_rate(m, high_gain, uint64_t{c.cwnd} * 1'000'000 / round_trip_us);
+    m.pacer.restart(c.mss, now);
 }
 
-void restart_from_idle(PathModel& m, Instant now) {
-    m.pacer.restart(now);
+// An empty flight alone is no idleness: on a short way all of a burst is acknowledged while the
+// next one waits for its moment, and it must not lose that.
+void restart_from_idle(PathModel& m, uint32_t segment, Instant now) {
     if (!m.rate.application_limited()) return;
+    m.pacer.restart(segment, now);
     m.bbr.restarts_from_idle = true;
     m.bbr.cycle_began_us = static_cast<uint32_t>(now.us());
     if (m.bbr.phase == Phase::probe_bandwidth) set_rate(m, 1, m.bbr.bandwidth.largest());
@@ -302,8 +338,8 @@ void note_departure(const Connection& c, const Transfer& t, uint32_t bytes, Envi
     const auto now_us = static_cast<uint32_t>(now.us());
     const uint32_t in_flight = bytes_in_flight(c, t);
     const uint32_t before = in_flight - std::min(bytes, in_flight);
-    if (m.pacer.bytes_per_second() == 0) begin_model(c, m, now_us);
-    if (before == 0) restart_from_idle(m, now);
+    if (m.pacer.bytes_per_second() == 0) begin_model(c, m, now);
+    if (before == 0) restart_from_idle(m, c.mss, now);
     m.rate.on_departure(now_us, before, c.srtt_us / 16);
     m.pacer.on_departure(bytes, c.mss, now);
     const bool all_sent = t.flight.lost_bytes() == 0 && !c.snd_nxt.load().before(data_end(c, env));

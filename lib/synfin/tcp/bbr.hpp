@@ -13,19 +13,19 @@
 
 namespace synfin::tcp {
 
-/// The largest rate of ten rounds: those before the last one that had something to say. Rounds that
-/// say nothing make nothing forgotten.
-class BandwidthFilter {
+/// The largest value of ten rounds: those before the last one that had something to say. Rounds
+/// that say nothing make nothing forgotten.
+class LargestOfRounds {
   public:
     uint64_t largest() const { return largest_; }
     void begin_round() { ++passed_; }
-    void take(uint64_t bytes_per_second) {
+    void take(uint64_t value) {
         for (size_t i = 0; i < std::min<size_t>(passed_, rounds_.size()); ++i) {
             round_ = (round_ + 1) % rounds_.size();
             rounds_[round_] = 0;
         }
         passed_ = 0;
-        rounds_[round_] = std::max(rounds_[round_], bytes_per_second);
+        rounds_[round_] = std::max(rounds_[round_], value);
         largest_ = *std::max_element(rounds_.begin(), rounds_.end());
     }
 
@@ -45,12 +45,16 @@ struct Bbr {
     };
     Phase phase = Phase::startup;
     // the model
-    BandwidthFilter bandwidth;   ///< BtlBw
+    LargestOfRounds bandwidth;   ///< BtlBw, bytes a second
     uint32_t round_trip_us = 0;  ///< RTprop; 0: not known yet
     uint32_t round_trip_at_us = 0;
     // rounds: from a transmission to its ACK
     uint32_t round_end = 0;  ///< next_round_delivered
     bool round_begins = false;
+    // ACKs that come in clumps: by how many octets more than the bandwidth explains (extra_acked)
+    LargestOfRounds surplus;
+    uint32_t clump_bytes = 0;
+    uint32_t clump_began_us = 0;
     // startup
     bool pipe_filled = false;
     uint8_t rounds_without_growth = 0;

@@ -45,8 +45,11 @@ class Pacer {
         const Duration late = time_of(burst_bytes(segment)) + Duration::milliseconds(1);
         release_ = std::max(release_, now - std::min(late, now - Instant{})) + time_of(bytes);
     }
-    /// The first of a flight after an idle time: no credit.
-    void restart(Instant now) { release_ = std::max(release_, now); }
+    /// The first of a flight after an idle time: a burst may leave, and there is no other credit.
+    void restart(uint32_t segment, Instant now) {
+        const Duration burst = time_of(burst_bytes(segment) - segment);
+        release_ = std::max(release_, now - std::min(burst, now - Instant{}));
+    }
 
   private:
     Duration time_of(uint32_t bytes) const {

@@ -51,6 +51,7 @@ class Path {
         }
         s.wait(1_ms);
         ++milliseconds;
+        if (clump != 0 && milliseconds % clump != 0) return;
         while (!acks_.empty() && acks_.front().at <= milliseconds) {
             s.inject(acks_.front().packet);
             acks_.pop_front();
@@ -78,6 +79,7 @@ class Path {
     int64_t milliseconds = 0;
     size_t longest_queue = 0;
     uint32_t drops = 0;  ///< so many of the next segments do not get through
+    int64_t clump = 0;   ///< ACKs wait until so many milliseconds are over; 0: they do not
 
   private:
     struct PendingAck {
@@ -189,6 +191,29 @@ TEST(Bbr, WhatTheApplicationLimitsDoesNotLowerTheModel) {
     path.run(3000, 2000);
     EXPECT_GE(path.bbr().bandwidth.largest(), known * 9 / 10);
     EXPECT_EQ(path.bbr().phase, Phase::probe_bandwidth);
+}
+
+TEST(Bbr, AcksThatComeInClumpsDoNotLetThePathRunDry) {
+    Path path;
+    path.run(1000);
+    path.clump = 150;
+    path.run(3000);
+    const uint32_t before = path.s.connection().snd_una.load().value();
+    path.run(3000);
+    // As if they came one by one; twice the product alone would be 80 segments in 150 ms.
+    EXPECT_GE(path.s.connection().snd_una.load().value() - before, 2'700'000u);
+}
+
+TEST(Bbr, RoomForClumpsGoesWithThem) {
+    Path path;
+    path.run(1000);
+    const uint32_t usual = path.s.connection().cwnd;
+    path.clump = 150;
+    path.run(3000);
+    EXPECT_GT(path.s.connection().cwnd, usual * 3 / 2);
+    path.clump = 0;
+    path.run(3000);
+    EXPECT_LE(path.s.connection().cwnd, usual * 5 / 4);
 }
 
 TEST(Bbr, LossDoesNotLowerTheRate) {

@@ -19,7 +19,7 @@ tcp::Pacer pacer_of(uint64_t rate) {
 TEST(Pacer, SlowOneLetsOutOneSegmentAtATime) {
     tcp::Pacer pacer = pacer_of(100'000);
     const Instant begin = Instant::from_us(1'000'000);
-    pacer.restart(begin);
+    pacer.restart(segment, begin);
     EXPECT_TRUE(pacer.may_send(begin));
     pacer.on_departure(segment, segment, begin);
     EXPECT_FALSE(pacer.may_send(begin + 9'999_us));
@@ -31,13 +31,15 @@ TEST(Pacer, FastOneWakesUpForABurst) {
     tcp::Pacer pacer = pacer_of(10'000'000);
     EXPECT_EQ(pacer.burst_bytes(segment), 10'000u);
     const Instant begin = Instant::from_us(1'000'000);
-    pacer.restart(begin);
-    pacer.on_departure(segment, segment, begin);
-    // Its own tenth of a millisecond, and nine more segments.
+    pacer.restart(segment, begin);
+    const auto burst_at = [&pacer](Instant now) {
+        unsigned sent = 0;
+        for (; pacer.may_send(now); ++sent) pacer.on_departure(segment, segment, now);
+        return sent;
+    };
+    EXPECT_EQ(burst_at(begin), 10u);
     EXPECT_EQ(pacer.wake_at(segment), begin + 1_ms);
-    unsigned sent = 0;
-    for (; pacer.may_send(begin + 1_ms); ++sent) pacer.on_departure(segment, segment, begin + 1_ms);
-    EXPECT_EQ(sent, 10u);
+    EXPECT_EQ(burst_at(begin + 1_ms), 10u);
 }
 
 TEST(Pacer, BurstHasABound) {
@@ -49,7 +51,7 @@ TEST(Pacer, IdleTimeGivesNoCredit) {
     tcp::Pacer pacer = pacer_of(100'000);
     pacer.on_departure(segment, segment, Instant::from_us(1'000'000));
     const Instant later = Instant::from_us(60'000'000);
-    pacer.restart(later);
+    pacer.restart(segment, later);
     pacer.on_departure(segment, segment, later);
     EXPECT_FALSE(pacer.may_send(later));
 }
@@ -77,29 +79,42 @@ struct Paced : Established {
 TEST(Pacing, FirstWindowLeavesAtTheRateOfTheHandshakesRoundTrip) {
     Paced s{5'000};
     s.expect(Data().seq(1).length(1000));
-    s.expect_after(7003_us, Data().seq(1001).length(1000));
-    s.expect(Data().seq(2001).length(1000));
-    s.expect_after(7002_us, Data().seq(3001).length(1000));
-    s.expect(Data().seq(4001).length(1000).psh());
+    s.expect(Data().seq(1001).length(1000));
+    s.expect_after(7003_us, Data().seq(2001).length(1000));
+    s.expect(Data().seq(3001).length(1000));
+    s.expect_after(7002_us, Data().seq(4001).length(1000).psh());
     s.expect_nothing_for(50_ms);
 }
 
-TEST(Pacing, AckLeavesWithoutWaitingForThePacer) {
-    Paced s{3'000};
+TEST(Pacing, BurstIsNoSmallerWhenAllBeforeItHasBeenAcknowledged) {
+    Paced s{5'000};
     s.expect(Data().seq(1).length(1000));
+    s.expect(Data().seq(1001).length(1000));
+    s.wait(3_ms);
+    s.inject(Ack().seq(1).ack(2001));
+    s.expect_after(4003_us, Data().seq(2001).length(1000));
+    s.expect(Data().seq(3001).length(1000));
+    s.ignore_sent();
+}
+
+TEST(Pacing, AckLeavesWithoutWaitingForThePacer) {
+    Paced s{4'000};
+    s.expect(Data().seq(1).length(1000));
+    s.expect(Data().seq(1001).length(1000));
     s.inject_burst({Data().seq(1).ack(1).length(1000), Data().seq(1001).ack(1).length(1000)});
-    s.expect(Ack().seq(1001).ack(2001));
-    s.expect_after(7003_us, Data().seq(1001).ack(2001).length(1000));
-    s.expect(Data().seq(2001).ack(2001).length(1000));
+    s.expect(Ack().seq(2001).ack(2001));
+    s.expect_after(7003_us, Data().seq(2001).ack(2001).length(1000));
+    s.expect(Data().seq(3001).ack(2001).length(1000));
 }
 
 TEST(Pacing, DelayedAckLeavesWithWhatThePacerLetsOut) {
-    Paced s{3'000};
+    Paced s{4'000};
     s.expect(Data().seq(1).length(1000));
+    s.expect(Data().seq(1001).length(1000));
     s.inject(Data().seq(1).ack(1).length(100));
-    s.expect_after(7003_us, Data().seq(1001).ack(101).length(1000));
-    s.expect(Data().seq(2001).length(1000).psh());
-    s.inject(Ack().seq(101).ack(3001));
+    s.expect_after(7003_us, Data().seq(2001).ack(101).length(1000));
+    s.expect(Data().seq(3001).length(1000).psh());
+    s.inject(Ack().seq(101).ack(4001));
     s.expect_nothing_for(10_s);
     EXPECT_EQ(s.counters().delayed_acks.load(), 1u);
 }
@@ -119,10 +134,11 @@ TEST(Pacing, DelayedAckIsNotPutOffByAPacerThatIsSlower) {
 }
 
 TEST(Pacing, FinWaitsItsTurnBehindTheData) {
-    Paced s{2'000};
+    Paced s{3'000};
     s.expect(Data().seq(1).length(1000));
+    s.expect(Data().seq(1001).length(1000));
     s.call_close();
-    s.expect_after(7003_us, Data().seq(1001).length(1000).fin().psh());
+    s.expect_after(7003_us, Data().seq(2001).length(1000).fin().psh());
 }
 
 TEST(Pacing, ConnectionThatIsDoneHasNoDeadline) {
