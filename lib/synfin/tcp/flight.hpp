@@ -95,7 +95,7 @@ class Flight {
 
     /// Holds everything before `until` for lost, unless it has arrived.
     void lose_before(Seq until, FlightPool& pool);
-    /// The timer has expired: everything is held for lost, and SACK's word is forgotten.
+    /// Everything is held for lost, and SACK's word is forgotten: the peer has broken it.
     void lose_all(FlightPool& pool);
     /// What was held for lost, and not sent again, is held for under way.
     void revive(FlightPool& pool);

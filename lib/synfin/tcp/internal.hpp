@@ -394,7 +394,7 @@ Duration respond_to_ack(Connection& c, Transfer& t, const Segment& segment, AckR
                         Environment& env, Instant now);
 /// The same when the reordering timer has expired.
 Duration respond_to_lateness(Connection& c, Transfer& t, Environment& env, Instant now);
-/// The retransmission timer has expired: everything in flight is held for lost.
+/// The retransmission timer has expired: what has not been reported is held for lost.
 void begin_timeout_recovery(Connection& c, Transfer& t, Environment& env);
 
 // ---- path.cpp

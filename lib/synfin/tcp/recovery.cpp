@@ -133,6 +133,21 @@ void judge_tail_probe(Connection& c, Transfer& t, const Segment& s, const AckRep
     }
 }
 
+// ---- the timeout
+
+// What the peer has reported need not go again (RFC 6675 section 5.1), unless it takes that back:
+// who has the first octet acknowledges it, so a report of that is worth no more than the rest (RFC
+// 2018 section 8). Where the peer has forgotten something behind it, a later timeout finds out.
+void lose_what_is_not_reported(const Connection& c, Transfer& t, Environment& env) {
+    const Seq una = c.snd_una;
+    if (t.flight.sacked_bytes() > 0 && t.flight.is_sacked(una, una + 1, env.transfers.flights)) {
+        ++env.counters.sack_reneging;
+        t.flight.lose_all(env.transfers.flights);
+    } else {
+        t.flight.lose_before(c.snd_nxt, env.transfers.flights);
+    }
+}
+
 }  // namespace
 
 uint32_t bytes_in_flight(const Connection& c, const Transfer& t) {
@@ -202,10 +217,6 @@ Duration respond_to_lateness(Connection& c, Transfer& t, Environment& env, Insta
 }
 
 void begin_timeout_recovery(Connection& c, Transfer& t, Environment& env) {
-    const Seq una = c.snd_una;
-    if (t.flight.sacked_bytes() > 0 && t.flight.is_sacked(una, una + 1, env.transfers.flights)) {
-        ++env.counters.sack_reneging;
-    }
     t.timing = false;  // Karn
     t.tail_probe = TailProbe{};
     begin_trial(c, t);
@@ -213,7 +224,7 @@ void begin_timeout_recovery(Connection& c, Transfer& t, Environment& env) {
     t.recovery.duplicate_acks = 0;
     t.recovery.duplicate_bytes = 0;
     t.recovery.point = c.snd_nxt;
-    t.flight.lose_all(env.transfers.flights);  // RFC 2018 section 8
+    lose_what_is_not_reported(c, t, env);
 }
 
 }  // namespace synfin::tcp
