@@ -189,7 +189,7 @@ TEST_F(Ecn, Rfc3168_WindowProbeIsNotEctCapable) {
     s.peer_window(0);
     connect();
     s.call_send("x");
-    s.expect_between(Duration{}, 2_s, Data().seq(1).not_ect());
+    s.expect_between(Duration{}, 2_s, Ack().seq(0).not_ect());
 }
 
 // ---- the receiver

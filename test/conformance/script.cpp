@@ -297,6 +297,12 @@ bool Script::advance(Instant until, bool stop_at_output) {
     return false;
 }
 
+void Script::fire_timer_before_output() {
+    now_ = std::max(now_, deadline().value());
+    story_.push_back("timer at " + milliseconds_text((now_ - begin_).count_us()));
+    take_events(tcp::on_timer(c_, env_, now_));
+}
+
 void Script::wait(Duration d) { advance(now_ + d, false); }
 
 Duration Script::now() const { return now_ - begin_; }

@@ -103,6 +103,9 @@ class Script {
     /// Several segments in one loop of the stack: output comes after the last one.
     void inject_burst(const std::vector<Packet>& packets, Where where = Where::current());
 
+    /// The next timer fires, and then something arrives before anything can leave.
+    void fire_timer_before_output();
+
     // ---- segments out
     /// The next segment that was sent.
     void expect(const Packet& packet, Where where = Where::current());

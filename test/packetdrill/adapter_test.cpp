@@ -241,10 +241,10 @@ TEST(Adapter, AClosedWindowIsProbedAtExactTimes) {
     const int fd = d.establish_server(100_ms);
     d.inject(Packet::of_ack(1, 1).win(0));
     EXPECT_EQ(d.write(fd, 10), 10);
-    Packet last = d.expect({.flags = ".", .seq = 1, .ack = 1, .length = 1});
+    Packet last = d.expect(Packet::of_ack(0, 1));
     Duration interval{};
     for (int probe = 0; probe < 4; ++probe) {
-        const Packet next = d.expect({.flags = ".", .seq = 1, .ack = 1, .length = 1});
+        const Packet next = d.expect(Packet::of_ack(0, 1));
         if (interval != Duration{}) {
             EXPECT_EQ(next.at - last.at, 2 * interval);
         }

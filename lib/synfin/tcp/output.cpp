@@ -150,6 +150,10 @@ void account_new(Connection& c, Transfer& t, Seq end, Environment& env, Instant 
         note_departure(c, t, end.distance_from(begin), env, now);
 }
 
+uint32_t half_of_largest_window(const Connection& c) {
+    return (uint32_t{c.max_snd_wnd} << c.snd_scale) / 2;
+}
+
 // A segment of queued bytes from `seq`, with the FIN if it reaches the end of the stream.
 void write_data(Connection& c, Transfer& t, Seq seq, uint32_t length, OutSegment& out,
                 Environment& env) {
@@ -158,8 +162,9 @@ void write_data(Connection& c, Transfer& t, Seq seq, uint32_t length, OutSegment
     const Seq end = seq + out.payload_length;
     const bool at_end = end == data_end(c, env);
     if (at_end && c.has(Mark::send_closed)) out.flags |= flag::fin;
-    // MUST-61: the last of what is queued is pushed.
-    if (at_end && length > 0) out.flags |= flag::psh;
+    // MUST-61: the last of what is queued is pushed. So is what fills more than half of the peer's
+    // window: it may have room for no more before its user has read.
+    if (length > 0 && (at_end || length > half_of_largest_window(c))) out.flags |= flag::psh;
 }
 
 // The data of [seq, seq + length) once more, with the FIN if it was sent behind it. Returns the
@@ -235,10 +240,9 @@ uint32_t sendable_length(const Connection& c, const Transfer& t, uint32_t conges
     const bool may_be_small =
         !small_is_in_flight(c, t) || c.has(Mark::no_nagle) || pushed || t.urgent_out;
     if (all_of_it && may_be_small) return length;
-    const uint32_t half_of_largest = (uint32_t{c.max_snd_wnd} << c.snd_scale) / 2;
     // Cut short by the window, not by Nagle: worth sending if it is a good part of the peer's
     // buffer.
-    if (!all_of_it && may_be_small && length >= half_of_largest) return length;
+    if (!all_of_it && may_be_small && length >= half_of_largest_window(c)) return length;
     return 0;
 }
 
@@ -262,6 +266,15 @@ bool emit_bare_fin(Connection& c, OutSegment& out, Environment& env, Instant now
     return true;
 }
 
+// Whether `length` of `allowed` bytes end a burst of several segments that the congestion window
+// cuts off. Nothing follows before an ACK comes; a receiver that puts segments together hands on
+// what it has when it sees PSH.
+bool ends_burst(const Connection& c, const Transfer& t, uint32_t length, uint32_t allowed,
+                uint32_t payload_max, Instant now) {
+    const bool more_in_window = (c.snd_nxt.load() + length).before(c.snd_una.load() + c.snd_wnd);
+    return t.burst_us == low_us(now) && allowed < length + payload_max && more_in_window;
+}
+
 // At least `least` bytes are not refused for the congestion window's sake.
 bool emit_new(Connection& c, Transfer& t, OutSegment& out, uint32_t payload_max, uint32_t least,
               Environment& env, Instant now) {
@@ -271,12 +284,13 @@ bool emit_new(Connection& c, Transfer& t, OutSegment& out, uint32_t payload_max,
     const bool bare_fin = unsent == 0 && c.has(Mark::send_closed);
     uint32_t length = 0;
     uint32_t probe = 0;
+    uint32_t allowed = 0;
     if (!t.flight.can_append(env.transfers.flights)) return false;
     if (unsent > 0) {
         if (!c.has(Mark::retransmit_armed) && idle_time(c, now) > base_rto(c, env)) {
             restart_after_idle(c, env);
         }
-        const uint32_t allowed = std::max(congestion_left(c, t), least);
+        allowed = std::max(congestion_left(c, t), least);
         if (c.narrow_path != 0) [[unlikely]] {
             probe = path_probe_payload(c, t, unsent, allowed, payload_max, env, now);
         }
@@ -288,6 +302,8 @@ bool emit_new(Connection& c, Transfer& t, OutSegment& out, uint32_t payload_max,
     write_data(c, t, seq, length, out, env);
     const Seq end = seq + out.payload_length + (out.flags.fin() ? 1 : 0);
     if (out.flags.fin()) c.set(Mark::fin_sent);
+    if (length > 0 && ends_burst(c, t, length, allowed, payload_max, now)) out.flags |= flag::psh;
+    t.burst_us = low_us(now);
     if (length < payload_max) t.small_end = end;
     if (c.ecn && length > 0) mark_new_data(c, t, end, out);
     account_new(c, t, end, env, now);
@@ -361,20 +377,20 @@ bool emit_fin_again(Connection& c, OutSegment& out, Environment& env) {
     return true;
 }
 
-// Zero window: one octet, new if there is one that was never sent (section 3.8.6.1, MUST-36).
-// Window too small for silly-window avoidance: what fits, by the override timeout. Keep-alive: a
-// segment without data before the window, which the peer must answer (SHLD-12).
+// Zero window (section 3.8.6.1, MUST-36) and keep-alive (SHLD-12): a segment without data before
+// the window, which the peer must answer, and of which nothing is to be sent again. A window that
+// has shrunk over what is in flight: the first octet of that. Window too small for silly-window
+// avoidance: what fits, by the override timeout.
 bool emit_probe(Connection& c, OutSegment& out, uint32_t payload_max, Environment& env,
                 Instant now) {
     c.clear(Mark::send_probe);
     ++env.counters.out_segs;
     const uint32_t queued = queued_bytes(c, env);
-    if (queued == 0) {
+    ++(queued == 0 ? env.counters.keep_alives : env.counters.zero_window_probes);
+    if (queued == 0 || (c.snd_wnd == 0 && c.snd_una == c.snd_nxt.load())) {
         out.seq = c.snd_nxt.load() - 1;
-        ++env.counters.keep_alives;
         return true;
     }
-    ++env.counters.zero_window_probes;
     Transfer* t = transfer_of(c, env);
     write_data(c, *t, c.snd_una, std::min({std::max(c.snd_wnd, 1u), queued, payload_max}), out,
                env);

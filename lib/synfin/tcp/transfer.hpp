@@ -207,6 +207,7 @@ struct Transfer {
     uint32_t cursor_node = no_index;
     uint32_t cursor_offset = 0;  ///< bytes between snd_una and the cursor node's begin
     Seq small_end;               ///< of the last segment that was not full
+    uint32_t burst_us = 0;       ///< when new data was sent last
     // round-trip time of one segment at a time (RFC 6298, Karn)
     bool timing = false;
     Seq timed;  ///< acknowledged when snd_una reaches this

@@ -63,6 +63,7 @@ inline std::span<const uint8_t> take_text(Connection& c, Transfer& t, bool fin, 
     const Seq end = c.snd_nxt.load() + node.length + (fin ? 1 : 0);
     if (node.length + agreed_option_bytes(c) < c.mss) t.small_end = end;
     const auto now_us = static_cast<uint32_t>(now.us());
+    t.burst_us = now_us;
     t.flight.append(end, now_us, 0, env.transfers.flights);
     if (!t.timing) {
         t.timing = true;

@@ -180,7 +180,7 @@ TEST(Pacing, ZeroWindowIsProbedByTheTimerAsEver) {
     s.ignore_sent();
     s.inject(Ack().seq(1).ack(3001).window(0));
     s.call_send_bytes(1'000);
-    s.expect_between(200_ms, 2_s, Data().seq(3001).length(1));
+    s.expect_between(200_ms, 2_s, Ack().seq(3000).length(0));
 }
 
 }  // namespace
