@@ -17,6 +17,9 @@ TEST(AdapterCalls, EachOptionThatScriptsUseIsReadBack) {
     };
     const Case cases[] = {{SOL_SOCKET, SO_REUSEADDR, 1, 1},
                           {SOL_SOCKET, SO_KEEPALIVE, 1, 1},
+                          {SOL_SOCKET, SO_OOBINLINE, 1, 1},
+                          {SOL_SOCKET, SO_PRIORITY, 3, 3},
+                          {SOL_SOCKET, SO_TIMESTAMP, 2, 1},
                           {SOL_SOCKET, SO_SNDBUF, 9000, 18000},
                           {SOL_SOCKET, SO_RCVBUF, 9000, 18000},
                           {IPPROTO_TCP, TCP_NODELAY, 1, 1},
@@ -26,6 +29,7 @@ TEST(AdapterCalls, EachOptionThatScriptsUseIsReadBack) {
                           {IPPROTO_TCP, TCP_KEEPCNT, 7, 7},
                           {IPPROTO_TCP, TCP_SYNCNT, 5, 5},
                           {IPPROTO_TCP, TCP_LINGER2, 4, 4},
+                          {IPPROTO_TCP, TCP_LINGER2, -5, -1},
                           {IPPROTO_TCP, TCP_CORK, 1, 1},
                           {IPPROTO_TCP, TCP_QUICKACK, 0, 0},
                           {IPPROTO_TCP, TCP_DEFER_ACCEPT, 3, 3},
@@ -46,6 +50,64 @@ TEST(AdapterCalls, EachOptionThatScriptsUseIsReadBack) {
     EXPECT_EQ(l.l_linger, 6);
     EXPECT_EQ(d.set(fd, IPPROTO_TCP, TCP_KEEPCNT, 0), -1);
     EXPECT_EQ(errno, EINVAL);
+}
+
+TEST(AdapterCalls, WhatDoesNotExistHereIsNoOption) {
+    Driver d;
+    const int fd = d.socket();
+    for (const int name : {SO_ZEROCOPY, SO_TIMESTAMPING}) {
+        EXPECT_EQ(d.set(fd, SOL_SOCKET, name, 1), -1);
+        EXPECT_EQ(errno, ENOPROTOOPT);
+    }
+}
+
+TEST(AdapterCalls, FirstTextIsAcknowledgedAtOnceUntilTheUserAnswers) {
+    Driver d;
+    const int fd = d.establish_server();
+    d.inject(Packet::data(1, 1, 10));
+    const Duration came = d.now();
+    EXPECT_LE(d.expect(Packet::of_ack(1, 11)).at - came, 1_ms);
+    d.inject(Packet::data(11, 1, 10));
+    EXPECT_EQ(d.write(fd, 10), 10);
+    d.expect(Packet::data(1, 21, 10));
+    d.inject(Packet::data(21, 11, 10));
+    const Duration then = d.now();
+    EXPECT_GE(d.expect(Packet::of_ack(11, 31)).at - then, 39_ms);
+}
+
+TEST(AdapterCalls, LastAckOfAHandshakeWhoseListenerHasClosedIsReset) {
+    Driver d;
+    const int listener = d.listen(8080);
+    d.inject(Packet::syn());
+    d.expect(Packet::syn_ack(0, 1));
+    EXPECT_EQ(d.close(listener), 0);
+    d.inject(Packet::of_ack(1, 1));
+    d.expect(Packet::rst(1));
+}
+
+TEST(AdapterCalls, CloseAfterTheSynsHaveCrossedSendsAFin) {
+    Driver d;
+    const int fd = d.socket();
+    d.block_not(fd);
+    EXPECT_EQ(d.connect(fd, 8080), -1);
+    d.expect(Packet::syn());
+    d.inject(Packet::syn());
+    d.expect(Packet::syn_ack(0, 1));
+    EXPECT_EQ(d.close(fd), 0);
+    d.expect(Packet::fin(1, 1));
+    d.inject(Packet::of_ack(1, 2));
+    d.inject(Packet::fin(1, 2));
+    d.expect(Packet::of_ack(2, 2));
+}
+
+TEST(AdapterCalls, NegativeLinger2ResetsInsteadOfWaitingForTheFin) {
+    Driver d;
+    const int fd = d.establish_server();
+    EXPECT_EQ(d.set(fd, IPPROTO_TCP, TCP_LINGER2, -1), 0);
+    EXPECT_EQ(d.close(fd), 0);
+    d.expect(Packet::fin(1, 1));
+    d.inject(Packet::of_ack(1, 2));
+    d.expect(Packet::rst(2));
 }
 
 TEST(AdapterCalls, IoctlsTellWhatIsQueuedInBothDirections) {

@@ -77,6 +77,8 @@ constexpr NumericKnob numeric_knobs[] = {
      [](Knobs& k, int64_t n) { k.profile.rto_max = Duration::milliseconds(n); }},
     {"delayed_ack_ms", 500,
      [](Knobs& k, int64_t n) { k.profile.delayed_ack = Duration::milliseconds(n); }},
+    {"prompt_ack_ms", 500,
+     [](Knobs& k, int64_t n) { k.profile.prompt_ack = Duration::milliseconds(n); }},
 };
 
 void complain(Knobs& knobs, std::string_view key, std::string_view value, std::string_view right) {
@@ -127,6 +129,9 @@ void apply(Knobs& knobs, std::string_view key, std::string_view value) {
 
 Knobs parse_knobs(std::string_view flags) {
     Knobs knobs;
+    // Scripts for Linux expect the first ACKs at once. What a script injects in one moment is yet
+    // acknowledged together, as where ACKs are delayed.
+    knobs.profile.prompt_ack = Duration::milliseconds(1);
     while (!flags.empty()) {
         const size_t end = std::min(flags.find(','), flags.size());
         const std::string_view item = flags.substr(0, end);

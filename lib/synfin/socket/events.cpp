@@ -37,12 +37,28 @@ bool Sockets::accepts(Worker&, const wire::SocketAddress& local) {
     return listener == nullptr || config_.reset_on_overflow || !is_full(*listener);
 }
 
+namespace {
+
+bool is_closed_by_us(tcp::State state) {
+    switch (state) {
+        case tcp::State::fin_wait_1:
+        case tcp::State::fin_wait_2:
+        case tcp::State::closing:
+        case tcp::State::last_ack:
+        case tcp::State::time_wait: return true;
+        default: return false;
+    }
+}
+
+}  // namespace
+
 void Sockets::on_established(Worker& worker, ConnectionId id) {
     if (Socket* socket = socket_of(id)) {  // our connect() has succeeded
         socket->role = Role::connected;
         ++socket->happenings;
         return;
     }
+    if (is_closed_by_us(worker.state(id))) return;  // while the SYNs crossed
     Socket* listener = listener_for(worker.local(id));
     if (listener == nullptr || is_full(*listener)) return worker.abort(id);
     auto socket = std::make_shared<Socket>(*listener);
@@ -86,6 +102,7 @@ size_t Sockets::on_data(Worker& worker, ConnectionId id, std::span<const uint8_t
         return 0;
     }
     ++socket->happenings;
+    socket->text_came = worker.now();
     accept_deferred(*socket);
     return 0;
 }
@@ -160,6 +177,7 @@ void Sockets::on_closed(Worker& worker, ConnectionId id, CloseReason reason) {
     socket->attempt_failed = attempt;
     socket->error = errno_of(reason, only_peer_ended, socket->soft_error);
     socket->role = attempt ? Role::fresh : Role::ended;
+    if (attempt && !socket->bound) socket->local = {};
     socket->receive_ended = socket->send_ended = true;
     ++socket->happenings;
     // What has arrived can still be read, whatever ended the connection.

@@ -145,8 +145,14 @@ void Sockets::let_go(Socket& socket) {
     ++socket.happenings;
     switch (socket.role) {
         case Role::listening: stop_listening(socket); break;
-        case Role::awaiting_data:
-        case Role::connecting: disconnect(socket); break;
+        case Role::awaiting_data: disconnect(socket); break;
+        case Role::connecting:
+            // The peer's SYN has crossed ours: it knows of us, and gets a FIN.
+            if (worker_.state(socket.id) != tcp::State::syn_received) {
+                disconnect(socket);
+                break;
+            }
+            [[fallthrough]];
         case Role::connected:
             if (socket.lingers && socket.linger_time == Duration{}) {
                 disconnect(socket);

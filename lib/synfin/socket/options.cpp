@@ -159,6 +159,20 @@ tcp_info info_of(const Socket& socket, const tcp::Info& from) {
     return info;
 }
 
+// What has no meaning here is taken without effect, so that programs need not care.
+bool has_no_effect(int name) {
+    switch (name) {
+        case SO_PRIORITY:
+        case SO_MARK:
+        case SO_OOBINLINE:
+        case SO_BROADCAST:
+        case SO_DONTROUTE:
+        case SO_TIMESTAMP: return true;
+        default: return false;
+    }
+}
+bool is_number(int name) { return name == SO_PRIORITY || name == SO_MARK; }
+
 bool is_within(int n, int least, int most) { return n >= least && n <= most; }
 
 /// The options that say how long, or how often, something is tried.
@@ -207,7 +221,10 @@ int change_segments(tcp::Profile& profile, int name, int n, const tcp::Profile& 
             profile.window_clamp =
                 n == 0 ? 0 : static_cast<uint32_t>(std::max(n, min_receive_buffer));
             return 0;
-        case TCP_QUICKACK: profile.delayed_ack = n != 0 ? Duration{} : usual.delayed_ack; return 0;
+        case TCP_QUICKACK:
+            profile.delayed_ack = n != 0 ? Duration{} : usual.delayed_ack;
+            profile.prompt_ack = Duration::forever();
+            return 0;
         default: return -ENOPROTOOPT;
     }
 }
@@ -218,10 +235,15 @@ int change_segments(tcp::Profile& profile, int name, int n, const tcp::Profile& 
 
 namespace {
 
-// Linux keeps this time as a number of SYN,ACKs, and tells when so many will have been sent.
+// Linux keeps this time as a number of SYN,ACKs in eight bits, and tells when so many will have
+// been sent.
 int in_syn_acks(int seconds) {
     int told = 0;
-    for (int timeout = 1; told < seconds; timeout = std::min(2 * timeout, 120)) told += timeout;
+    int timeout = 1;
+    for (int sent = 0; told < seconds && sent < UINT8_MAX; ++sent) {
+        told += timeout;
+        timeout = std::min(2 * timeout, 120);
+    }
     return told;
 }
 
@@ -260,7 +282,11 @@ int get_socket_option(Socket& socket, int name, void* value, socklen_t* length) 
             const timeval t = timeval_of(socket.send_timeout);
             return give(&t, sizeof t, value, length);
         }
-        default: return -ENOPROTOOPT;
+        default: {
+            if (!has_no_effect(name)) return -ENOPROTOOPT;
+            const auto kept = socket.without_effect.find(name);
+            return give(kept == socket.without_effect.end() ? 0 : kept->second, value, length);
+        }
     }
 }
 
@@ -377,14 +403,10 @@ int Sockets::set_socket_option(Socket& socket, int name, const void* value, sock
             profile.receive_buffer_bytes =
                 static_cast<uint32_t>(std::max(*number, min_receive_buffer));
             break;
-        // What has no meaning here is taken without effect, so that programs need not care.
-        case SO_PRIORITY:
-        case SO_MARK:
-        case SO_OOBINLINE:
-        case SO_BROADCAST:
-        case SO_DONTROUTE:
-        case SO_TIMESTAMP: return 0;
-        default: return -ENOPROTOOPT;
+        default:
+            if (!has_no_effect(name)) return -ENOPROTOOPT;
+            socket.without_effect[name] = is_number(name) ? *number : *number != 0;
+            return 0;
     }
     return apply(socket, profile);
 }

@@ -41,6 +41,7 @@ struct Socket {
     int soft_error = 0;        ///< trouble on the way: the reason, should the connection fail
     uint64_t bytes_given = 0;  ///< what sends have taken since the connection was opened
     uint64_t bytes_read = 0;   ///< and what has been read
+    Instant text_came;         ///< when something was received last
 
     // ---- what either side has ended
     bool receive_ended = false;  ///< the peer's FIN, or shutdown: nothing comes after the data
@@ -60,7 +61,8 @@ struct Socket {
     uint32_t receive_low_water = 1;
     /// No more is taken while so much is not sent yet, and half of it when polled (0: no bound).
     uint32_t unsent_low_water = 0;
-    bool quick_ack = true;  ///< what TCP_QUICKACK was set to last
+    bool quick_ack = true;              ///< what TCP_QUICKACK was set to last
+    std::map<int, int> without_effect;  ///< of SOL_SOCKET, by name: only remembered
     Duration receive_timeout = Duration::forever();
     Duration send_timeout = Duration::forever();
     Duration defer_accept;           ///< a connection is accepted when data has come

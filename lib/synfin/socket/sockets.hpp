@@ -140,6 +140,8 @@ class Sockets : public stack::Application {
     ssize_t transmit_early(const SocketPtr& socket, std::span<const iovec> pieces, int flags,
                            const sockaddr* address, socklen_t length);
     size_t unread(const Socket& socket) const;
+    /// Who answers at once has ACKs leave with the answers.
+    void note_answer(Socket& socket);
     /// How much of `wanted` a send may take, for what TCP_NOTSENT_LOWAT says.
     size_t unsent_room(const Socket& socket, size_t wanted) const;
     /// Nothing comes after the unread bytes: the peer's FIN has arrived, or shutdown was called.

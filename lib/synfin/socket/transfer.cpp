@@ -283,6 +283,15 @@ ssize_t Sockets::transmit_early(const SocketPtr& socket, std::span<const iovec> 
     return early > 0 ? early : -EINPROGRESS;
 }
 
+// As on Linux, where such a connection is called interactive.
+void Sockets::note_answer(Socket& socket) {
+    tcp::Profile profile = socket.profile;
+    if (profile.prompt_ack >= profile.delayed_ack) return;
+    if (worker_.now() - socket.text_came >= profile.delayed_ack) return;
+    profile.prompt_ack = Duration::forever();
+    static_cast<void>(apply(socket, profile));
+}
+
 size_t Sockets::unsent_room(const Socket& socket, size_t wanted) const {
     if (socket.unsent_low_water == 0) return wanted;
     const uint32_t unsent = worker_.info(socket.id).unsent_bytes;
@@ -317,6 +326,7 @@ ssize_t Sockets::transmit(const SocketPtr& socket, std::span<const iovec> pieces
                 socket->bytes_given += taken;
                 if (taken < stretch.size()) break;
             }
+            if (sent > 0) note_answer(*socket);
             // What is sent meanwhile makes room, and whoever waits for an edge is to hear of it.
             if (sent < wanted && socket->unsent_low_water > 0) ++socket->happenings;
             if (more_follows || socket->more_follows) {

@@ -109,14 +109,15 @@ tl::expected<void, Error> Worker::Impl::change_profile(ConnectionId id,
     return {};
 }
 
-// Half-open connections are reset; those that are established live on with their application.
+// Half-open connections are forgotten, and their last ACK finds nobody; those that are established
+// live on with their application.
 void Worker::Impl::close_listener(OwnerNumber number) {
     owners.close(number);
     profiles.release(owners[number].profile);
     for (uint32_t index = 0; index < connections.touched(); ++index) {
         Connection& c = connections[index];
         if (owner_of[index] != number || c.has(Mark::established_told)) continue;
-        tcp::abort(c, env, now);
+        tcp::forget(c, env);
         disown(index);
         settle(index);
     }

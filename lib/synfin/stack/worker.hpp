@@ -174,7 +174,7 @@ class Worker {
     /// ours, :: for any of either family; the more specific of two listeners wins.
     tl::expected<void, Error> listen(const wire::SocketAddress& local, Application& application,
                                      const ListenOptions& options = {});
-    /// Stops listening; half-open connections of the listener are reset.
+    /// Stops listening; half-open connections of the listener are forgotten, without a word.
     void close_listener(const wire::SocketAddress& local);
 
     /// Active OPEN. The connection's fate comes as on_established or on_closed.

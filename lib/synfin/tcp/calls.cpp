@@ -121,7 +121,10 @@ void change_profile(Connection& c, uint16_t profile, Environment& env, Instant n
     mark(Mark::keep_alive, p.keep_alive);
     if (p.user_timeout_option && !c.has(Mark::syn_unacked)) c.set(Mark::extra_option);
     if (Transfer* t = transfer_of(c, env)) adopt_congestion_control(c, *t, env);
-    if (c.state == State::fin_wait_2 && c.has(Mark::detached)) return arm_fin_wait_2(c, env, now);
+    if (c.state == State::fin_wait_2 && c.has(Mark::detached)) {
+        arm_fin_wait_2(c, env, now);
+        return;
+    }
     c.long_deadline_us = never_us;
     if (c.has(Mark::retransmit_armed)) {
         arm_user_timeout(c, env, now);
@@ -149,8 +152,12 @@ Events close(Connection& c, Environment& env, Instant now) {
     }
     c.set(Mark::detached);
     shutdown_send(c, env, now);
-    arm_fin_wait_2(c, env, now);
-    return events;
+    return arm_fin_wait_2(c, env, now) ? abort(c, env, now) : events;
+}
+
+void forget(Connection& c, Environment& env) {
+    Events events;
+    end_connection(c, CloseReason::aborted, env, events);
 }
 
 Events abort(Connection& c, Environment& env, Instant) {

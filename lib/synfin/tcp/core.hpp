@@ -253,6 +253,8 @@ void shutdown_send(Connection& c, Environment& env, Instant now);
 Events close(Connection& c, Environment& env, Instant now);
 /// ABORT (section 3.10.5): RST where the peer knows of us, and the end.
 Events abort(Connection& c, Environment& env, Instant now);
+/// The same without a word to the peer.
+void forget(Connection& c, Environment& env);
 
 // ---- output
 

@@ -168,9 +168,18 @@ std::span<const uint8_t> trim_text(const Connection& c, const Segment& s, Seq& s
     return text.first(std::min<size_t>(text.size(), room));
 }
 
+// Nothing follows a FIN, whatever the peer sends behind it.
+std::span<const uint8_t> before_held_fin(const Transfer& t, Seq seq,
+                                         std::span<const uint8_t> text) {
+    const Seq end = seq + static_cast<uint32_t>(text.size());
+    if (end.at_or_before(t.held_fin_seq)) return text;
+    const Seq kept = later_of(seq, t.held_fin_seq);
+    return text.first(seq.before(t.held_fin_seq) ? kept.distance_from(seq) : 0);
+}
+
 // In-order text: straight to the application if nothing is queued before it.
-uint32_t take_in_order(Connection& c, std::span<const uint8_t> text, Environment& env, Instant now,
-                       InputResult& result) {
+uint32_t take_in_order(Connection& c, const Segment& s, std::span<const uint8_t> text,
+                       Environment& env, Instant now, InputResult& result) {
     Transfer* t = transfer_of(c, env);
     bool direct = t == nullptr || (t->unread.empty() && t->held == no_index);
     auto taken = static_cast<uint32_t>(text.size());
@@ -195,7 +204,7 @@ uint32_t take_in_order(Connection& c, std::span<const uint8_t> text, Environment
         c.rcv_edge = later_of(c.rcv_edge, c.rcv_nxt);
         result.events.readable = !t->unread.empty();
     }
-    owe_acknowledgment(c, filled_hole, env, now);
+    owe_acknowledgment(c, s, filled_hole, env, now);
     return taken;
 }
 
@@ -289,7 +298,9 @@ void process_text(Connection& c, const Segment& s, Environment& env, Instant now
     report_duplicate(c, s, env);
     Seq seq = s.seq;
     const Seq fin_seq = s.seq + static_cast<uint32_t>(s.payload.size());
-    const std::span<const uint8_t> text = trim_text(c, s, seq);
+    std::span<const uint8_t> text = trim_text(c, s, seq);
+    if (const Transfer* t = transfer_of(c, env); t != nullptr && t->held_fin) [[unlikely]]
+        text = before_held_fin(*t, seq, text);
     const bool cut_right = seq + static_cast<uint32_t>(text.size()) != fin_seq;
     bool complete = !cut_right;
 
@@ -297,7 +308,7 @@ void process_text(Connection& c, const Segment& s, Environment& env, Instant now
         if (refuse_text_after_close(c, s, env, result)) return;
         report_held_part(c, seq, text, env);
         if (seq == c.rcv_nxt) {
-            complete = take_in_order(c, text, env, now, result) == text.size() && complete;
+            complete = take_in_order(c, s, text, env, now, result) == text.size() && complete;
         } else {
             hold_out_of_order(c, seq, text, env);
         }
@@ -332,7 +343,7 @@ bool run_checks(Connection& c, const Segment& s, Environment& env, Instant now,
     if (s.options.has_user_timeout) [[unlikely]]
         take_user_timeout(c, s, env, result.events);
     arm_keep_alive(c, env, now);
-    if (advance_after_fin_ack(c, env, now, result.events)) return true;
+    if (advance_after_fin_ack(c, s, env, now, result)) return true;
     if (s.flags.urg()) [[unlikely]]
         check_urg(c, s, env, result);
     process_text(c, s, env, now, result);

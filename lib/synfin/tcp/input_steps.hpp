@@ -39,12 +39,18 @@ inline void finish(Connection& c, Environment& env, Events& events) {
 }
 
 /// What the ACK of our FIN does to the state. True if the connection is over.
-inline bool advance_after_fin_ack(Connection& c, Environment& env, Instant now, Events& events) {
+inline bool advance_after_fin_ack(Connection& c, const Segment& s, Environment& env, Instant now,
+                                  InputResult& result) {
     if (!fin_acknowledged(c)) return false;
+    Events& events = result.events;
     switch (c.state) {
         case State::fin_wait_1:
             move_state<State::fin_wait_1, State::fin_wait_2>(c, env.counters);
-            arm_fin_wait_2(c, env, now);
+            if (arm_fin_wait_2(c, env, now)) [[unlikely]] {
+                result.reply = Reply{s.ack, Seq{}, wire::flag::rst};
+                end_connection(c, CloseReason::aborted, env, events);
+                return true;
+            }
             arm_keep_alive(c, env, now);
             return false;
         case State::closing: enter_time_wait<State::closing>(c, env, events); return true;
@@ -107,17 +113,22 @@ inline void complete_handshake(Connection& c, Environment& env, Instant now, Eve
     arm_keep_alive(c, env, now);
 }
 
+/// The segment of a peer that has heard of no MSS (section 3.7.1): what is as large may be full.
+inline constexpr size_t least_full_segment = 536;
+
 /// RFC 5681 section 4.2: text is acknowledged at once when it has filled a hole or a second full
 /// segment has come. What a full segment is to the peer, only the peer knows: its MTU may be
 /// smaller than ours. So the second segment counts, whatever its size.
-inline void owe_acknowledgment(Connection& c, bool filled_hole, Environment& env, Instant now) {
+inline void owe_acknowledgment(Connection& c, const Segment& s, bool filled_hole, Environment& env,
+                               Instant now) {
     const uint32_t options = agreed_option_bytes(c);
     const uint32_t two_segments = 2 * (c.mss > options ? c.mss - options : 1);
     if (filled_hole || c.has(Mark::delayed_ack) ||
         c.rcv_nxt.load().distance_from(c.last_ack_sent) >= two_segments) {
         c.set(Mark::ack_now);
     } else {
-        arm_delayed_ack(c, env, now);
+        const bool awaited = s.flags.psh() || s.payload.size() >= least_full_segment;
+        arm_delayed_ack(c, awaited, env, now);
     }
 }
 

@@ -235,7 +235,8 @@ inline void stop_retransmission(Connection& c, Instant now) {
 inline Duration idle_time(const Connection& c, Instant now) {
     return Duration::microseconds(static_cast<uint32_t>(now.us()) - c.retransmit_deadline_us);
 }
-void arm_delayed_ack(Connection& c, const Environment& env, Instant now);
+/// `awaited`: the peer may send nothing more before it comes.
+void arm_delayed_ack(Connection& c, bool awaited, const Environment& env, Instant now);
 void start_keep_alive(Connection& c, const Environment& env, Instant now);
 /// The peer has been heard of: the idle time begins anew, if the connection is idle.
 inline void arm_keep_alive(Connection& c, const Environment& env, Instant now) {
@@ -250,7 +251,8 @@ inline void arm_user_timeout(Connection& c, const Profile& p, Instant now) {
 inline void arm_user_timeout(Connection& c, const Environment& env, Instant now) {
     arm_user_timeout(c, env.profile_of(c), now);
 }
-void arm_fin_wait_2(Connection& c, const Environment& env, Instant now);
+/// True if nobody wants to wait for the peer's FIN.
+bool arm_fin_wait_2(Connection& c, const Environment& env, Instant now);
 
 // ---- acknowledgment.cpp
 

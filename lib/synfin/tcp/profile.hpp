@@ -56,11 +56,15 @@ struct Profile {
     Duration rto_margin_min = Duration::milliseconds(200);
     Duration rto_max = Duration::seconds(120);          ///< RFC 6298 (2.5)
     Duration delayed_ack = Duration::milliseconds(40);  ///< MUST-40: below 0.5 s; 0: at once
+    /// The same, if it is less, for text that its sender probably waits with: pushed, or a segment
+    /// that may be a full one. Longer than the moments between the segments of a burst.
+    Duration prompt_ack = Duration::forever();
     uint8_t report_retries = 3;      ///< R1, retransmissions of data and FIN (SHLD-10)
     uint8_t syn_report_retries = 3;  ///< R1 for SYN (MUST-22)
     Duration syn_timeout = Duration::seconds(180);             ///< R2 for SYN, MUST-23
     Duration retransmission_timeout = Duration::seconds(924);  ///< R2 for data and FIN, MUST-20
-    Duration fin_wait_2_timeout = Duration::seconds(60);       ///< only once nobody reads any more
+    /// Only once nobody reads any more; zero: a RST instead of FIN_WAIT_2.
+    Duration fin_wait_2_timeout = Duration::seconds(60);
     /// A SYN, FIN or data unacknowledged for so long, or a window closed: abort, at that moment.
     Duration user_timeout = Duration::forever();
     /// RFC 5482: `advertised_user_timeout` is told to the peer, and if `user_timeout_changeable`,

@@ -232,9 +232,10 @@ void set_short_deadline(Connection& c, uint32_t deadline_us, Mark other) {
 
 }  // namespace
 
-void arm_delayed_ack(Connection& c, const Environment& env, Instant now) {
+void arm_delayed_ack(Connection& c, bool awaited, const Environment& env, Instant now) {
     if (c.has(Mark::ack_now) || c.has(Mark::delayed_ack)) return;
-    const Duration delay = env.profile_of(c).delayed_ack;
+    const Profile& p = env.profile_of(c);
+    const Duration delay = awaited ? std::min(p.delayed_ack, p.prompt_ack) : p.delayed_ack;
     if (delay == Duration{}) return c.set(Mark::ack_now);
     c.set(Mark::delayed_ack);
     set_short_deadline(c, low_us(now + delay), Mark::pacing);
@@ -255,9 +256,11 @@ void start_keep_alive(Connection& c, const Environment& env, Instant now) {
     c.long_deadline_us = (now + env.profile_of(c).keep_alive_idle).us();
 }
 
-void arm_fin_wait_2(Connection& c, const Environment& env, Instant now) {
-    if (c.state != State::fin_wait_2 || !c.has(Mark::detached)) return;
-    c.long_deadline_us = (now + env.profile_of(c).fin_wait_2_timeout).us();
+bool arm_fin_wait_2(Connection& c, const Environment& env, Instant now) {
+    if (c.state != State::fin_wait_2 || !c.has(Mark::detached)) return false;
+    const Duration timeout = env.profile_of(c).fin_wait_2_timeout;
+    c.long_deadline_us = (now + timeout).us();
+    return timeout == Duration{};
 }
 
 int64_t next_deadline_us(const Connection& c, Instant now) {

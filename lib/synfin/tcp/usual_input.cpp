@@ -110,11 +110,11 @@ bool take_usual_segment(Connection& c, const Segment& s, Environment& env, Insta
         take_acknowledgment(c, t, s, env, now, result.events);
     }
     update_send_window(c, s);
-    if (advance_after_fin_ack(c, env, now, result.events)) return true;
+    if (advance_after_fin_ack(c, s, env, now, result)) return true;
     if (!s.payload.empty()) {
         result.data = s.payload;
         c.rcv_nxt = c.rcv_nxt.load() + static_cast<uint32_t>(s.payload.size());
-        owe_acknowledgment(c, false, env, now);
+        owe_acknowledgment(c, s, false, env, now);
     }
     if (s.flags.fin()) check_fin(c, env, result.events);
     return true;

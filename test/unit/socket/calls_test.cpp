@@ -203,6 +203,18 @@ TEST_F(Calls, NobodyListensIsRefused) {
     EXPECT_EQ(connect(fd, 81), -ECONNREFUSED);
 }
 
+TEST_F(Calls, AFailedAttemptLetsItsPortGo) {
+    const int fd = stream(client);
+    const auto port_after_attempt = [&] {
+        EXPECT_EQ(connect(fd, 81), -ECONNREFUSED);
+        sockaddr_in name{};
+        socklen_t length = sizeof name;
+        EXPECT_EQ(client.getsockname(fd, reinterpret_cast<sockaddr*>(&name), &length), 0);
+        return name.sin_port;
+    };
+    EXPECT_EQ(port_after_attempt(), 0);
+}
+
 TEST_F(Calls, AConnectThatDoesNotBlockTellsItsProgress) {
     listener = listening();
     const int fd = stream(client, SOCK_NONBLOCK);

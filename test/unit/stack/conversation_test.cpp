@@ -284,7 +284,7 @@ TEST_P(Conversation, ConnectionOpenedFromWithinOnClosedLives) {
     EXPECT_EQ(client.worker.state(user.ids[0]), State::established);
 }
 
-TEST_P(Conversation, ClosedListenerResetsHalfOpenConnectionsOnly) {
+TEST_P(Conversation, ClosedListenerForgetsHalfOpenConnectionsOnly) {
     const auto [id, accepted] = establish();
     // A SYN whose sender never completes the handshake.
     server.device.arriving.push_back(segment_frame({.to_mac = mac_of(2),
@@ -295,6 +295,7 @@ TEST_P(Conversation, ClosedListenerResetsHalfOpenConnectionsOnly) {
     EXPECT_EQ(server.worker.gauges().half_open, 1u);
     server.worker.close_listener({{}, 80});
     EXPECT_EQ(server.worker.gauges().half_open, 0u);
+    EXPECT_EQ(server.worker.tcp_counters().out_rsts.load(), 0u);
     EXPECT_EQ(server.worker.state(accepted), State::established);
     cable.settle();
     EXPECT_EQ(service.closed, 0u);

@@ -23,6 +23,17 @@ TEST(DelayedAck, Shld18_SmallSegmentIsAcknowledgedAfterTheDelay) {
     EXPECT_EQ(s.counters().delayed_acks.load(), 1u);
 }
 
+TEST(DelayedAck, OfWhatItsSenderWaitsWithCanBeShorter) {
+    Script s{{.profile = {.prompt_ack = 1_ms}}};
+    s.establish();
+    s.inject(Data().seq(1).ack(1).length(10).psh());
+    s.expect_after(1_ms, Ack().seq(1).ack(11));
+    s.inject(Data().seq(11).ack(1).length(10));
+    s.expect_after(s.setup().profile.delayed_ack, Ack().seq(1).ack(21));
+    s.inject(Data().seq(21).ack(1).length(536));
+    s.expect_after(1_ms, Ack().seq(1).ack(557));
+}
+
 TEST(DelayedAck, ZeroDelayAcknowledgesAtOnce) {
     tcp::Profile profile;
     profile.delayed_ack = Duration{};

@@ -125,6 +125,19 @@ TEST(Reassembly, FinBehindAHoleIsTakenInFinWait2) {
     s.expect_state(State::time_wait);
 }
 
+TEST(Reassembly, NothingIsHeldThatComesBehindAFinThatIsHeld) {
+    Script s;
+    s.establish();
+    s.inject(Data().seq(101).ack(1).length(100).fin());
+    s.expect(Ack().seq(1).ack(1));
+    s.inject(Data().seq(151).ack(1).length(100));
+    s.expect(Ack().seq(1).ack(1));
+    s.inject(Data().seq(1).ack(1).length(100));
+    s.expect(Ack().seq(1).ack(202));
+    s.expect_received_bytes(200);
+    s.expect_state(State::close_wait);
+}
+
 TEST(Reassembly, WhatAPeerHasSentBehindItsFinIsForgotten) {
     Script s;
     s.establish();

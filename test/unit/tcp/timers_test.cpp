@@ -252,6 +252,24 @@ TEST(FinWait2, EndsAfterItsTimeoutWhenNobodyReadsAnyMore) {
     s.ignore_sent();
 }
 
+TEST(FinWait2, IsAResetForWhoWaitsForNothing) {
+    Script s{{.profile = {.fin_wait_2_timeout = Duration{}}}};
+    s.establish();
+    s.call_close();
+    s.expect(FinAck().seq(1));
+    s.inject(Ack().seq(1).ack(2));
+    s.expect_reset(2);
+    s.expect_closed(CloseReason::aborted);
+}
+
+TEST(FinWait2, IsLeftByAResetWhenWhoWaitsForNothingCloses) {
+    Script s{{.profile = {.fin_wait_2_timeout = Duration{}}}};
+    enter(s, State::fin_wait_2);
+    s.call_close();
+    s.expect_reset(2);
+    s.expect_closed(CloseReason::aborted);
+}
+
 TEST(FinWait2, EndsAfterItsTimeoutWhenTheUserClosesLater) {
     Script s;
     enter(s, State::fin_wait_2);
