@@ -3,7 +3,7 @@
 //   rte_hash   12-byte keys in its own store, bulk lookup of 32, hash by CRC32 (not keyed: an
 //   attacker
 //              can make keys collide), then one access to the connection that was found
-//   ours       hash by SipHash-1-3, lookup in three passes over 32, keys compared in the
+//   ours       hash by AES, lookup in three passes over 32, keys compared in the
 //   connections
 #include <array>
 #include <cstdint>

@@ -17,22 +17,22 @@ using SipKey = std::array<uint64_t, 2>;
 
 /// The state between blocks, for callers that know the length of what they hash. The last block
 /// holds the remaining 0..7 bytes and, in its top byte, the length of the message modulo 256.
-template <unsigned compression_rounds, unsigned finalization_rounds, typename Word = uint64_t>
+template <unsigned compression_rounds, unsigned finalization_rounds>
 class SipHash {
   public:
     explicit constexpr SipHash(const SipKey& key)
-        : v0_{Word{} + (key[0] ^ 0x736f6d6570736575)},
-          v1_{Word{} + (key[1] ^ 0x646f72616e646f6d)},
-          v2_{Word{} + (key[0] ^ 0x6c7967656e657261)},
-          v3_{Word{} + (key[1] ^ 0x7465646279746573)} {}
+        : v0_{key[0] ^ 0x736f6d6570736575},
+          v1_{key[1] ^ 0x646f72616e646f6d},
+          v2_{key[0] ^ 0x6c7967656e657261},
+          v3_{key[1] ^ 0x7465646279746573} {}
 
-    constexpr void block(const Word& m) {
+    constexpr void block(uint64_t m) {
         v3_ ^= m;
         for (unsigned i = 0; i < compression_rounds; ++i) round();
         v0_ ^= m;
     }
 
-    constexpr Word finish(const Word& last_block) {
+    constexpr uint64_t finish(uint64_t last_block) {
         block(last_block);
         v2_ ^= 0xff;
         for (unsigned i = 0; i < finalization_rounds; ++i) round();
@@ -49,18 +49,18 @@ class SipHash {
 
     /// The same for a message of 12 bytes: a little-endian 64-bit word and one whose high half is
     /// zero.
-    static constexpr Word of_12_bytes(const SipKey& key, const Word& first, const Word& second) {
+    static constexpr uint64_t of_12_bytes(const SipKey& key, uint64_t first, uint64_t second) {
         SipHash state{key};
         state.block(first);
         return state.finish(second | uint64_t{12} << 56);
     }
 
     /// The same for a message of 16 bytes: two little-endian 64-bit words.
-    static constexpr Word of_16_bytes(const SipKey& key, const Word& first, const Word& second) {
+    static constexpr uint64_t of_16_bytes(const SipKey& key, uint64_t first, uint64_t second) {
         SipHash state{key};
         state.block(first);
         state.block(second);
-        return state.finish(Word{} + (uint64_t{16} << 56));
+        return state.finish(uint64_t{16} << 56);
     }
 
   private:
@@ -74,7 +74,7 @@ class SipHash {
         return word;
     }
 
-    static constexpr void rotate(Word& word, unsigned bits) {
+    static constexpr void rotate(uint64_t& word, unsigned bits) {
         word = (word << bits) | (word >> (64 - bits));
     }
 
@@ -95,7 +95,7 @@ class SipHash {
         rotate(v2_, 32);
     }
 
-    Word v0_, v1_, v2_, v3_;
+    uint64_t v0_, v1_, v2_, v3_;
 };
 
 using SipHash24 = SipHash<2, 4>;

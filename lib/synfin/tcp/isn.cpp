@@ -1,12 +1,10 @@
-#include <synfin/base/siphash.hpp>
+#include <synfin/flow/tuple_hash.hpp>
 #include <synfin/tcp/isn.hpp>
 
 namespace synfin::tcp {
 
 TupleSecrets tuple_secrets(const flow::FourTuple& t, const Secret& secret) {
-    const uint64_t addresses = uint64_t{t.local_address} << 32 | t.remote_address;
-    const uint32_t ports = uint32_t{t.local_port} << 16 | t.remote_port;
-    const uint64_t hash = SipHash24::of_12_bytes(secret, addresses, ports);
+    const uint64_t hash = flow::wide_tuple_hash(t, secret);
     return {static_cast<uint32_t>(hash), static_cast<uint32_t>(hash >> 32)};
 }
 

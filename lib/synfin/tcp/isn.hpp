@@ -1,9 +1,9 @@
 // Initial sequence numbers and timestamp offsets that nobody outside can compute.
 #pragma once
 
-#include <array>
 #include <cstdint>
 
+#include <synfin/base/hash_key.hpp>
 #include <synfin/base/instant.hpp>
 #include <synfin/flow/four_tuple.hpp>
 #include <synfin/tcp/seq.hpp>
@@ -11,9 +11,9 @@
 namespace synfin::tcp {
 
 /// 128 bits of secret, from the system's random source, or from the seed of a simulation.
-using Secret = std::array<uint64_t, 2>;
+using Secret = HashKey;
 
-/// What a tuple owes to the secret. Both halves come from one SipHash-2-4, a pseudorandom function,
+/// What a tuple owes to the secret. Both halves come from one keyed hash, a pseudorandom function,
 /// so what is seen of one says nothing about the other, and neither can be computed from outside
 /// (MUST-9).
 struct TupleSecrets {

@@ -20,10 +20,11 @@ size_t fullest_of_4096(const std::vector<FourTuple>& tuples, const HashKey& with
     return *std::max_element(counts.begin(), counts.end());
 }
 
-TEST(TupleHash, IsThePublishedOneOverTheTwelveBytes) {
-    const HashKey reference{0x0706050403020100, 0x0f0e0d0c0b0a0908};
-    const FourTuple tuple{0x07060504, 0x03020100, 0x0b0a, 0x0908};
-    EXPECT_EQ(tuple_hash(tuple, reference), 0x57b4d9a2u);
+TEST(TupleHash, IsTheKeyedHashOfTheTwelveBytes) {
+    const FourTuple tuple{0x03020100, 0x07060504, 0x0908, 0x0b0a};
+    const uint64_t hash = key.hash(0x0706050403020100, 0x0b0a0908);
+    EXPECT_EQ(wide_tuple_hash(tuple, key), hash);
+    EXPECT_EQ(tuple_hash(tuple, key), static_cast<uint32_t>(hash));
 }
 
 TEST(TupleHash, BurstOfAnyLengthHashesLikeOneByOne) {
