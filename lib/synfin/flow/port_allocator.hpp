@@ -72,15 +72,22 @@ class PortAllocator {
                                            Allowed&& allowed, uint32_t next_random = 0) {
         Pool* pool = find_or_make(scope, allowed);
         if (pool == nullptr) return tl::unexpected{PortError::too_many_scopes};
-        uint32_t port = pool->next_free(start_for(random));
-        if (port == no_port) port = pool->next_free(0);
+        const uint32_t port = take_next_free(*pool, random, next_random);
         if (port == no_port) {
             forget_if_unnamed(*pool);
             return tl::unexpected{PortError::all_taken};
         }
-        take_from(*pool, port);
-        __builtin_prefetch(&pool->free[start_for(next_random) / 64], 1);
         return static_cast<uint16_t>(port);
+    }
+
+    /// take() for the scope that it was called with last. 0: it was another one, or no port of it
+    /// is free.
+    uint16_t take_again(const PortScope& scope, uint32_t random, uint32_t next_random) {
+        if (last_taken_ == no_index) return 0;
+        Pool& pool = pools_[last_taken_];
+        if (pool.scope != scope) return 0;
+        const uint32_t port = take_next_free(pool, random, next_random);
+        return port == no_port ? uint16_t{0} : static_cast<uint16_t>(port);
     }
 
     /// Takes this very port.
@@ -253,6 +260,15 @@ class PortAllocator {
             pool.middle[word / 64] |= uint64_t{1} << (word % 64);
             pool.top |= uint64_t{1} << (word / 64);
         }
+    }
+
+    uint32_t take_next_free(Pool& pool, uint32_t random, uint32_t next_random) {
+        uint32_t port = pool.next_free(start_for(random));
+        if (port == no_port) port = pool.next_free(0);
+        if (port == no_port) return no_port;
+        take_from(pool, port);
+        __builtin_prefetch(&pool.free[start_for(next_random) / 64], 1);
+        return port;
     }
 
     void take_from(Pool& pool, uint32_t port) {

@@ -170,7 +170,13 @@ uint32_t Worker::Impl::pop_ready(uint8_t port) {
 // that moves further away or vanishes leaves it where it is; when it fires, it is looked at again.
 // Connections that are gone leave theirs behind, too: the next user of the place profits from it.
 void Worker::Impl::arm_timer(uint32_t index) {
-    const int64_t deadline_us = tcp::next_deadline_us(connections[index], now);
+    const Connection& c = connections[index];
+    // Most have no deadline but that of the retransmission timer, and an entry before it.
+    if (tcp::has_only_retransmission_deadline(c) &&
+        (!c.has(Mark::retransmit_armed) || wheel.expires_by_low(index, c.retransmit_deadline_us))) {
+        return;
+    }
+    const int64_t deadline_us = tcp::next_deadline_us(c, now);
     if (deadline_us != tcp::never_us && !wheel.expires_by(index, deadline_us)) {
         wheel.arm(index, Instant::from_us(deadline_us));
     }

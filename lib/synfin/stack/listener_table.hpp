@@ -95,6 +95,11 @@ class ListenerTable {
         return last_active_ = number;
     }
 
+    bool is_active_of(OwnerNumber number, const Application& application) const {
+        const Owner& owner = owners_[number];
+        return owner.application == &application && !owner.listening && owner.local.port == 0;
+    }
+
     OwnerNumber find_exact(const wire::SocketAddress& local) const {
         OwnerNumber number = by_port_[local.port];
         while (number != no_owner && owners_[number].local != local) number = owners_[number].next;
@@ -121,11 +126,6 @@ class ListenerTable {
     }
 
   private:
-    bool is_active_of(OwnerNumber number, const Application& application) const {
-        const Owner& owner = owners_[number];
-        return owner.application == &application && !owner.listening && owner.local.port == 0;
-    }
-
     /// A place that nobody uses any more, or a fresh one.
     OwnerNumber take() {
         for (size_t i = 0; i < owners_.size(); ++i) {

@@ -44,7 +44,8 @@ NeighborIndex Worker::Impl::find_next_hop(const wire::IpAddress& destination,
     return found.index;
 }
 
-const Neighbor* Worker::Impl::usable_neighbor(uint32_t index, uint8_t port) {
+const Neighbor* Worker::Impl::find_usable_neighbor(uint32_t index, uint8_t port) {
+    last_usable = {};  // what is done here may change neighbors
     Connection& c = connections[index];
     const Neighbor* n = &neighbors[c.neighbor];
     const wire::IpAddress remote = address_of(c.remote_address);
@@ -63,8 +64,10 @@ const Neighbor* Worker::Impl::usable_neighbor(uint32_t index, uint8_t port) {
     }
     if (neighbors.use(c.neighbor, now)) [[unlikely]]
         neighbors[c.neighbor].witness = {index, c.generation, c.snd_una.load().value()};
-    if (n->usable()) [[likely]]
+    if (n->usable()) [[likely]] {
+        last_usable = {n, c.remote_address, c.neighbor, port};
         return n;
+    }
     wait_for_neighbor(index, c.neighbor);
     return nullptr;
 }
@@ -102,6 +105,7 @@ void Worker::Impl::wake_waiting(NeighborIndex neighbor) {
 }
 
 void Worker::Impl::run_neighbors() {
+    last_usable = {};
     while (const auto action = neighbors.next_action(now)) {
         switch (action->kind) {
             case NeighborCache::Action::Kind::give_up: give_up_neighbor(action->index); break;

@@ -163,6 +163,11 @@ tl::expected<Worker::Impl::Path, Error> Worker::Impl::find_path(
 tl::expected<ConnectionId, Error> Worker::Impl::connect(const wire::SocketAddress& remote,
                                                         Application& application,
                                                         const ConnectOptions& options) {
+    if (is_like_last(remote, application, options)) [[likely]] {
+        const uint32_t index = open_again(options.user_data);
+        if (index != no_index) [[likely]]
+            return id_of(index);
+    }
     if (remote.port == 0 || !profiles.is_valid(options.profile)) {
         return tl::unexpected{Error::invalid};
     }
@@ -180,6 +185,7 @@ tl::expected<ConnectionId, Error> Worker::Impl::connect(const wire::SocketAddres
         release_addresses(tuple);
         return tl::unexpected{index.error()};
     }
+    remember_opening(*index, remote, application, options);
     settle(*index);
     return id_of(*index);
 }
@@ -276,7 +282,7 @@ bool Worker::Impl::is_taken(const flow::FourTuple& tuple) const {
 uint32_t Worker::Impl::next_port_random() {
     // A hash is good for two.
     if (ports_asked++ % 2 == 0) {
-        port_hash = SipHash24::of_12_bytes(port_key, ports_asked, 0);
+        port_hash = port_key.hash(ports_asked, 0);
     } else {
         port_hash >>= 32;
     }

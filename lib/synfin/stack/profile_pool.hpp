@@ -40,6 +40,8 @@ class ProfilePool {
     bool is_valid(uint16_t number) const {
         return number < configured_ || (number < profiles_.size() && references_[number] > 0);
     }
+    /// Whether it is one of those that never change.
+    bool is_configured(uint16_t number) const { return number < configured_; }
     size_t own_used() const { return own_used_; }
 
     /// A profile of these values, with one reference for the caller: a configured one if there is

@@ -340,6 +340,7 @@ bool Worker::owns(const wire::IpAddress& address) const { return impl_->addressi
 void Worker::add_addresses(uint8_t port, const wire::IpPrefix& block) {
     impl_->config.interfaces[port].addresses.push_back(block);
     impl_->addressing = Addressing{impl_->config.interfaces};
+    impl_->last_opening.application = nullptr;
     impl_->last_path = {};
     impl_->last_hop = {};
     impl_->last_asked = {};

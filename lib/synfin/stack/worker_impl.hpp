@@ -6,6 +6,7 @@
 //   datagrams.cpp  what is not TCP: ARP, ICMP, ICMPv6
 //   neighbor_discovery.cpp  solicitations and advertisements (IPv6)
 //   opening.cpp    how connections come into being: connect, a SYN at a listener
+//   usual_opening.cpp  connect once more to where it went last
 //   syn_cookies.cpp  a listener at its limits: SYN,ACKs that leave nothing behind
 //   delivery.cpp   what happened, told to the application
 //   calls.cpp      what the application asks for
@@ -223,6 +224,16 @@ struct Worker::Impl {
     uint32_t add_connection(const flow::FourTuple& tuple, uint32_t hash, OwnerNumber owner,
                             uint16_t profile, NeighborIndex neighbor);
 
+    // ---- usual_opening.cpp
+    /// Whether connect() with these would open what it has opened last, but for port and time.
+    bool is_like_last(const wire::SocketAddress& remote, const Application& application,
+                      const ConnectOptions& options) const;
+    /// Then: the connection, or no_index if connect() has to see to it in general.
+    uint32_t open_again(uint64_t user_data);
+    /// What connect() has just opened in general, before anything else has happened to it.
+    void remember_opening(uint32_t index, const wire::SocketAddress& remote,
+                          const Application& application, const ConnectOptions& options);
+
     // ---- syn_cookies.cpp
     bool has_room_for_half_open(const Owner& owner) const {
         return owner.half_open < owner.backlog && half_open < half_open_max;
@@ -300,8 +311,15 @@ struct Worker::Impl {
     NeighborIndex next_hop(const wire::IpAddress& destination, uint8_t preferred_port);
     NeighborIndex find_next_hop(const wire::IpAddress& destination, uint8_t preferred_port);
     /// The neighbor to write frames to now; nullptr if the connection has been put aside to wait,
-    /// or to another interface's list.
-    const Neighbor* usable_neighbor(uint32_t index, uint8_t port);
+    /// or to another interface's list. Whoever is asked for behind another in one batch goes the
+    /// same way: until then nothing is learned of neighbors, and no time passes.
+    const Neighbor* usable_neighbor(uint32_t index, uint8_t port) {
+        const tcp::Connection& c = connections[index];
+        const bool same = c.neighbor == last_usable.index && port == last_usable.port &&
+                          c.remote_address == last_usable.remote;
+        return same ? last_usable.neighbor : find_usable_neighbor(index, port);
+    }
+    const Neighbor* find_usable_neighbor(uint32_t index, uint8_t port);
     /// Takes each out of the waiting list; `visit(index)` for those that are still alive.
     template <typename Visit>
     void for_each_waiting(uint32_t waiting_head, Visit&& visit);
@@ -396,7 +414,7 @@ struct Worker::Impl {
     flow::TimeWaitTable<tcp::TimeWait> time_waits;
     ProfilePool profiles;
     flow::PortAllocator ports;
-    SipKey port_key;
+    HashKey port_key;
     struct {
         wire::IpAddress destination;
         wire::IpAddress asked_source;
@@ -408,9 +426,22 @@ struct Worker::Impl {
         NeighborIndex neighbor = no_neighbor;
     } last_hop;  ///< what next_hop has answered last
     struct {
+        const Neighbor* neighbor = nullptr;
+        flow::AddressId remote = flow::no_address;
+        NeighborIndex index = no_neighbor;
+        uint8_t port = 0;
+    } last_usable;  ///< what usable_neighbor has answered last in this batch
+    struct {
         wire::IpAddress destination;
         wire::IpAddress source;
     } last_asked;  ///< the last two that is_between_us_and_a_peer has let pass
+    struct {
+        const Application* application = nullptr;  ///< nullptr: nothing is remembered
+        wire::SocketAddress remote;
+        wire::IpAddress asked_source;
+        OwnerNumber owner = no_owner;
+        tcp::Connection image;  ///< as it was before its SYN left
+    } last_opening;
     uint64_t ports_asked = 0;
     uint64_t port_hash = 0;
     uint32_t port_random = 0;  ///< for the next search, so that its line can be asked for

@@ -141,8 +141,20 @@ struct alignas(64) Connection {
     void set(Mark m) { flags |= static_cast<uint32_t>(m); }
     void clear(Mark m) { flags &= ~static_cast<uint32_t>(m); }
 
-    /// As it was made, but for the generation. Readers of other threads see each word before or
+    /// As `other` is, but for the generation. Readers of other threads see each word before or
     /// after; eight bytes at a time, because one field after the other costs three times as much.
+    void become(const Connection& other) {
+        using Word [[gnu::may_alias]] = uint64_t;
+        constexpr size_t words = 128 / sizeof(Word);
+        const uint32_t kept = generation;
+        Word* const to = reinterpret_cast<Word*>(this);
+        const Word* const from = reinterpret_cast<const Word*>(&other);
+#pragma GCC unroll 16
+        for (size_t i = 0; i < words; ++i) __atomic_store_n(to + i, from[i], __ATOMIC_RELAXED);
+        generation = kept;
+    }
+
+    /// As it was made, but for the generation.
     void renew() {
         using Word [[gnu::may_alias]] = uint64_t;
         constexpr size_t words = 128 / sizeof(Word);

@@ -136,6 +136,11 @@ struct InputResult {
 void open_active(Connection& c, std::optional<Seq> last_seq, Environment& env, Instant now,
                  bool fast_open = false);
 
+/// The same, without Fast Open, for a connection to `tuple` that is a copy of one which open_active
+/// has just filled in: only the ports differ, and the time.
+void open_active_likewise(Connection& c, const flow::FourTuple& tuple, Environment& env,
+                          Instant now);
+
 /// How much data the SYN of an active OPEN between these two with Fast Open would carry now; 0: it
 /// would ask for a cookie.
 uint32_t early_data_room(const AddressPair& pair, const Profile& profile, const Environment& env,
@@ -194,6 +199,12 @@ Events on_timer(Connection& c, Environment& env, Instant now);
 std::optional<Instant> next_deadline(const Connection& c, Instant now);
 /// The same in microseconds; never_us if no timer runs.
 int64_t next_deadline_us(const Connection& c, Instant now);
+/// Whether no timer can be running but that of retransmission (retransmit_deadline_us).
+inline bool has_only_retransmission_deadline(const Connection& c) {
+    constexpr uint32_t short_deadlines =
+        static_cast<uint32_t>(Mark::delayed_ack) | static_cast<uint32_t>(Mark::pacing);
+    return c.long_deadline_us == never_us && !c.has_any(short_deadlines);
+}
 
 /// An ICMP error quoted a segment of this connection (RFC 5927). A hard one kills only a handshake;
 /// all that concern something in flight are reported (MUST-47, SHLD-25).

@@ -59,6 +59,14 @@ void open_active(Connection& c, std::optional<Seq> last_seq, Environment& env, I
     move_state<State::closed, State::syn_sent>(c, env.counters);
 }
 
+void open_active_likewise(Connection& c, const flow::FourTuple& tuple, Environment& env,
+                          Instant now) {
+    const TupleSecrets secrets = tuple_secrets(env.fingerprint(tuple), env.secret);
+    c.ts_offset = secrets.timestamp;
+    c.snd_una = c.snd_nxt = initial_sequence(secrets, now);
+    ++env.counters.active_opens;
+}
+
 void open_passive(Connection& c, const Segment& syn, std::optional<Seq> last_seq, Environment& env,
                   Instant now) {
     take_listeners_syn(c, syn, env, now);

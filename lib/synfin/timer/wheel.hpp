@@ -88,6 +88,15 @@ class TimerWheel {
         return link.next != 0 && static_cast<int64_t>(tick_of(link)) <= when_us;
     }
 
+    /// The same for a moment of which only the low 32 bits are known, less than 35 minutes from the
+    /// wheel's present. May say no for one that has passed.
+    bool expires_by_low(uint32_t index, uint32_t low_us) const {
+        const Link& link = links_[entry_of(index)];
+        const uint32_t present = static_cast<uint32_t>(current_);
+        const int32_t ahead = static_cast<int32_t>(low_us - present);
+        return link.next != 0 && ahead >= 0 && link.when - present <= static_cast<uint32_t>(ahead);
+    }
+
     /// When `index` expires. Only for an index that is armed.
     Instant when(uint32_t index) const {
         const Link& link = links_[entry_of(index)];

@@ -1,0 +1,79 @@
+// The fast path of connect: once more to where it went last.
+//
+// Whoever opens many connections opens them one behind the other, from one source to one
+// destination. All that the general way finds out is then the same but for the local port, what
+// follows from it, and the time. So a connection that was opened in general is kept as an image,
+// and what is like it begins as a copy. Whatever could differ is left to the general way: this file
+// decides nothing.
+#include <utility>
+
+#include <synfin/stack/worker_impl.hpp>
+
+namespace synfin::stack {
+
+using tcp::Connection;
+using tcp::Mark;
+
+// Of an address that is lent (IPv6) each connection holds a reference, and a profile of a
+// connection's own may change: neither is remembered.
+void Worker::Impl::remember_opening(uint32_t index, const wire::SocketAddress& remote,
+                                    const Application& application, const ConnectOptions& options) {
+    const Connection& c = connections[index];
+    const bool is_usual = c.has(Mark::owns_port) && options.source_port == 0 &&
+                          !options.fast_open && profiles.is_configured(options.profile) &&
+                          !flow::is_interned(c.remote_address);
+    last_opening.application = is_usual ? &application : nullptr;
+    if (!is_usual) return;
+    last_opening.remote = remote;
+    last_opening.asked_source = options.source;
+    last_opening.owner = owner_of[index];
+    last_opening.image.become(c);
+    last_opening.image.set(Mark::ready);
+    last_opening.image.next = no_index;
+}
+
+bool Worker::Impl::is_like_last(const wire::SocketAddress& remote, const Application& application,
+                                const ConnectOptions& options) const {
+    const auto& last = last_opening;
+    return last.application == &application && last.remote == remote &&
+           last.asked_source == options.source && last.image.profile == options.profile &&
+           options.source_port == 0 && !options.fast_open && !listens_on_ephemeral_port &&
+           connections.used() != connections.capacity() &&
+           owners.is_active_of(last.owner, application);
+}
+
+uint32_t Worker::Impl::open_again(uint64_t user_data) {
+    const Connection& image = last_opening.image;
+    flow::FourTuple tuple{.local_address = image.local_address,
+                          .remote_address = image.remote_address,
+                          .remote_port = image.remote_port};
+    // The neighbor's place may have been given to another meanwhile.
+    Neighbor& neighbor = neighbors[image.neighbor];
+    if (!neighbor.router && neighbor.address != last_opening.remote.address) return no_index;
+    const uint32_t random = std::exchange(port_random, next_port_random());
+    tuple.local_port = ports.take_again(scope_of(tuple), random, port_random);
+    if (tuple.local_port == 0) return no_index;
+    neighbor.used = true;
+
+    const uint32_t hash = flow::tuple_hash(tuple, hash_key);
+    table.prefetch(hash);  // needed when the initial sequence number has been computed
+    const uint32_t index = connections.take();
+    Connection& c = connections[index];
+    c.become(image);
+    c.local_port = tuple.local_port;
+    c.hash = hash;
+    c.user_data = user_data;
+    owner_of[index] = last_opening.owner;
+    ++owners[last_opening.owner].connections;
+    tcp::open_active_likewise(c, tuple, env, now);
+    if (!table.insert(hash, index)) [[unlikely]] {
+        tcp::abort(c, env, now);
+        unmake_connection(index);
+        ports.release(scope_of(tuple), tuple.local_port);
+        return no_index;
+    }
+    push_ready(neighbor.port, index);
+    return index;
+}
+
+}  // namespace synfin::stack

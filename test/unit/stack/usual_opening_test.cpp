@@ -1,0 +1,176 @@
+// The fast path of connect beside the general one: same inputs, same outcome.
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include <synfin/base/prng.hpp>
+
+#include "stack_world.hpp"
+
+namespace synfin::stack::test {
+namespace {
+
+/// A host with several sources and profiles, and one that it talks to.
+struct Couple {
+    static WorkerConfig client_config() {
+        WorkerConfig config = config_of(1, 2);
+        config.interfaces[0].addresses = {{IpAddress::v4(10, 0, 0, 64), 26}};
+        tcp::Profile plain;
+        plain.timestamps = plain.sack = plain.window_scaling = false;
+        tcp::Profile small;
+        small.receive_buffer_bytes = 20'000;
+        small.mss_clamp = 700;
+        small.nagle = false;
+        small.keep_alive = true;
+        small.user_timeout = Duration::seconds(30);
+        small.user_timeout_option = true;
+        small.ecn = tcp::EcnUse::ask;
+        config.profiles = {{}, plain, small};
+        config.time_wait = Duration::milliseconds(20);
+        return config;
+    }
+    static WorkerConfig server_config() {
+        WorkerConfig config = config_of(2, 1);
+        config.interfaces[0].static_neighbors.clear();
+        return config;
+    }
+    Couple() {
+        served.when_peer_closed = [](Worker& worker, ConnectionId id) { worker.close(id); };
+        used.when_established = [](Worker& worker, ConnectionId id) { worker.close(id); };
+        for (const uint16_t port : {uint16_t{80}, uint16_t{81}}) {
+            EXPECT_TRUE(server.worker.listen({address_of(2), port}, served).has_value());
+        }
+    }
+    Host client{client_config()};
+    Host server{server_config()};
+    Cable cable{client, server};
+    Recorder used;
+    Recorder served;
+};
+
+// Who names the port himself is served in general. So one host opens with whatever port it is
+// given, and the other names the same ports.
+TEST(UsualOpening, OpensWhatTheGeneralWayOpens) {
+    Couple usual;
+    Couple general;
+    Prng random{7};
+    ConnectOptions options;
+    wire::SocketAddress remote{address_of(2), 80};
+    for (unsigned round = 0; round < 300; ++round) {
+        if (random.below(4) == 0) remote.port = static_cast<uint16_t>(80 + random.below(2));
+        if (random.below(4) == 0) options.profile = static_cast<uint16_t>(random.below(3));
+        if (random.below(4) == 0) {
+            options.source = IpAddress::v4(10, 0, 0, static_cast<uint8_t>(65 + random.below(9)));
+        }
+        options.user_data = random();
+        for (unsigned n = 0; n < 3; ++n) {
+            options.source_port = 0;
+            const auto id = usual.client.worker.connect(remote, usual.used, options);
+            ASSERT_TRUE(id.has_value());
+            options.source_port = usual.client.worker.local(*id).port;
+            const auto other = general.client.worker.connect(remote, general.used, options);
+            ASSERT_TRUE(other.has_value());
+            ASSERT_EQ(*id, *other);
+            ASSERT_EQ(usual.client.worker.user_data(*id), options.user_data);
+            ASSERT_EQ(usual.client.worker.state(*id), tcp::State::syn_sent);
+        }
+        if (random.below(3) == 0) {
+            usual.client.run();
+            general.client.run();
+            const std::vector<Bytes> frames = usual.client.take_sent();
+            ASSERT_EQ(frames, general.client.take_sent());
+            for (Couple* couple : {&usual, &general}) {
+                for (const Bytes& frame : frames) couple->server.device.arriving.push_back(frame);
+            }
+        }
+        if (random.below(8) == 0) {
+            for (Couple* couple : {&usual, &general}) couple->cable.pass(Duration::seconds(1));
+            ASSERT_EQ(usual.used.closed, general.used.closed);
+        }
+    }
+    for (Couple* couple : {&usual, &general}) {
+        couple->cable.pass(Duration::seconds(5));
+        EXPECT_EQ(couple->used.closed, 900u);
+        EXPECT_TRUE(couple->client.holds_nothing());
+        const tcp::Counters& counters = couple->client.worker.tcp_counters();
+        EXPECT_EQ(counters.active_opens, 900u);
+        EXPECT_EQ(counters.retrans_segs, 0u);
+    }
+    ASSERT_EQ(usual.used.lives.size(), general.used.lives.size());
+    for (const auto& [id, life] : usual.used.lives) {
+        ASSERT_EQ(life.events, general.used.lives[id].events);
+    }
+}
+
+// Each of the two has its own idea of what a connection of it is told.
+TEST(UsualOpening, EachApplicationGetsItsOwnConnections) {
+    Couple couple;
+    Recorder other;
+    for (unsigned n = 0; n < 20; ++n) {
+        Recorder& user = n % 3 == 0 ? other : couple.used;
+        ASSERT_TRUE(couple.client.worker.connect({address_of(2), 80}, user).has_value());
+    }
+    couple.cable.settle();
+    EXPECT_EQ(other.ids.size(), 7u);
+    EXPECT_EQ(couple.used.ids.size(), 13u);
+}
+
+// A profile of one's own is counted by its connections, and may change behind them.
+TEST(UsualOpening, OwnProfileIsHeldByEachConnection) {
+    Couple couple;
+    tcp::Profile profile;
+    profile.time_to_live = 7;
+    const auto number = couple.client.worker.take_profile(profile);
+    ASSERT_TRUE(number.has_value());
+    ConnectOptions options;
+    options.profile = *number;
+    std::vector<ConnectionId> ids;
+    for (unsigned n = 0; n < 3; ++n) {
+        ids.push_back(
+            couple.client.worker.connect({address_of(2), 80}, couple.used, options).value());
+    }
+    couple.client.worker.release_profile(*number);
+    for (unsigned n = 0; n < 2; ++n) couple.client.worker.abort(ids[n]);
+    couple.client.run();
+    EXPECT_EQ(couple.client.worker.profile(ids[2]).time_to_live, 7);
+    EXPECT_TRUE(couple.client.worker.take_profile({.time_to_live = 8}).has_value());
+    EXPECT_EQ(couple.client.worker.profile(ids[2]).time_to_live, 7);
+}
+
+TEST(UsualOpening, ConnectionsRunOutAtTheLimit) {
+    WorkerConfig config = config_of(1, 2);
+    config.max_connections = 5;
+    Host host{config};
+    Recorder user;
+    for (unsigned n = 0; n < 5; ++n) {
+        ASSERT_TRUE(host.worker.connect({address_of(2), 80}, user).has_value());
+    }
+    const auto refused = host.worker.connect({address_of(2), 80}, user);
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error(), Error::no_resources);
+}
+
+// A listener in the ephemeral range may have connections that the allocator of ports knows nothing
+// of.
+TEST(UsualOpening, PortOfAPeersConnectionIsPassedOver) {
+    WorkerConfig config = config_of(1, 9);
+    config.first_port = 50000;
+    config.last_port = 50009;
+    Host host{config};
+    Recorder user;
+    ASSERT_TRUE(host.worker.connect({address_of(9), 4000}, user).has_value());
+    const auto first = host.worker.connect({address_of(9), 4000}, user);
+    ASSERT_TRUE(first.has_value());
+    uint16_t listening = 50000;
+    while (host.worker.local(*first).port == listening) ++listening;
+    ASSERT_TRUE(host.worker.listen({address_of(1), listening}, user).has_value());
+    host.run(segment_frame({.to_port = listening}));
+    std::set<uint16_t> ports;
+    while (const auto id = host.worker.connect({address_of(9), 4000}, user)) {
+        ports.insert(host.worker.local(*id).port);
+    }
+    EXPECT_EQ(ports.count(listening), 0u);
+}
+
+}  // namespace
+}  // namespace synfin::stack::test
