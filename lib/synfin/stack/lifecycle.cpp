@@ -11,27 +11,6 @@ using tcp::Mark;
 using tcp::Seq;
 using tcp::State;
 
-void Worker::Impl::settle_now(uint32_t index) {
-    const Connection& c = connections[index];
-    if (c.state != State::closed && !c.has(Mark::ready) && tcp::wants_output(c, env)) {
-        push_ready(neighbors[c.neighbor].port, index);
-    }
-    if (is_over(c)) {
-        let_go_if_over(index);
-    } else if (!c.has(Mark::ready)) {  // else its timer is seen to after its output
-        arm_timer(index);
-    }
-}
-
-void Worker::Impl::settle_after_output(uint32_t index) {
-    const Connection& c = connections[index];
-    if (is_over(c)) {
-        let_go_if_over(index);
-    } else {
-        arm_timer(index);
-    }
-}
-
 void Worker::Impl::let_go_if_over(uint32_t index) {
     Connection& c = connections[index];
     // Its tuple is free at once, also while the application has not read everything yet.
@@ -39,7 +18,7 @@ void Worker::Impl::let_go_if_over(uint32_t index) {
     if (owner_of[index] != no_owner || c.has(Mark::ready)) return;
     const bool waits = c.state == State::time_wait && config.time_wait != Duration{};
     if (waits) enter_time_wait(index);
-    leave_table(index);
+    if (c.has(Mark::in_table)) leave_table(index);
     if (!waits) release_addresses(c.tuple());
     tcp::release(c, env);
     profiles.release(c.profile);
@@ -126,17 +105,6 @@ void Worker::Impl::acknowledge_in_time_wait(const tcp::TimeWait& record, const A
 
 // ---- the ready list
 
-void Worker::Impl::push_ready(uint8_t port, uint32_t index) {
-    Interface& interface = interfaces[port];
-    Connection& c = connections[index];
-    c.set(Mark::ready);
-    c.next = no_index;
-    (interface.ready_tail == no_index ? interface.ready_head
-                                      : connections[interface.ready_tail].next) = index;
-    interface.ready_tail = index;
-    ++interface.ready_count;
-}
-
 void Worker::Impl::push_ready_front(uint8_t port, uint32_t index) {
     Interface& interface = interfaces[port];
     Connection& c = connections[index];
@@ -166,17 +134,8 @@ uint32_t Worker::Impl::pop_ready(uint8_t port) {
 
 // ---- timers
 
-// The wheel holds at most one entry per connection, at or before its earliest deadline. A deadline
-// that moves further away or vanishes leaves it where it is; when it fires, it is looked at again.
-// Connections that are gone leave theirs behind, too: the next user of the place profits from it.
-void Worker::Impl::arm_timer(uint32_t index) {
-    const Connection& c = connections[index];
-    // Most have no deadline but that of the retransmission timer, and an entry before it.
-    if (tcp::has_only_retransmission_deadline(c) &&
-        (!c.has(Mark::retransmit_armed) || wheel.expires_by_low(index, c.retransmit_deadline_us))) {
-        return;
-    }
-    const int64_t deadline_us = tcp::next_deadline_us(c, now);
+void Worker::Impl::move_timer(uint32_t index) {
+    const int64_t deadline_us = tcp::next_deadline_us(connections[index], now);
     if (deadline_us != tcp::never_us && !wheel.expires_by(index, deadline_us)) {
         wheel.arm(index, Instant::from_us(deadline_us));
     }

@@ -290,18 +290,58 @@ struct Worker::Impl {
     void settle(uint32_t index) {
         if (index != delivering) settle_now(index);
     }
-    void settle_now(uint32_t index);
-    void settle_after_output(uint32_t index);
+    void settle_now(uint32_t index) {
+        const tcp::Connection& c = connections[index];
+        if (c.state != tcp::State::closed && !c.has(tcp::Mark::ready) &&
+            tcp::wants_output(c, env)) {
+            push_ready(neighbors[c.neighbor].port, index);
+        }
+        if (is_over(c)) {
+            let_go_if_over(index);
+        } else if (!c.has(tcp::Mark::ready)) {  // else its timer is seen to after its output
+            arm_timer(index);
+        }
+    }
+    void settle_after_output(uint32_t index) {
+        if (is_over(connections[index])) {
+            let_go_if_over(index);
+        } else {
+            arm_timer(index);
+        }
+    }
     void let_go_if_over(uint32_t index);
     void leave_table(uint32_t index);
     void enter_time_wait(uint32_t index);
     /// A record is gone: its port is free, and its addresses may be.
     void forget(const tcp::TimeWait& record);
     void acknowledge_in_time_wait(const tcp::TimeWait& record, const Arrived& a);
-    void push_ready(uint8_t port, uint32_t index);
+    void push_ready(uint8_t port, uint32_t index) {
+        Interface& interface = interfaces[port];
+        tcp::Connection& c = connections[index];
+        c.set(tcp::Mark::ready);
+        c.next = no_index;
+        (interface.ready_tail == no_index ? interface.ready_head
+                                          : connections[interface.ready_tail].next) = index;
+        interface.ready_tail = index;
+        ++interface.ready_count;
+    }
     void push_ready_front(uint8_t port, uint32_t index);
     uint32_t pop_ready(uint8_t port);
-    void arm_timer(uint32_t index);
+    /// The wheel holds at most one entry per connection, at or before its earliest deadline. A
+    /// deadline that moves further away or vanishes leaves it where it is; when it fires, it is
+    /// looked at again. Connections that are gone leave theirs behind, too: the next user of the
+    /// place profits from it.
+    void arm_timer(uint32_t index) {
+        const tcp::Connection& c = connections[index];
+        // Most have no deadline but that of the retransmission timer, and an entry before it.
+        if (tcp::has_only_retransmission_deadline(c) &&
+            (!c.has(tcp::Mark::retransmit_armed) ||
+             wheel.expires_by_low(index, c.retransmit_deadline_us))) [[likely]] {
+            return;
+        }
+        move_timer(index);
+    }
+    void move_timer(uint32_t index);
     void run_timers();
     void on_wheel_entry(uint32_t index);
     std::optional<Instant> next_deadline() const;
