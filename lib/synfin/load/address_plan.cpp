@@ -62,11 +62,12 @@ tl::expected<AddressPlan, std::string> AddressPlan::make(
         return tl::unexpected{std::string{
             "the source ranges hold no address besides the targets' and the gateway's"}};
     }
+    plan.source_ = plan.blocks_[0].first;
     return plan;
 }
 
 AddressPlan::Pair AddressPlan::next() {
-    const Pair pair{add(blocks_[block_].first, blocks_[block_].left), targets_[target_]};
+    const Pair pair{source_, targets_[target_]};
     if (++target_ == targets_.size()) {
         target_ = 0;
         if (++round_ == rounds_per_source) leave_source();
@@ -87,6 +88,7 @@ void AddressPlan::leave_source() {
         const Block& least = blocks_[block_];
         if (blocks_[i].left * least.count < least.left * blocks_[i].count) block_ = i;
     }
+    source_ = add(blocks_[block_].first, blocks_[block_].left);
 }
 
 void AddressPlan::skip(uint64_t pairs) {

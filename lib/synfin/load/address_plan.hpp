@@ -52,6 +52,7 @@ class AddressPlan {
 
     std::vector<Block> blocks_;
     std::vector<wire::SocketAddress> targets_;
+    wire::IpAddress source_;  ///< the present one
     uint64_t source_count_ = 0;
     uint64_t sources_left_ = 0;
     size_t block_ = 0;
