@@ -103,6 +103,35 @@ TEST(Rack, Section6_2_RoundOfDuplicateReportsIsOverWhenItsEndIsAcknowledged) {
     EXPECT_FALSE(rack().in_dsack_round);
 }
 
+TEST(Rack, Section6_2_OneRoundOfDuplicateReportsWidensTheWindowOnceForSixteenRecoveries) {
+    Script s;
+    send_and_wait_a_round_trip(s, 10);
+    s.call_send_bytes(200'000);
+    s.inject(Ack().seq(1).ack(1001).sack({{2001, 3001}}));
+    s.ignore_sent();
+    s.expect_after(25_ms, Data().seq(1001).length(1000));
+    s.inject(Ack().seq(1).ack(3001));
+    s.inject(Ack().seq(1).ack(3001).sack({{1001, 2001}}));
+    s.inject(Ack().seq(1).ack(3001).sack({{1001, 2001}}));
+    const auto rack = [&]() -> const tcp::Rack& {
+        return s.environment().transfers.transfers[s.connection().transfer].rack;
+    };
+    s.ignore_sent();
+    s.inject(Ack().seq(1).ack(s.sent_end()));
+    for (int i = 0; i < 16; ++i) {
+        EXPECT_EQ(rack().window_factor, 2) << i;
+        const auto flight = s.take_sent();
+        ASSERT_GE(flight.size(), 2u) << i;
+        const uint32_t second = flight.back().seq;
+        s.inject(Ack().seq(1).ack(second - 1000).sack({{second, second + 1000}}));
+        s.wait(60_ms);
+        s.ignore_sent();
+        s.inject(Ack().seq(1).ack(s.sent_end()));
+    }
+    EXPECT_EQ(rack().window_factor, 1);
+    s.ignore_sent();
+}
+
 TEST(Rack, Section6_2_RetransmissionThatIsLostIsFoundWithoutTheTimer) {
     Script s;
     send_and_wait_a_round_trip(s, 10);

@@ -228,6 +228,22 @@ TEST(SackRecovery, Rfc6937_WhatLeavesGrowsBackToTheThresholdWhenMoreWasLost) {
     s.ignore_sent();
 }
 
+TEST(SackRecovery, Rfc6937_EachRecoveryCountsFromItsOwnBeginning) {
+    Script s{new_reno()};
+    fill_the_initial_window(s);
+    s.inject(Ack().seq(1).ack(1).sack({{1001, 4001}}));
+    s.ignore_sent();
+    s.inject(Ack().seq(1).ack(s.sent_end()));
+    const uint32_t first = s.take_sent().at(0).seq;
+    s.wait(100_ms);
+    s.inject(Ack().seq(1).ack(first).sack({{first + 1000, first + 4000}}));
+    const auto& recovery = s.environment().transfers.transfers[s.connection().transfer].recovery;
+    EXPECT_EQ(s.counters().fast_retransmits.load(), 2u);
+    EXPECT_EQ(recovery.delivered, 3000u);
+    EXPECT_EQ(recovery.sent, 1000u);
+    s.ignore_sent();
+}
+
 TEST(SackRecovery, Rfc6675_LossesOfOneFlightHalveTheWindowOnce) {
     Script s{new_reno()};
     fill_the_initial_window(s);
