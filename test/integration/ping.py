@@ -6,11 +6,13 @@ from harness import (KERNEL_ADDRESS, PREFIX_LENGTH, PREFIX_LENGTH6, SYNFIN_ADDRE
 
 
 def expect_echoes(kernel, option, address, size):
+    # One after the other: on a busy machine two large ones at once are more than is kept of replies.
     # ping compares what comes back, byte by byte, and says so if it differs.
-    done = kernel.run("ping", option, "-c", 3, "-i", "0.2", "-W", 10, "-s", size, address)
-    expect("3 received" in done.stdout and "wrong data" not in done.stdout
-           and f"{size + 8} bytes from {address}" in done.stdout,
-           f"three echoes of {size + 8} bytes, not\n{done.stdout}")
+    for _ in range(3):
+        done = kernel.run("ping", option, "-c", 1, "-W", 10, "-s", size, address)
+        expect("1 received" in done.stdout and "wrong data" not in done.stdout
+               and f"{size + 8} bytes from {address}" in done.stdout,
+               f"an echo of {size + 8} bytes, not\n{done.stdout}")
 
 
 def answered4(size):

@@ -190,10 +190,18 @@ struct NeighborScene : Scene {
 
 TEST(NeighborAttacks, Rfc4861_1_AdvertisementsThatNobodyAskedForTeachNothing) {
     NeighborScene s;
-    for (uint64_t n = 0; n < 2000; ++n) s.advertise(NeighborScene::forged(n), n % 2 == 0);
-    s.world.run_for(10_ms);
-    EXPECT_EQ(s.counters().advertisements_unsolicited.load(), 2000u);
     s.transfer(10'000);
+    s.world.run_for(10_ms);
+    const uint64_t asked = s.counters().solicitations_out.load();
+    for (uint64_t n = 0; n < 10'000; ++n) {
+        s.advertise(NeighborScene::forged(n), n % 2 == 0);
+        s.world.run_for(1_us);
+    }
+    s.world.run_for(10_ms);
+    EXPECT_EQ(s.counters().advertisements_unsolicited.load(), 10'000u);
+    s.transfer(10'000);
+    s.world.run_for(10_ms);
+    EXPECT_EQ(s.counters().solicitations_out.load(), asked) << "they have taken the peer's place";
     s.judge_afterwards();
 }
 

@@ -101,14 +101,27 @@ TEST_F(Datagrams, EchoRequestIsAnsweredWithItsData) {
     EXPECT_EQ(reply.packet.source, address_of(1));
 }
 
-TEST(EchoLimit, EchoRepliesStopAtTheRateAndGoOnLater) {
-    WorkerConfig config = config_of(1);
+class EchoLimit : public ::testing::TestWithParam<Family> {};
+INSTANTIATE_TEST_SUITE_P(Families, EchoLimit, ::testing::Values(Family::ipv4, Family::ipv6),
+                         [](const auto& p) { return name_of(p.param); });
+
+TEST_P(EchoLimit, EchoRepliesStopAtTheRateAndGoOnLater) {
+    WorkerConfig config = config_of(1, GetParam());
     config.echo_replies_per_second = 20;  // a burst of two, or four
     Host host{config};
+    const Bytes request =
+        GetParam() == Family::ipv4
+            ? icmp_frame(9, address_of(1),
+                         [](uint8_t* out) {
+                             return wire::write_icmp4_echo(out, wire::Icmp4Type::echo_request, 5, 6,
+                                                           {});
+                         })
+            : icmp6_frame({}, [](uint8_t* out, const IpAddress& from, const IpAddress& to) {
+                  return wire::write_icmp6_echo(out, wire::Icmp6Type::echo_request, 5, 6, {}, from,
+                                                to);
+              });
     const auto ping = [&] {
-        host.run(icmp_frame(9, address_of(1), [](uint8_t* out) {
-            return wire::write_icmp4_echo(out, wire::Icmp4Type::echo_request, 5, 6, {});
-        }));
+        host.run(request);
         return host.take_sent().size();
     };
     size_t answered = 0;
