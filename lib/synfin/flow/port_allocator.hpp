@@ -65,8 +65,8 @@ class PortAllocator {
     /// Takes the next free port at or after a start that `random` (32 uniform bits) chooses,
     /// wrapping around. O(1), but for a scope's first: then `allowed(port)` is asked once for each
     /// port of the range, and those it refuses are never handed out in this scope. `next_random` is
-    /// what the caller will bring the next time: should it ask for the same scope, the line that
-    /// the search begins with is in the cache by then.
+    /// what the caller will bring soon: should it ask for the same scope, the line that the search
+    /// begins with is in the cache by then.
     template <typename Allowed>
     tl::expected<uint16_t, PortError> take(const PortScope& scope, uint32_t random,
                                            Allowed&& allowed, uint32_t next_random = 0) {
@@ -88,6 +88,18 @@ class PortAllocator {
         if (pool.scope != scope) return 0;
         const uint32_t port = take_next_free(pool, random, next_random);
         return port == no_port ? uint16_t{0} : static_cast<uint16_t>(port);
+    }
+
+    /// What take_again would take with `random` now, or 0.
+    uint16_t foresee_again(uint32_t random) const {
+        if (last_taken_ == no_index) return 0;
+        const uint32_t port = pools_[last_taken_].next_free(start_for(random));
+        return port == no_port ? uint16_t{0} : static_cast<uint16_t>(port);
+    }
+
+    /// Asks for the line that take_again begins with.
+    void prefetch_again(uint32_t random) const {
+        if (last_taken_ != no_index) prefetch(pools_[last_taken_], random);
     }
 
     /// Takes this very port.
@@ -237,6 +249,7 @@ class PortAllocator {
         pool.hash = hash;
         fill(pool, allowed);
         append_idle(number);
+        last_taken_ = number;
         return &pool;
     }
 
@@ -267,8 +280,12 @@ class PortAllocator {
         if (port == no_port) port = pool.next_free(0);
         if (port == no_port) return no_port;
         take_from(pool, port);
-        __builtin_prefetch(&pool.free[start_for(next_random) / 64], 1);
+        prefetch(pool, next_random);
         return port;
+    }
+
+    void prefetch(const Pool& pool, uint32_t random) const {
+        __builtin_prefetch(&pool.free[start_for(random) / 64], 1);
     }
 
     void take_from(Pool& pool, uint32_t port) {

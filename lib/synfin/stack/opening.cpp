@@ -279,7 +279,7 @@ bool Worker::Impl::is_taken(const flow::FourTuple& tuple) const {
     return look_up(tuple, hash) != no_index || time_waits.find(hash, tuple) != no_index;
 }
 
-uint32_t Worker::Impl::next_port_random() {
+uint32_t Worker::Impl::draw_port_random() {
     // A hash is good for two.
     if (ports_asked++ % 2 == 0) {
         port_hash = port_key.hash(ports_asked, 0);
@@ -287,6 +287,10 @@ uint32_t Worker::Impl::next_port_random() {
         port_hash >>= 32;
     }
     return static_cast<uint32_t>(port_hash);
+}
+
+uint32_t Worker::Impl::next_port_random(uint32_t drawn) {
+    return std::exchange(foreseen[++opening_turn % openings_ahead].random, drawn);
 }
 
 tl::expected<uint16_t, Error> Worker::Impl::take_port(flow::FourTuple tuple) {
@@ -313,10 +317,11 @@ tl::expected<uint16_t, Error> Worker::Impl::take_port(flow::FourTuple tuple) {
     unsigned collisions = 0;
     tl::expected<uint16_t, Error> result = tl::unexpected{Error::address_not_available};
     while (collisions < collisions_max) {
-        const uint32_t random = std::exchange(port_random, next_port_random());
+        const uint32_t drawn = draw_port_random();
+        const uint32_t random = next_port_random(drawn);
         const auto taken = config.port_filter == nullptr
-                               ? ports.take(scope, random, flow::AnyPort{}, port_random)
-                               : ports.take(scope, random, allowed, port_random);
+                               ? ports.take(scope, random, flow::AnyPort{}, drawn)
+                               : ports.take(scope, random, allowed, drawn);
         if (!taken) {
             if (taken.error() == flow::PortError::too_many_scopes) {
                 result = tl::unexpected{Error::no_resources};

@@ -30,6 +30,10 @@ void Worker::Impl::remember_opening(uint32_t index, const wire::SocketAddress& r
     last_opening.image.become(c);
     last_opening.image.set(Mark::ready);
     last_opening.image.next = no_index;
+    for (Foreseen& f : foreseen) {
+        f.port = 0;
+        ports.prefetch_again(f.random);
+    }
 }
 
 bool Worker::Impl::is_like_last(const wire::SocketAddress& remote, const Application& application,
@@ -42,6 +46,16 @@ bool Worker::Impl::is_like_last(const wire::SocketAddress& remote, const Applica
            owners.is_active_of(last.owner, application);
 }
 
+// Far enough ahead for a line to come from memory, and not so far that the line of the port map,
+// asked for when the number was drawn, is not here yet. If another takes the port first, nothing is
+// wrong: the hash of one that turns out otherwise is computed again.
+void Worker::Impl::foresee_opening(flow::FourTuple tuple) {
+    Foreseen& f = foreseen[(opening_turn + openings_ahead / 2) % openings_ahead];
+    f.port = tuple.local_port = ports.foresee_again(f.random);
+    f.hash = flow::tuple_hash(tuple, hash_key);
+    table.prefetch(f.hash);
+}
+
 uint32_t Worker::Impl::open_again(uint64_t user_data) {
     const Connection& image = last_opening.image;
     flow::FourTuple tuple{.local_address = image.local_address,
@@ -50,13 +64,15 @@ uint32_t Worker::Impl::open_again(uint64_t user_data) {
     // The neighbor's place may have been given to another meanwhile.
     Neighbor& neighbor = neighbors[image.neighbor];
     if (!neighbor.router && neighbor.address != last_opening.remote.address) return no_index;
-    const uint32_t random = std::exchange(port_random, next_port_random());
-    tuple.local_port = ports.take_again(scope_of(tuple), random, port_random);
+    const uint32_t drawn = draw_port_random();
+    const uint32_t random = next_port_random(drawn);
+    tuple.local_port = ports.take_again(scope_of(tuple), random, drawn);
     if (tuple.local_port == 0) return no_index;
     neighbor.used = true;
 
-    const uint32_t hash = flow::tuple_hash(tuple, hash_key);
-    table.prefetch(hash);  // needed when the initial sequence number has been computed
+    const Foreseen& f = foreseen[opening_turn % openings_ahead];
+    const uint32_t hash = f.port == tuple.local_port ? f.hash : flow::tuple_hash(tuple, hash_key);
+    foresee_opening(tuple);
     const uint32_t index = connections.take();
     Connection& c = connections[index];
     c.become(image);

@@ -170,7 +170,7 @@ Worker::Impl::Impl(Worker& worker, const WorkerConfig& worker_config)
       icmp_error_limit{config.icmp_errors_per_second, derived_key(config.secret, use_of_errors)},
       half_open_max{config.max_half_open != 0 ? config.max_half_open
                                               : std::max(config.max_connections / 2, 1u)} {
-    port_random = next_port_random();
+    for (Foreseen& f : foreseen) f.random = draw_port_random();
     begin_address_check();
     for (uint8_t port = 0; port < interfaces.size(); ++port) {
         const InterfaceConfig& interface = config.interfaces[port];

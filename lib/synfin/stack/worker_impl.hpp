@@ -484,9 +484,22 @@ struct Worker::Impl {
     } last_opening;
     uint64_t ports_asked = 0;
     uint64_t port_hash = 0;
-    uint32_t port_random = 0;  ///< for the next search, so that its line can be asked for
+    /// What the next openings will choose their ports by, so that what they need can be asked for:
+    /// the port map's line when the number is drawn, the bucket of the table when the port can be
+    /// foreseen.
+    struct Foreseen {
+        uint32_t random = 0;
+        uint32_t hash = 0;  ///< of an opening like the last, if `port` is the one that it takes
+        uint16_t port = 0;
+    };
+    static constexpr uint32_t openings_ahead = 8;
+    std::array<Foreseen, openings_ahead> foreseen;
+    uint32_t opening_turn = 0;
     /// 32 uniform bits that nobody outside can foresee (RFC 6056).
-    uint32_t next_port_random();
+    uint32_t draw_port_random();
+    /// What was drawn `openings_ahead` openings ago; `drawn` takes its place.
+    uint32_t next_port_random(uint32_t drawn);
+    void foresee_opening(flow::FourTuple tuple);
     /// Set for good: connections of a listener that has gone may live on.
     bool listens_on_ephemeral_port = false;
     timer::TimerWheel wheel;

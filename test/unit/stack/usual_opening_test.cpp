@@ -34,14 +34,14 @@ struct Couple {
         config.interfaces[0].static_neighbors.clear();
         return config;
     }
-    Couple() {
+    explicit Couple(const WorkerConfig& config = client_config()) : client{config} {
         served.when_peer_closed = [](Worker& worker, ConnectionId id) { worker.close(id); };
         used.when_established = [](Worker& worker, ConnectionId id) { worker.close(id); };
         for (const uint16_t port : {uint16_t{80}, uint16_t{81}}) {
             EXPECT_TRUE(server.worker.listen({address_of(2), port}, served).has_value());
         }
     }
-    Host client{client_config()};
+    Host client;
     Host server{server_config()};
     Cable cable{client, server};
     Recorder used;
@@ -100,6 +100,28 @@ TEST(UsualOpening, OpensWhatTheGeneralWayOpens) {
     for (const auto& [id, life] : usual.used.lives) {
         ASSERT_EQ(life.events, general.used.lives[id].events);
     }
+}
+
+// With few ports, what was foreseen for one opening is often taken by the one before.
+TEST(UsualOpening, PortsForeseenTwiceAreTakenOnce) {
+    WorkerConfig config = Couple::client_config();
+    config.first_port = 50000;
+    config.last_port = 50039;
+    Couple couple{config};
+    for (unsigned round = 1; round <= 20; ++round) {
+        std::set<uint16_t> ports;
+        for (unsigned n = 0; n < 40; ++n) {
+            const auto id = couple.client.worker.connect({address_of(2), 80}, couple.used);
+            ASSERT_TRUE(id.has_value());
+            ports.insert(couple.client.worker.local(*id).port);
+        }
+        EXPECT_EQ(ports.size(), 40u);
+        EXPECT_FALSE(couple.client.worker.connect({address_of(2), 80}, couple.used).has_value());
+        couple.cable.pass(Duration::seconds(1));
+        ASSERT_EQ(couple.used.closed, 40u * round);
+    }
+    EXPECT_EQ(couple.client.worker.tcp_counters().retrans_segs, 0u);
+    EXPECT_TRUE(couple.client.holds_nothing());
 }
 
 // Each of the two has its own idea of what a connection of it is told.
