@@ -492,7 +492,7 @@ struct Worker::Impl {
         uint32_t hash = 0;  ///< of an opening like the last, if `port` is the one that it takes
         uint16_t port = 0;
     };
-    static constexpr uint32_t openings_ahead = 8;
+    static constexpr uint32_t openings_ahead = 16;
     std::array<Foreseen, openings_ahead> foreseen;
     uint32_t opening_turn = 0;
     /// 32 uniform bits that nobody outside can foresee (RFC 6056).
