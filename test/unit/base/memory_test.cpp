@@ -97,7 +97,7 @@ TEST_F(PlacedRegion, IsZeroAndWritableOnThePagesThatItNames) {
 }
 
 TEST_F(PlacedRegion, StaysAsItIsWhenThePoolHasTooFew) {
-    const Region region{size_t{1} << 46};
+    const Region region{size_t{1} << 39};
     Region::use_huge_pages(true);
     ASSERT_FALSE(region.place(0, region.size()));
     auto* const bytes = static_cast<uint8_t*>(region.data());
