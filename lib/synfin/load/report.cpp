@@ -199,12 +199,16 @@ std::string side_text(const char* name, const SideTotals& side, uint64_t connect
         const auto place = side.tcp.find(which);
         return place == side.tcp.end() ? uint64_t{0} : place->second;
     };
-    return fmt::format(
+    std::string text = fmt::format(
         "  {:<7} {} packets out, {} in, {:.0f} cycles per connection, {} retransmissions, {} in "
-        "TIME_WAIT at the end\n",
+        "TIME_WAIT at the end",
         name, grouped(side.transmitted), grouped(side.received),
         ratio(side.busy_cycles, connection_count), grouped(counter("RetransSegs")),
         grouped(side.time_wait));
+    if (const uint64_t early = counter("TCPTimeWaitOverflow"); early > 0) {
+        text += fmt::format(", {} left it before 2MSL was over (--max-time-wait)", grouped(early));
+    }
+    return text + "\n";
 }
 
 }  // namespace

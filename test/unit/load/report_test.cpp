@@ -218,6 +218,14 @@ TEST(LiveLine, TellsOfTheIntervalAndNotOfTheWholeRun) {
     EXPECT_NE(line.find("p50   2.00 ms"), std::string::npos) << line;
 }
 
+TEST(Report, SaysHowManyLeftTimeWaitEarly) {
+    Result result = result_of(hundred_connections());
+    EXPECT_EQ(to_text(result).find("before 2MSL"), std::string::npos);
+    result.client_side->tcp["TCPTimeWaitOverflow"] = 1234;
+    EXPECT_NE(to_text(result).find("100 in TIME_WAIT at the end, 1,234 left it before 2MSL"),
+              std::string::npos);
+}
+
 TEST(Report, HeldConnectionsAreNoPartOfTheRates) {
     ClientConfig config = hundred_connections(1);
     config.held = 60;
