@@ -221,9 +221,19 @@ void Worker::Impl::take_icmp_error(std::span<const uint8_t> quoted, tcp::Report 
     deliver(index, result);
 }
 
+namespace {
+
+// Whether a router can mean it: less than the quoted packet, and no less than any real IPv6 path
+// takes. One of before RFC 1191 names no size; then `mtu` becomes what is probably meant.
+bool is_plausible(uint32_t& mtu, uint32_t packet_bytes, bool v4) {
+    if (v4 && mtu == 0) mtu = wire::plateau_below(packet_bytes);
+    return mtu < packet_bytes && (v4 || mtu >= PathMtuTable::smallest_v6);
+}
+
+}  // namespace
+
 // RFC 1191 and RFC 8201, with what RFC 5927 section 7 asks of a message before it is believed: the
-// quoted segment is in flight and larger than what is said to pass, and that is no less than any
-// real IPv6 path takes. A router of before RFC 1191 names no size.
+// quoted segment is in flight, and what is said of it can be meant.
 void Worker::Impl::take_too_big(std::span<const uint8_t> quoted, uint32_t mtu) {
     if (const auto echo = wire::read_quoted_echo_reply(quoted))
         return take_too_big_echo(*echo, mtu);
@@ -231,8 +241,7 @@ void Worker::Impl::take_too_big(std::span<const uint8_t> quoted, uint32_t mtu) {
     const uint32_t index = find_quoted(q);
     if (index == no_index) return;
     const bool v4 = q->destination.is_v4();
-    if (v4 && mtu == 0) mtu = wire::plateau_below(q->packet_bytes);
-    const bool plausible = mtu < q->packet_bytes && (v4 || mtu >= PathMtuTable::smallest_v6);
+    const bool plausible = is_plausible(mtu, q->packet_bytes, v4);
     const bool in_parts = v4 && mtu < PathMtuTable::smallest_v4;
     if (in_parts) mtu = PathMtuTable::smallest_v4;
     const auto size = static_cast<uint16_t>(mtu - ConnectionPaths::header_bytes(q->destination));
@@ -253,9 +262,7 @@ void Worker::Impl::take_too_big(std::span<const uint8_t> quoted, uint32_t mtu) {
 void Worker::Impl::take_too_big_echo(const wire::QuotedEchoReply& q, uint32_t mtu) {
     ++counters.icmp_errors_in;
     const bool v4 = q.destination.is_v4();
-    if (v4 && mtu == 0) mtu = wire::plateau_below(q.packet_bytes);
-    const bool plausible = mtu < q.packet_bytes && (v4 || mtu >= PathMtuTable::smallest_v6);
-    if (!plausible || !addressing.owns(q.source)) {
+    if (!is_plausible(mtu, q.packet_bytes, v4) || !addressing.owns(q.source)) {
         ++counters.too_big_ignored;
         return;
     }

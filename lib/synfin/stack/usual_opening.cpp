@@ -28,8 +28,6 @@ void Worker::Impl::remember_opening(uint32_t index, const wire::SocketAddress& r
     last_opening.asked_source = options.source;
     last_opening.owner = owner_of[index];
     last_opening.image.become(c);
-    last_opening.image.set(Mark::ready);
-    last_opening.image.next = no_index;
     for (Foreseen& f : foreseen) {
         f.port = 0;
         ports.prefetch_again(f.random);

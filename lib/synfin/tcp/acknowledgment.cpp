@@ -13,7 +13,7 @@ namespace {
 void take_timed_sample(Connection& c, Transfer& t, Seq ack, Instant now) {
     if (!t.timing || ack.before(t.timed)) return;
     t.timing = false;
-    take_round_trip_sample(c, static_cast<uint32_t>(now.us()) - t.timed_at_us);
+    take_round_trip_sample(c, low_us(now) - t.timed_at_us);
 }
 
 // While the RTO is backed off, the segment that was acknowledged has been sent more than once: only

@@ -270,7 +270,7 @@ PathModel* model_of(const Transfer* t, Environment& env) {
 void on_ack(Connection& c, Transfer& t, const AckReport& ack, Environment& env, Instant now) {
     PathModel* m = model_of(&t, env);
     if (m == nullptr) return;  // nothing but a FIN has been sent
-    const uint32_t now_us = static_cast<uint32_t>(now.us());
+    const uint32_t now_us = low_us(now);
     const RateSample sample = m->rate.on_delivery(ack.delivery, m->bbr.round_trip_us, now_us);
     Step s{c,     *m, m->bbr, sample, ack.delivery.bytes, ack.newly_lost, bytes_in_flight(c, t),
            now_us};
@@ -314,7 +314,7 @@ void on_undo(Transfer& t, Environment& env) {
 void begin_model(const Connection& c, PathModel& m, Instant now) {
     constexpr uint32_t unknown_round_trip_us = 1000;
     m.bbr.round_trip_us = c.srtt_us;
-    m.bbr.round_trip_at_us = static_cast<uint32_t>(now.us());
+    m.bbr.round_trip_at_us = low_us(now);
     const uint32_t round_trip_us = c.srtt_us != 0 ? c.srtt_us : unknown_round_trip_us;
     set_rate(m, high_gain, uint64_t{c.cwnd} * 1'000'000 / round_trip_us);
     m.pacer.restart(c.mss, now);
@@ -326,7 +326,7 @@ void restart_from_idle(PathModel& m, uint32_t segment, Instant now) {
     if (!m.rate.application_limited()) return;
     m.pacer.restart(segment, now);
     m.bbr.restarts_from_idle = true;
-    m.bbr.cycle_began_us = static_cast<uint32_t>(now.us());
+    m.bbr.cycle_began_us = low_us(now);
     if (m.bbr.phase == Phase::probe_bandwidth) set_rate(m, 1, m.bbr.bandwidth.largest());
 }
 
@@ -335,7 +335,7 @@ void restart_from_idle(PathModel& m, uint32_t segment, Instant now) {
 void note_departure(const Connection& c, const Transfer& t, uint32_t bytes, Environment& env,
                     Instant now) {
     PathModel& m = env.transfers.models[t.model];
-    const auto now_us = static_cast<uint32_t>(now.us());
+    const auto now_us = low_us(now);
     const uint32_t in_flight = bytes_in_flight(c, t);
     const uint32_t before = in_flight - std::min(bytes, in_flight);
     if (m.pacer.bytes_per_second() == 0) begin_model(c, m, now);

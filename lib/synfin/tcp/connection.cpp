@@ -74,15 +74,8 @@ void give_back_transfer(Connection& c, Environment& env) {
 
 // The compiler would clear another one on the stack first, and copy it field by field.
 void Transfer::renew() {
-    using Word [[gnu::may_alias]] = uint64_t;
-    static_assert(sizeof(Transfer) % sizeof(Word) == 0 && alignof(Transfer) % alignof(Word) == 0);
     static constinit const Transfer fresh{};
-    const auto* const from = reinterpret_cast<const Word*>(&fresh);
-    auto* const to = reinterpret_cast<Word*>(this);
-#pragma GCC unroll 64
-    for (size_t i = 0; i < sizeof(Transfer) / sizeof(Word); ++i) {
-        __atomic_store_n(to + i, from[i], __ATOMIC_RELAXED);
-    }
+    become(*this, fresh);
 }
 
 Transfer* require_transfer(Connection& c, Environment& env) {

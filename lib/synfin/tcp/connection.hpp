@@ -142,30 +142,16 @@ struct alignas(64) Connection {
     void clear(Mark m) { flags &= ~static_cast<uint32_t>(m); }
 
     /// As `other` is, but for the generation. Readers of other threads see each word before or
-    /// after; eight bytes at a time, because one field after the other costs three times as much.
+    /// after.
     void become(const Connection& other) {
-        using Word [[gnu::may_alias]] = uint64_t;
-        constexpr size_t words = 128 / sizeof(Word);
         const uint32_t kept = generation;
-        Word* const to = reinterpret_cast<Word*>(this);
-        const Word* const from = reinterpret_cast<const Word*>(&other);
-#pragma GCC unroll 16
-        for (size_t i = 0; i < words; ++i) __atomic_store_n(to + i, from[i], __ATOMIC_RELAXED);
+        synfin::become(*this, other);
         generation = kept;
     }
-
     /// As it was made, but for the generation.
     void renew() {
-        using Word [[gnu::may_alias]] = uint64_t;
-        constexpr size_t words = 128 / sizeof(Word);
-        const uint32_t kept = generation;
-        Word* const begin = reinterpret_cast<Word*>(this);
-#pragma GCC unroll 16
-        for (size_t i = 0; i < words; ++i) __atomic_store_n(begin + i, 0, __ATOMIC_RELAXED);
-        transfer = no_index;
-        long_deadline_us = never_us;
-        next = no_index;
-        generation = kept;
+        static constinit const Connection fresh{};
+        become(fresh);
     }
 
     flow::FourTuple tuple() const {

@@ -18,8 +18,6 @@ constexpr double beta_cubic = 0.7;  // what remains of the window after a loss
 constexpr double alpha_cubic = 3.0 * (1.0 - beta_cubic) / (1.0 + beta_cubic);
 constexpr double most_growth = 1.5;  // of the target over the window, per round trip
 
-uint32_t low_us(Instant t) { return static_cast<uint32_t>(t.us()); }
-
 double in_segments(const Connection& c, uint32_t bytes) {
     return static_cast<double>(bytes) / c.mss;
 }

@@ -65,7 +65,7 @@ uint32_t growth_by_round_trips(Connection& c, HyStart& h, const AckReport& ack, 
         begin_round(c, h);
     }
     const Delivery::Latest& latest = ack.delivery.original;
-    if (latest.any) take_sample(h, static_cast<uint32_t>(now.us()) - latest.sent_us);
+    if (latest.any) take_sample(h, low_us(now) - latest.sent_us);
     const uint32_t grown = h.conservative ? growth / conservative_divisor : growth;
     if (c.snd_una.load().at_or_after(h.round_end)) end_round(c, h);
     return grown;

@@ -87,7 +87,7 @@ inline void complete_handshake(Connection& c, Environment& env, Instant now, Eve
     const uint32_t departure_us = c.rttvar_us;
     c.rttvar_us = 0;
     if (!c.has(Mark::syn_retransmitted) && departure_us != 0) {  // Karn
-        take_round_trip_sample(c, static_cast<uint32_t>(now.us()) - departure_us);
+        take_round_trip_sample(c, low_us(now) - departure_us);
     }
     start_congestion_control(c, env);
     c.backoff = 0;

@@ -10,6 +10,9 @@
 
 namespace synfin::tcp {
 
+/// A moment as connections keep it: the low 32 bits of microseconds.
+inline uint32_t low_us(Instant t) { return static_cast<uint32_t>(t.us()); }
+
 // ---- connection.cpp: the queues behind a connection
 
 inline Transfer* transfer_of(const Connection& c, Environment& env) {
@@ -120,6 +123,13 @@ void write_plain_options(const Connection& c, const Environment& env, Instant no
 
 // ---- receive_window.cpp
 
+/// What may be announced with so many bytes unread.
+inline uint32_t receive_space(const Profile& profile, uint32_t unread) {
+    const uint32_t buffer = profile.receive_buffer_bytes;
+    const uint32_t space = buffer > unread ? buffer - unread : 0;
+    const uint32_t clamp = profile.window_clamp;
+    return clamp == 0 ? space : std::min(space, clamp);
+}
 uint32_t receive_buffer_space(const Connection& c, const Environment& env);
 /// Moves the right edge as far as buffers and silly-window avoidance allow; returns the header
 /// field.
@@ -209,7 +219,7 @@ inline void take_round_trip_sample(Connection& c, uint32_t sample_us) {
 /// `t` is the connection's transfer, if it has one.
 inline void arm_timeout(Connection& c, Transfer* t, Duration timeout, Instant now) {
     c.set(Mark::retransmit_armed);
-    c.retransmit_deadline_us = static_cast<uint32_t>((now + timeout).us());
+    c.retransmit_deadline_us = low_us(now + timeout);
     if (t != nullptr) t->loss_timer = LossTimer::timeout;
 }
 void arm_retransmission(Connection& c, Environment& env, Instant now);
@@ -229,11 +239,11 @@ inline void disarm_retransmission(Connection& c) {
 inline void stop_retransmission(Connection& c, Instant now) {
     disarm_retransmission(c);
     c.long_deadline_us = never_us;
-    c.retransmit_deadline_us = static_cast<uint32_t>(now.us());
+    c.retransmit_deadline_us = low_us(now);
 }
 /// How long the connection has been idle; the timer must not run.
 inline Duration idle_time(const Connection& c, Instant now) {
-    return Duration::microseconds(static_cast<uint32_t>(now.us()) - c.retransmit_deadline_us);
+    return Duration::microseconds(low_us(now) - c.retransmit_deadline_us);
 }
 /// `awaited`: the peer may send nothing more before it comes.
 void arm_delayed_ack(Connection& c, bool awaited, const Environment& env, Instant now);

@@ -28,10 +28,8 @@ Offer offer_of(const Profile& p, uint16_t mtu) {
                   mark(Mark::no_nagle, !p.nagle) | mark(Mark::keep_alive, p.keep_alive);
     offer.mss_v4 = receive_mss(p, false, mtu);
     offer.mss_v6 = receive_mss(p, true, mtu);
-    const uint32_t buffer = p.receive_buffer_bytes;
-    const uint32_t space = p.window_clamp == 0 ? buffer : std::min(buffer, p.window_clamp);
-    offer.window = static_cast<uint16_t>(std::min<uint32_t>(space, 0xffff));
-    if (p.window_scaling) offer.window_shift = window_shift_for(buffer);
+    offer.window = static_cast<uint16_t>(std::min<uint32_t>(receive_space(p, 0), 0xffff));
+    if (p.window_scaling) offer.window_shift = window_shift_for(p.receive_buffer_bytes);
     offer.ecn_active = offers_ecn(p, false);
     offer.ecn_passive = offers_ecn(p, true);
     return offer;

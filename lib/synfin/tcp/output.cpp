@@ -15,8 +15,6 @@ namespace {
 
 namespace flag = wire::flag;
 
-uint32_t low_us(Instant t) { return static_cast<uint32_t>(t.us()); }
-
 // Data waits for the end of the handshake, but not behind a SYN whose data has been taken.
 bool awaits_handshake(const Connection& c) {
     return c.state == State::syn_sent || (c.state == State::syn_received && !takes_early_data(c));
@@ -124,8 +122,7 @@ bool emit_syn(Connection& c, OutSegment& out, Environment& env, Instant now) {
     }
     if (c.snd_nxt == c.snd_una.load()) {
         c.snd_nxt = c.snd_una.load() + 1;
-        c.rttvar_us =
-            static_cast<uint32_t>(now.us());  // the moment of departure, for the first sample
+        c.rttvar_us = low_us(now);  // the moment of departure, for the first sample
         arm_retransmission(c, env, now);
         arm_user_timeout(c, env, now);
         ++env.counters.out_segs;

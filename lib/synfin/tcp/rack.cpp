@@ -11,8 +11,6 @@ namespace {
 constexpr uint32_t min_rtt_holds_us = 10'000'000;
 constexpr uint8_t factor_holds_recoveries = 16;
 
-uint32_t low_us(Instant t) { return static_cast<uint32_t>(t.us()); }
-
 // Step 1. The least round trip of the last seconds, from what was sent once.
 void update_min_rtt(Rack& rack, uint32_t rtt_us, uint32_t now_us) {
     if (rack.min_rtt_us != 0 && rtt_us > rack.min_rtt_us &&

@@ -5,20 +5,9 @@
 
 namespace synfin::tcp {
 
-namespace {
-
-uint32_t space_in(const Profile& profile, const Transfer* t) {
-    const uint32_t buffer = profile.receive_buffer_bytes;
-    const uint32_t unread = t == nullptr ? 0 : t->unread.bytes.load();
-    const uint32_t space = buffer > unread ? buffer - unread : 0;
-    const uint32_t clamp = profile.window_clamp;
-    return clamp == 0 ? space : std::min(space, clamp);
-}
-
-}  // namespace
-
 uint32_t receive_buffer_space(const Connection& c, const Environment& env) {
-    return space_in(env.profile_of(c), transfer_of(c, env));
+    const Transfer* t = transfer_of(c, env);
+    return receive_space(env.profile_of(c), t == nullptr ? 0 : t->unread.bytes.load());
 }
 
 uint16_t announce_window(Connection& c, const Environment& env) {

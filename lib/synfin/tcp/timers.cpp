@@ -12,8 +12,6 @@ namespace synfin::tcp {
 
 namespace {
 
-uint32_t low_us(Instant t) { return static_cast<uint32_t>(t.us()); }
-
 bool is_due(uint32_t deadline_us, Instant now) {
     return static_cast<int32_t>(low_us(now) - deadline_us) >= 0;
 }

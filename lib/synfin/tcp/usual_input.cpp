@@ -67,7 +67,7 @@ void take_acknowledgment(Connection& c, Transfer* t, const Segment& s, Environme
                          Instant now, Events& events) {
     if (t != nullptr) {
         if (t->timing) {
-            take_round_trip_sample(c, static_cast<uint32_t>(now.us()) - t->timed_at_us);
+            take_round_trip_sample(c, low_us(now) - t->timed_at_us);
         }
         events.acknowledged = true;
         release(c, env);

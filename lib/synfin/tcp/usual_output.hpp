@@ -30,13 +30,6 @@ inline constexpr uint32_t syn_marks = bits(Mark::send_syn, Mark::syn_unacked, Ma
                                            Mark::window_scaling, Mark::sack_permitted);
 inline constexpr uint32_t unusual_syn_marks = bits(Mark::send_reset, Mark::extra_option);
 
-/// Of a connection that has no transfer.
-inline uint32_t receive_space(const Profile& profile) {
-    const uint32_t clamp = profile.window_clamp;
-    const uint32_t buffer = profile.receive_buffer_bytes;
-    return clamp == 0 ? buffer : std::min(buffer, clamp);
-}
-
 inline wire::usual::Timestamps timestamps_of(const Connection& c, Instant now) {
     return {timestamp_clock(c.ts_offset, now), c.ts_recent};
 }
@@ -62,7 +55,7 @@ inline std::span<const uint8_t> take_text(Connection& c, Transfer& t, bool fin, 
     t.cursor_offset = 0;
     const Seq end = c.snd_nxt.load() + node.length + (fin ? 1 : 0);
     if (node.length + agreed_option_bytes(c) < c.mss) t.small_end = end;
-    const auto now_us = static_cast<uint32_t>(now.us());
+    const auto now_us = low_us(now);
     t.burst_us = now_us;
     t.flight.append(end, now_us, 0, env.transfers.flights);
     if (!t.timing) {
@@ -95,7 +88,7 @@ template <typename Write>
         flags &= ~bits(Mark::ack_now);
     }
     c.snd_nxt = iss + 1;
-    c.rttvar_us = static_cast<uint32_t>(now.us());
+    c.rttvar_us = low_us(now);
     c.flags = flags;
     arm_timeout(c, nullptr, backed_off_rto(c, profile), now);
     arm_user_timeout(c, profile, now);
@@ -116,7 +109,7 @@ template <typename Write>
     const wire::TcpFields fields{.seq = c.snd_nxt.load().value(),
                                  .ack = ack.value(),
                                  .flags = fin ? wire::flag::ack | wire::flag::fin : wire::flag::ack,
-                                 .window = move_right_edge(c, profile, receive_space(profile))};
+                                 .window = move_right_edge(c, profile, receive_space(profile, 0))};
     c.last_ack_sent = ack;
     c.flags =
         (c.flags & ~bits(Mark::ack_now, Mark::delayed_ack)) | (fin ? bits(Mark::fin_sent) : 0);

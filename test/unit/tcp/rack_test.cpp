@@ -82,15 +82,20 @@ TEST(Rack, Section6_2_EachRoundWithDuplicateReportsWidensTheWindow) {
     EXPECT_EQ(s.counters().dsacks_received.load(), 1u);
 }
 
-TEST(Rack, Section6_2_RoundOfDuplicateReportsIsOverWhenItsEndIsAcknowledged) {
-    Script s;
+/// A segment is sent again that had only come late, and the peer reports it as a duplicate.
+void send_again_what_came_late(Script& s, uint32_t queued) {
     send_and_wait_a_round_trip(s, 10);
-    s.call_send_bytes(40'000);
+    s.call_send_bytes(queued);
     s.inject(Ack().seq(1).ack(1001).sack({{2001, 3001}}));
     s.ignore_sent();
     s.expect_after(25_ms, Data().seq(1001).length(1000));
     s.inject(Ack().seq(1).ack(3001));
     s.inject(Ack().seq(1).ack(3001).sack({{1001, 2001}}));
+}
+
+TEST(Rack, Section6_2_RoundOfDuplicateReportsIsOverWhenItsEndIsAcknowledged) {
+    Script s;
+    send_again_what_came_late(s, 40'000);
     const auto rack = [&]() -> const tcp::Rack& {
         return s.environment().transfers.transfers[s.connection().transfer].rack;
     };
@@ -105,13 +110,7 @@ TEST(Rack, Section6_2_RoundOfDuplicateReportsIsOverWhenItsEndIsAcknowledged) {
 
 TEST(Rack, Section6_2_OneRoundOfDuplicateReportsWidensTheWindowOnceForSixteenRecoveries) {
     Script s;
-    send_and_wait_a_round_trip(s, 10);
-    s.call_send_bytes(200'000);
-    s.inject(Ack().seq(1).ack(1001).sack({{2001, 3001}}));
-    s.ignore_sent();
-    s.expect_after(25_ms, Data().seq(1001).length(1000));
-    s.inject(Ack().seq(1).ack(3001));
-    s.inject(Ack().seq(1).ack(3001).sack({{1001, 2001}}));
+    send_again_what_came_late(s, 200'000);
     s.inject(Ack().seq(1).ack(3001).sack({{1001, 2001}}));
     const auto rack = [&]() -> const tcp::Rack& {
         return s.environment().transfers.transfers[s.connection().transfer].rack;
