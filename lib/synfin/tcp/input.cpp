@@ -147,7 +147,10 @@ Check check_ack(Connection& c, const Segment& s, Environment& env, Instant now,
         }
     }
     if (c.has(Mark::syn_unacked)) {
-        if (s.ack == una) return Check::drop;
+        if (!s.ack.after(una)) {  // closed early, so not in SYN_RECEIVED any more
+            ++env.counters.drop_bad_ack;
+            return Check::drop;
+        }
         complete_handshake<State::syn_received>(c, env, now, result.events);
     }
     process_ack(c, s, env, now, result.events);

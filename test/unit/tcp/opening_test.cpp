@@ -89,6 +89,25 @@ TEST(Transition, SynReceivedToFinWait1ByClose) {
     s.expect_state(State::fin_wait_2);
 }
 
+// What RFC 5961 lets an old acknowledgment be begins behind our SYN.
+TEST(Transition, SynClosedEarlyIsAcknowledgedByNothingOlder) {
+    for (const uint32_t old : {0u, 0u - 1u, 0u - 500u}) {
+        Script s;
+        enter(s, State::syn_sent);
+        s.inject(Syn().seq(0));
+        s.expect(SynAck().seq(0).ack(1));
+        s.call_close();
+        s.expect(FinAck().seq(1).ack(1));
+        s.inject(Ack().seq(1).ack(old));
+        EXPECT_EQ(s.established_count(), 0u) << old;
+        EXPECT_EQ(s.counters().drop_bad_ack.load(), 1u) << old;
+        s.ignore_sent();
+        s.inject(Ack().seq(1).ack(2));
+        s.expect_state(State::fin_wait_2);
+        EXPECT_EQ(s.established_count(), 1u) << old;
+    }
+}
+
 TEST(Transition, SynReceivedToCloseWaitByFin) {
     Script s;
     enter(s, State::syn_received);
