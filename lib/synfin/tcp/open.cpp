@@ -91,7 +91,7 @@ CookieReply answer_with_cookie(const wire::SocketAddress& local, const wire::Soc
     reply.ack = syn.seq + 1;
     reply.flags = wire::flag::syn | wire::flag::ack;
     if (offer.ecn) reply.flags |= wire::flag::ece;
-    reply.window = static_cast<uint16_t>(std::min<uint32_t>(profile.receive_buffer_bytes, 0xffff));
+    reply.window = static_cast<uint16_t>(std::min<uint32_t>(receive_space(profile, 0), 0xffff));
     reply.options.has_mss = true;
     reply.options.mss = mss;
     reply.options.sack_permitted = agreed.sack_permitted;

@@ -181,6 +181,15 @@ TEST_F(SynCookiesTest, MssScaleSackAndTimestampsAreRecovered) {
     EXPECT_EQ(duplicate.packet.options.sack[0].left, 2001u);
 }
 
+TEST_F(SynCookiesTest, WindowIsBoundedByTheProfilesClamp) {
+    tcp::Profile clamped;
+    clamped.window_clamp = 5000;
+    listen(
+        {.profile = host.worker.take_profile(clamped).value(), .syn_cookies = SynCookies::always});
+    syn();
+    EXPECT_EQ(answer->packet.window, 5000);
+}
+
 TEST_F(SynCookiesTest, WithoutTimestampsScaleAndSackAreRecoveredToo) {
     listen(always);
     wire::TcpOptions offered;
