@@ -116,6 +116,12 @@ class PortAllocator {
         return {};
     }
 
+    /// Whether a port is in use that the scope's filter allows.
+    bool is_taken(const PortScope& scope, uint16_t port) const {
+        const uint32_t number = find(scope, hash_of(scope));
+        return number != no_index && !pools_[number].is_free(port);
+    }
+
     /// Gives back a port if it was taken; for one that the scope's filter allows. Returns whether
     /// it was.
     bool release_if_taken(const PortScope& scope, uint16_t port) {

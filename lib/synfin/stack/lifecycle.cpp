@@ -48,13 +48,10 @@ void Worker::Impl::enter_time_wait(uint32_t index) {
     });
 }
 
-// A tuple names at most one of: a connection, a record. So if the port is taken towards this
-// destination, it was taken for this record.
 void Worker::Impl::forget(const tcp::TimeWait& record) {
-    const uint16_t port = record.tuple.local_port;
-    if (is_ephemeral(port) && is_ours(record.tuple))
-        ports.release_if_taken(scope_of(record.tuple), port);
-    release_addresses(record.tuple);
+    const flow::FourTuple& tuple = record.tuple;
+    if (may_hold_port(tuple)) ports.release_if_taken(scope_of(tuple), tuple.local_port);
+    release_addresses(tuple);
 }
 
 bool Worker::Impl::take_segment_in_time_wait(const Arrived& a, std::optional<Seq>& last_seq) {

@@ -196,15 +196,17 @@ tl::expected<uint32_t, Error> Worker::Impl::add_active(flow::FourTuple tuple,
                                                        const ConnectOptions& options) {
     const auto local_port = take_port(tuple);
     std::optional<tcp::Seq> last_seq;
+    bool owns_port = false;
     if (local_port) {
         tuple.local_port = *local_port;
+        owns_port = is_ephemeral(*local_port);
     } else if (const auto record = take_over_time_wait(tuple, options.profile)) {
         tuple.local_port = record->tuple.local_port;
         last_seq = record->snd_nxt;
+        owns_port = holds_port(tuple);
     } else {
         return tl::unexpected{local_port.error()};
     }
-    const bool owns_port = is_ephemeral(tuple.local_port);
 
     const OwnerNumber owner = owners.active(application);
     const uint32_t hash = flow::tuple_hash(tuple, hash_key);
@@ -241,7 +243,8 @@ bool Worker::Impl::intern(const wire::IpAddress& local, const wire::IpAddress& r
     return true;
 }
 
-// RFC 6191, seen from the side that opens. The port stays taken: only its holder changes.
+// RFC 6191, seen from the side that opens. A port that was taken for the record stays so: only its
+// holder changes.
 std::optional<tcp::TimeWait> Worker::Impl::take_over_time_wait(const flow::FourTuple& tuple,
                                                                uint16_t profile) {
     // Records towards one destination are found at once; a bound for when they are few among many.

@@ -209,6 +209,14 @@ struct Worker::Impl {
                                   {address_of(t.local_address), t.local_port},
                                   {address_of(t.remote_address), t.remote_port});
     }
+    bool may_hold_port(const flow::FourTuple& t) const {
+        return is_ephemeral(t.local_port) && is_ours(t);
+    }
+    /// Whether the port was taken for the tuple that is a connection's or a record's. Not if a peer
+    /// has opened it: a tuple names at most one of them, so what is taken is taken for it.
+    bool holds_port(const flow::FourTuple& t) const {
+        return may_hold_port(t) && ports.is_taken(scope_of(t), t.local_port);
+    }
     bool is_taken(const flow::FourTuple& tuple) const;
     /// A fresh connection that has its name, but is not in the table yet; no_index if there is no
     /// room.

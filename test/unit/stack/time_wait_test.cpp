@@ -196,6 +196,31 @@ TEST_F(TimeWaitReuse, Rfc6191_TupleThatIsAskedForByItsPortIsGiven) {
     EXPECT_EQ(client.worker.state(*id), State::established);
 }
 
+// The port of a record that a listener has left was never the allocator's.
+TEST_F(TimeWaitReuse, TupleOfAPassiveConnectionIsGivenWithoutItsPort) {
+    Recorder listener;
+    listener.when_established = [](Worker& worker, ConnectionId c) { worker.close(c); };
+    ASSERT_TRUE(client.worker.listen({{}, 50000}, listener).has_value());
+    Recorder caller;
+    caller.when_peer_closed = [](Worker& worker, ConnectionId c) { worker.close(c); };
+    ASSERT_TRUE(
+        server.worker.connect({address_of(1), 50000}, caller, {.source = {}, .source_port = 81}));
+    cable.settle();
+    ASSERT_EQ(client.worker.gauges().time_wait, 3u);
+    wait(Duration::seconds(1));
+
+    ASSERT_TRUE(server.worker.listen({{}, 81}, service).has_value());
+    const auto id =
+        client.worker.connect({address_of(2), 81}, user, {.source = {}, .source_port = 50000});
+    ASSERT_TRUE(id.has_value());
+    cable.settle();
+    EXPECT_EQ(client.worker.state(*id), State::established);
+    client.worker.abort(*id);
+    cable.settle();
+    wait(Duration::seconds(60));
+    EXPECT_TRUE(client.holds_nothing());
+}
+
 TEST_F(TimeWaitReuse, RecordOfAnotherDestinationIsLeftAlone) {
     wait(Duration::seconds(30));
     ASSERT_TRUE(client.worker.connect({address_of(2), 81}, user).has_value());
