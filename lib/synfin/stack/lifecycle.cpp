@@ -187,7 +187,7 @@ Worker::Leaks Worker::Impl::leaks() const {
     return {.connections = connections.used(),
             .buffers = uint64_t{buffers.chunks.used()} + buffers.nodes.used() +
                        transfers.transfers.used() + transfers.ranges.used() +
-                       transfers.models.used(),
+                       transfers.flights.used() + transfers.models.used(),
             .timers = forgotten};
 }
 
