@@ -58,6 +58,7 @@ std::optional<Duration> duration_in(const void* value, socklen_t length) {
     timeval time{};
     std::memcpy(&time, value, sizeof time);
     if (time.tv_sec < 0 || time.tv_usec < 0 || time.tv_usec >= 1'000'000) return std::nullopt;
+    if (time.tv_sec >= Duration::forever() / Duration::seconds(1)) return Duration::forever();
     const Duration d = Duration::seconds(time.tv_sec) + Duration::microseconds(time.tv_usec);
     return d == Duration{} ? Duration::forever() : d;
 }
@@ -400,8 +401,8 @@ int Sockets::set_socket_option(Socket& socket, int name, const void* value, sock
                          2 * min_send_buffer));
             break;
         case SO_RCVBUF:
-            profile.receive_buffer_bytes =
-                static_cast<uint32_t>(std::max(*number, min_receive_buffer));
+            profile.receive_buffer_bytes = static_cast<uint32_t>(
+                std::clamp(*number, min_receive_buffer, INT_MAX / overhead_factor));
             break;
         default:
             if (!has_no_effect(name)) return -ENOPROTOOPT;

@@ -1,4 +1,6 @@
 // Socket options, and that they reach the connection.
+#include <climits>
+
 #include <linux/tcp.h>
 
 #include "socket_world.hpp"
@@ -33,6 +35,23 @@ TEST_F(Options, BuffersComeBackDoubledAsFromLinux) {
     set(client, fd, SOL_SOCKET, SO_RCVBUF, 20'000);
     EXPECT_EQ(get(client, fd, SOL_SOCKET, SO_SNDBUF), 20'000);
     EXPECT_EQ(get(client, fd, SOL_SOCKET, SO_RCVBUF), 40'000);
+}
+
+TEST_F(Options, LargestBuffersAreThoseThatCanBeToldDoubled) {
+    const int fd = stream(client);
+    for (const int name : {SO_SNDBUF, SO_RCVBUF}) {
+        EXPECT_EQ(set(client, fd, SOL_SOCKET, name, INT_MAX), 0);
+        EXPECT_EQ(get(client, fd, SOL_SOCKET, name), INT_MAX - 1);
+    }
+}
+
+TEST_F(Options, TimeoutBeyondAllTimesIsNone) {
+    const int fd = stream(client);
+    timeval time{.tv_sec = INT64_MAX, .tv_usec = 0};
+    EXPECT_EQ(client.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time), 0);
+    socklen_t length = sizeof time;
+    EXPECT_EQ(client.getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &time, &length), 0);
+    EXPECT_EQ(time.tv_sec, 0);
 }
 
 TEST_F(Options, WhatTheSendBufferSaysFitsIntoIt) {
