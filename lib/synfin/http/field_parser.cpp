@@ -60,7 +60,7 @@ FieldParser::Outcome FieldParser::add_to_name(uint8_t byte) {
     if (field_ == Field::host && fields_.hosts < UINT8_MAX) ++fields_.hosts;
     matcher_.restart();
     number_.restart();
-    blank_inside_ = false;
+    blank_behind_ = false;
     step_ = Step::value_start;
     return Outcome::going_on;
 }
@@ -73,19 +73,25 @@ FieldParser::Outcome FieldParser::add_to_value(uint8_t byte) {
     if (!is_value_byte(byte)) return Outcome::malformed;
     switch (field_) {
         case Field::connection:
-            if (byte == ',') return end_token();
-            if (!is_blank(byte)) matcher_.add(connection_tokens, to_lower(byte));
-            return Outcome::going_on;
         case Field::transfer_encoding:
             if (byte == ',') return end_token();
-            if (!is_blank(byte)) matcher_.add(encoding_tokens, to_lower(byte));
+            if (is_blank(byte)) {
+                blank_behind_ = matcher_.length() > 0;
+                return Outcome::going_on;
+            }
+            if (blank_behind_) return Outcome::malformed;
+            if (field_ == Field::connection) {
+                matcher_.add(connection_tokens, to_lower(byte));
+            } else {
+                matcher_.add(encoding_tokens, to_lower(byte));
+            }
             return Outcome::going_on;
         case Field::content_length:
             if (is_blank(byte)) {
-                blank_inside_ = true;
+                blank_behind_ = true;
                 return Outcome::going_on;
             }
-            return !blank_inside_ && number_.add(byte) ? Outcome::going_on : Outcome::malformed;
+            return !blank_behind_ && number_.add(byte) ? Outcome::going_on : Outcome::malformed;
         case Field::host:
         case Field::other: return Outcome::going_on;
     }
@@ -98,11 +104,12 @@ FieldParser::Outcome FieldParser::end_token() {
         fields_.close |= token == 0;
         fields_.keep_alive |= token == 1;
     } else if (matcher_.length() > 0) {
-        const bool is_chunked = matcher_.result(encoding_tokens) == 0;
+        const bool is_chunked = matcher_.result(encoding_tokens) == 0 && !fields_.chunked;
         fields_.chunked |= is_chunked;
         fields_.unknown_encoding |= !is_chunked;
     }
     matcher_.restart();
+    blank_behind_ = false;
     return Outcome::going_on;
 }
 

@@ -1,8 +1,8 @@
 // Reads the header section of a message (RFC 9112 section 5): what requests and responses have in
 // common. It keeps no bytes, only what it has understood of the few fields that matter.
 //
-// What could be read in two ways is refused, never guessed: folded lines, blanks before a colon, a
-// bare CR, two Content-Lengths that differ.
+// What could be read in two ways is refused, never guessed: folded lines, blanks before a colon or
+// within a token, a bare CR, two Content-Lengths that differ.
 #pragma once
 
 #include <cstddef>
@@ -62,7 +62,7 @@ class FieldParser {
     NameMatcher matcher_;
     Step step_ = Step::line_start;
     Field field_ = Field::other;
-    bool blank_inside_ = false;  ///< a blank behind the number: only blanks may follow
+    bool blank_behind_ = false;  ///< the number or token: only blanks may follow
     uint16_t count_ = 0;
 };
 

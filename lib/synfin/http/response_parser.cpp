@@ -176,7 +176,6 @@ void ResponseParser::end_fields() {
             return;
         }
         *this = ResponseParser{to_head_};
-        header_bytes_ = 0;
         return;
     }
     keep_alive_ = minor_version_ >= 1 ? !fields.close : fields.keep_alive && !fields.close;

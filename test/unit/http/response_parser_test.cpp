@@ -114,6 +114,8 @@ INSTANTIATE_TEST_SUITE_P(
         Malformed{"StatusCodeBelow100", "HTTP/1.1 099 OK\r\n"},
         Malformed{"SwitchOfProtocols", "HTTP/1.1 101 Switch\r\n\r\n"},
         Malformed{"UnknownEncoding", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n"},
+        Malformed{"BlankInACoding", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chun ked\r\n\r\n"},
+        Malformed{"ChunkedTwice", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n"},
         Malformed{"ChunkedWithLength",
                   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n"},
         Malformed{"EmptyChunkSize", chunked + "\r\n"},
