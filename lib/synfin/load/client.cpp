@@ -77,10 +77,10 @@ void Client::begin(Instant now) {
     stage_ = Stage::opening;
 }
 
+// Those that fail are counted, and not waited for.
 void Client::open_held(stack::Worker& worker, Instant now) {
-    if (stop_requested_ || stop_at_once_requested_ || statistics_.held == config_.held) {
-        return begin(now);
-    }
+    const bool all_are_there = held_opened_ == config_.held && coming_and_going() == 0;
+    if (stop_requested_ || stop_at_once_requested_ || all_are_there) return begin(now);
     for (uint32_t n = 0; n < config_.opens_per_poll; ++n) {
         if (held_opened_ == config_.held || coming_and_going() >= held_changes_at_once) return;
         if (!open_one(worker, now, Phase::to_be_held)) return;

@@ -50,7 +50,7 @@ struct ClientConfig {
     /// Closed loop: how many are open at once. Open loop: starts beyond this are missed.
     uint32_t concurrency = 1;
     /// Connections that are opened first and held until the end. They are no part of `concurrency`
-    /// and `connections`, and the time counts from the moment when all of them are established.
+    /// and `connections`, and the time counts from the moment when all are established or failed.
     /// With held ones, `rate` and `concurrency` may both be 0: then there are no others.
     uint32_t held = 0;
     /// No new connections after this, and no more is measured. 0: no such limit.

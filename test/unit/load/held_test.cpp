@@ -51,6 +51,14 @@ TEST(Held, ConnectionsAreNoPartOfThoseThatComeAndGo) {
     EXPECT_TRUE(run.hosts.holds_nothing());
 }
 
+TEST(Held, RunGoesOnWithoutThoseThatFail) {
+    LoadRun run{holding(100), {}};
+    run.hosts.server_worker->close_listener({server_address, server_port});
+    ASSERT_TRUE(run.to_the_end());
+    EXPECT_EQ(run.client->statistics().opened, 100u);
+    EXPECT_EQ(run.client->statistics().failed, 100u);
+}
+
 TEST(Held, StopWhileTheyAreOpenedEndsThemInOrder) {
     LoadRun run{holding(3000), {}};
     ASSERT_TRUE(run.hosts.run_until([&] { return run.client->statistics().held > 500u; }));
