@@ -34,7 +34,7 @@ inline void serve(const dpdk::DeviceSpec& spec, const wire::IpPrefix& network,
 
     stack::InterfaceConfig interface;
     interface.mac = port.mac();
-    interface.addresses = {{local.address, 32}};
+    interface.addresses = {{local.address, static_cast<uint8_t>(local.address.is_v4() ? 32 : 128)}};
     interface.on_link = {network};
     interface.device = port.properties();
     config.interfaces = {interface};
