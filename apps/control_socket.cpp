@@ -58,12 +58,18 @@ std::string read_line(int fd) {
     return line;
 }
 
-/// False when the reader has left.
-bool write_all(int fd, std::string_view text) {
+/// Waits for a reader for as long as it likes, but not when `end` (-1: nothing) becomes readable.
+/// False then, and when the reader has left.
+bool write_all(int fd, int end, std::string_view text) {
     while (!text.empty()) {
-        const ssize_t written = ::send(fd, text.data(), text.size(), MSG_NOSIGNAL);
-        if (written <= 0) return false;
-        text.remove_prefix(static_cast<size_t>(written));
+        const ssize_t written = ::send(fd, text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (written >= 0) {
+            text.remove_prefix(static_cast<size_t>(written));
+            continue;
+        }
+        if (errno != EAGAIN && errno != EINTR) return false;
+        pollfd waiting[2] = {{fd, POLLOUT, 0}, {end, POLLIN, 0}};
+        if (::poll(waiting, 2, -1) > 0 && waiting[1].revents != 0) return false;
     }
     return true;
 }
@@ -72,7 +78,9 @@ bool write_all(int fd, std::string_view text) {
 /// never held as a whole.
 class SocketBuffer : public std::streambuf {
   public:
-    explicit SocketBuffer(int fd) : fd_{fd} { setp(bytes_.data(), bytes_.data() + bytes_.size()); }
+    SocketBuffer(int fd, int end) : fd_{fd}, end_{end} {
+        setp(bytes_.data(), bytes_.data() + bytes_.size());
+    }
     ~SocketBuffer() override { flush(); }
 
   protected:
@@ -87,12 +95,13 @@ class SocketBuffer : public std::streambuf {
     // What a reader that has left would have got is dropped.
     bool flush() {
         const auto pending = static_cast<size_t>(pptr() - pbase());
-        connected_ = connected_ && write_all(fd_, {pbase(), pending});
+        connected_ = connected_ && write_all(fd_, end_, {pbase(), pending});
         setp(bytes_.data(), bytes_.data() + bytes_.size());
         return connected_;
     }
 
     int fd_;
+    int end_;
     bool connected_ = true;
     std::array<char, 65536> bytes_;
 };
@@ -112,8 +121,10 @@ ControlServer::ControlServer(Handler handler) : handler_{std::move(handler)} {
     const std::string directory = control_directory();
     std::error_code error;
     std::filesystem::create_directories(directory, error);
+    // No link either: /tmp is everybody's.
     struct stat status{};
-    if (::stat(directory.c_str(), &status) != 0 || status.st_uid != ::geteuid()) {
+    if (::lstat(directory.c_str(), &status) != 0 || !S_ISDIR(status.st_mode) ||
+        status.st_uid != ::geteuid()) {
         throw RunError{fmt::format("the folder {} for the control socket is not ours", directory)};
     }
     ::chmod(directory.c_str(), 0700);
@@ -158,7 +169,7 @@ void ControlServer::answer(int connection) {
     std::istringstream words{read_line(connection)};
     std::vector<std::string> request;
     for (std::string word; words >> word;) request.push_back(word);
-    SocketBuffer buffer{connection};
+    SocketBuffer buffer{connection, wake_[0]};
     std::ostream out{&buffer};
     if (!request.empty()) handler_(request, out);
 }
@@ -185,7 +196,7 @@ void ask(pid_t pid, const std::string& request, std::ostream& out) {
         if (fd >= 0) ::close(fd);
         throw RunError{fmt::format("process {} cannot be asked through {}: {}", pid, path, reason)};
     }
-    write_all(fd, request + "\n");
+    write_all(fd, -1, request + "\n");
     char buffer[65536];
     for (ssize_t count = 0; (count = ::read(fd, buffer, sizeof(buffer))) > 0;) {
         out.write(buffer, count);

@@ -1,6 +1,7 @@
 """SIGINT and SIGTERM: what is open is closed in order, and a second signal does not wait for it."""
 
 import signal
+import socket
 import time
 
 from harness import (SYNFIN_ADDRESS, Acceptor, case, expect, expect_equal, main, require_root,
@@ -59,6 +60,18 @@ for signal_ in BOTH:
         pair_ends_in_order(signal_))
     case(f"{signal_.name}: serve closes what is open, reports, and exits with 0")(
         server_closes_what_is_open(signal_))
+
+
+@case("a reader of the connections that stops reading keeps nobody from ending")
+def stopped_reader(lab):
+    pair = lab.start_here("pair", *lab.command("pair", "--duration", "10m"))
+    pair.wait_for_output("opened/s")
+    reader = lab.closing(socket.socket(socket.AF_UNIX))
+    reader.connect(str(lab.runtime / "synfin" / f"{pair.pid}.sock"))
+    reader.sendall(b"ss TIME-WAIT\n")
+    expect(reader.recv(1) != b"", "the list begins")
+    pair.send_signal(signal.SIGINT)
+    pair.expect_success()
 
 
 @case("after the signal a server accepts no more")
@@ -136,9 +149,9 @@ case("SIGTERM after SIGINT stops at once")(second_signal(signal.SIGINT, signal.S
 
 @case("a load generator that waits for a link ends at the first signal")
 def while_waiting_for_a_link(lab):
-    socket = lab.folder / "lonely.sock"
+    path = lab.folder / "lonely.sock"
     load = lab.load(None, "--connections", 1, "--concurrency", 1,
-                    device=f"memif:{socket},role=server")
+                    device=f"memif:{path},role=server")
     load.wait_for_output("memory:")
     load.send_signal(signal.SIGINT)
     expect(load.wait() in (0, 1), "it ends by itself")
