@@ -1,6 +1,7 @@
 #include "common_options.hpp"
 
 #include <charconv>
+#include <fstream>
 #include <sstream>
 
 #include <fmt/format.h>
@@ -62,7 +63,13 @@ void MachineOptions::attach(OptionTable& table) {
                 memory_mb, 0, 1 << 20);
     table.text("eal", "further arguments for DPDK's EAL, in one string", eal);
     table.count("mtu", "bytes of an IP packet on the device", mtu, 576, 9000);
-    table.text("json", "file to write the result to, as JSON", json_file);
+    table.value("json", "FILE", "file to write the result to, as JSON",
+                [this](const std::string& text) -> std::optional<std::string> {
+                    // Now, not when the run is over and its result would be lost.
+                    if (!std::ofstream{text, std::ios::app}) return "cannot be written";
+                    json_file = text;
+                    return std::nullopt;
+                });
 }
 
 dpdk::EalOptions MachineOptions::eal_options(std::vector<dpdk::DeviceSpec> devices,

@@ -81,12 +81,14 @@ void LoadOptions::check(const OptionTable& table, uint64_t workers, uint64_t max
     const uint64_t needed = (concurrency + held) * hosts * bytes_per_connection;
     if (needed > memory_bytes) {
         throw RunError{fmt::format(
-            "--concurrency is {}, which takes about {} MB of memory, but {} MB are available",
-            concurrency, needed >> 20, memory_bytes >> 20)};
+            "{} connections are to be open at once, which takes about {} MB of memory, but {} MB "
+            "are available",
+            concurrency + held, needed >> 20, memory_bytes >> 20)};
     }
     if (concurrency + held > max_connections * workers) {
         throw UsageError{fmt::format(
-            "--concurrency is {}, but --max-connections allows {} on each of {} workers",
+            "{} connections are to be open at once, but --max-connections allows {} on each of {} "
+            "workers",
             concurrency + held, max_connections, workers)};
     }
 }

@@ -3,6 +3,7 @@
 #include <functional>
 #include <iostream>
 #include <new>
+#include <string>
 
 #include <CLI/CLI.hpp>
 
@@ -39,7 +40,8 @@ int main(int argc, char** argv) {
     } catch (const CLI::Success& help) {
         return app.exit(help);
     } catch (const CLI::ParseError& error) {
-        return complain(error.what(), exit_usage);
+        return complain((std::string{error.what()} + "; --help tells what there is").c_str(),
+                        exit_usage);
     } catch (const synfin::apps::UsageError& error) {
         return complain(error.what(), exit_usage);
     } catch (const std::bad_alloc&) {

@@ -100,8 +100,9 @@ void OptionTable::count(std::string name, std::string help, uint64_t& target, ui
             const auto parsed = parse_count(text);
             if (!parsed || *parsed != std::floor(*parsed) || *parsed < static_cast<double>(least) ||
                 *parsed > static_cast<double>(most)) {
-                return fmt::format("must be a whole number from {} to {}, such as 500, 100k or 1M",
-                                   least, most);
+                const bool is_large = most >= 1'000'000;
+                return fmt::format("must be a whole number from {} to {}{}", least, most,
+                                   is_large ? ", such as 500, 100k or 1M" : "");
             }
             target = static_cast<uint64_t>(*parsed);
             return std::nullopt;

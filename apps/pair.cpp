@@ -2,6 +2,7 @@
 // in-process link. No device, no privileges: the whole of synfin, and what this machine makes of
 // it.
 #include <algorithm>
+#include <bit>
 #include <memory>
 #include <thread>
 
@@ -211,6 +212,10 @@ void settle_defaults(PairOptions& options) {
 
 int run_pair(PairOptions& options) {
     options.table.apply();
+    if (!std::has_single_bit(options.ring_entries)) {
+        throw UsageError{fmt::format("--ring-entries is '{}', but must be a power of two",
+                                     options.ring_entries)};
+    }
     settle_defaults(options);
     options.load.check(options.table, options.machine.workers, options.tcp.max_connections, 2,
                        available_memory_bytes());

@@ -19,6 +19,14 @@ struct AskOptions {
     bool summary = false;
 };
 
+void add_pid(CLI::App& command, AskOptions& options) {
+    command.add_option("--pid", options.pid, "the process to ask (default: all of this user)")
+        ->check([](const std::string& text) -> std::string {
+            const bool is_number = text.find_first_not_of("0123456789") == std::string::npos;
+            return is_number ? "" : "is '" + text + "', but must be the number of a process";
+        });
+}
+
 // The processes that are meant: the one named, or all that run.
 std::vector<pid_t> targets(const AskOptions& options) {
     if (options.pid > 0) return {static_cast<pid_t>(options.pid)};
@@ -61,7 +69,7 @@ void add_ss(CLI::App& app, std::function<int()>& run) {
     command->add_option("--state", options->states,
                         "only connections in this state; may be repeated");
     command->add_flag("--summary", options->summary, "how many there are in each state");
-    command->add_option("--pid", options->pid, "the process to ask (default: all of this user)");
+    add_pid(*command, *options);
     command->callback([options, &run] { run = [options] { return run_ss(*options); }; });
 }
 
@@ -69,7 +77,7 @@ void add_counters(CLI::App& app, std::function<int()>& run) {
     const auto options = std::make_shared<AskOptions>();
     CLI::App* command =
         app.add_subcommand("counters", "print the counters of a running synfin, as `nstat` does");
-    command->add_option("--pid", options->pid, "the process to ask (default: all of this user)");
+    add_pid(*command, *options);
     command->callback(
         [options, &run] { run = [options] { return ask_all(*options, "counters"); }; });
 }
