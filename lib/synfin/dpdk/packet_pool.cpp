@@ -39,9 +39,9 @@ uint32_t buffer_bytes(uint32_t mtu) {
 
 uint32_t pool_size(unsigned ports, unsigned workers, unsigned receive_descriptors,
                    unsigned transmit_descriptors) {
-    // Beside what stands in descriptors: the stash, the pending frames and two bursts underway of
+    // Beside what stands in descriptors: the stash, the pending frames and three bursts underway of
     // each device, and the worker's cache of the pool, which may hold half as much again.
-    constexpr uint32_t device = 512 + 128 + 128;
+    constexpr uint32_t device = 512 + 128 + 192;
     constexpr uint32_t worker = cache_buffers * 3 / 2;
     // What workers hand each other is underway in their mesh; a quarter of its queues is plenty.
     constexpr uint32_t handed_over = 256;

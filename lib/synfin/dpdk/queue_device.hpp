@@ -14,6 +14,10 @@
 // anything is pending the device is congested() and prepares nothing, which is how the queue's
 // limit reaches the connections.
 //
+// What comes over an in-process link lies in the other core's cache. So the burst after the one
+// that is being worked on is taken off the link already, and its lines are asked for in portions
+// during that work: a core waits for only so many lines at once.
+//
 // The hot path of the program: no allocation, no lock, no system call of ours.
 #pragma once
 
@@ -76,6 +80,7 @@ class QueueDevice {
     /// The frames are consumed.
     void recycle(const stack::Frame* frames, unsigned count) {
         SYNFIN_ASSERT(count <= stash_room);
+        ask_for_a_few_ahead();
         if (stashed_ + count > stash_capacity) [[unlikely]]
             shrink_stash();
         for (unsigned i = 0; i < count; ++i) {
@@ -88,6 +93,7 @@ class QueueDevice {
     unsigned prepare(stack::TransmitBatch& batch, unsigned wanted) {
         batch.available = 0;
         batch.filled = 0;
+        ask_for_a_few_ahead();
         if (congested()) [[unlikely]]
             return 0;
         wanted = std::min(wanted, burst);
@@ -111,12 +117,16 @@ class QueueDevice {
         for (unsigned i = batch.available; i > batch.filled; --i) {
             stash_[stashed_++] = static_cast<rte_mbuf*>(batch.frames[i - 1].owner);
         }
+        ask_for_a_few_ahead();
         std::array<void*, burst> outgoing;
         if (lane_.transmit_ring != nullptr) {
+            uint32_t longest = 0;
             for (unsigned i = 0; i < batch.filled; ++i) {
                 const stack::Frame& frame = batch.frames[i];
+                longest = std::max(longest, frame.length);
                 outgoing[i] = LinkWord{static_cast<rte_mbuf*>(frame.owner), frame.length}.stored();
             }
+            longest_sent_ = longest;
         } else {
             fill_in_descriptors(batch, outgoing.data());
         }
@@ -148,7 +158,7 @@ class QueueDevice {
     const DeviceCounters& counters() const { return counters_; }
     rte_mempool* pool() const { return pool_; }
 
-    /// Gives all buffers back to the pool, the pending ones unsent.
+    /// Gives all buffers back to the pool, the pending ones unsent, those taken ahead unread.
     void close() {
         free_buffers(stash_.data(), stashed_);
         stashed_ = 0;
@@ -158,6 +168,9 @@ class QueueDevice {
         }
         first_pending_ = 0;
         pending_count_ = 0;
+        for (; first_ahead_ < end_ahead_; ++first_ahead_) {
+            rte_pktmbuf_free(LinkWord{ahead_[first_ahead_]}.buffer());
+        }
     }
 
   private:
@@ -166,6 +179,8 @@ class QueueDevice {
     // What an operation may add to the stash at once stays free above its capacity.
     static constexpr unsigned stash_room = 2 * burst;
     static constexpr unsigned stash_capacity = 512 - stash_room;
+    // A core has about two dozen lines underway at once.
+    static constexpr unsigned asked_at_once = 16;
 
     static uint8_t* usual_data(rte_mbuf* buffer) {
         return reinterpret_cast<uint8_t*>(buffer) + sizeof(rte_mbuf) + RTE_PKTMBUF_HEADROOM;
@@ -179,13 +194,20 @@ class QueueDevice {
         __builtin_prefetch(usual_data(buffer) + 64, 1);
     }
 
+    /// The same for what lies behind the headers, of what has come or of what will be written into
+    /// its place. Further lines of long frames are asked for by the processor itself.
+    static void ask_for_rest(rte_mbuf* buffer, uint32_t bytes) {
+        if (bytes <= 128) return;
+        __builtin_prefetch(usual_data(buffer) + 128, 1);
+        if (bytes > 192) __builtin_prefetch(usual_data(buffer) + 192, 1);
+    }
+
     unsigned receive_from_link(stack::Frame* frames, unsigned max) {
-        std::array<void*, burst> words;
-        const unsigned count =
-            rte_ring_sc_dequeue_burst(lane_.receive_ring, words.data(), max, nullptr);
-        for (unsigned i = 0; i < count; ++i) ask_for_data(LinkWord{words[i]}.buffer());
+        if (first_ahead_ == end_ahead_) look_ahead();
+        const unsigned count = std::min(end_ahead_ - first_ahead_, max);
+        ask_ahead(first_ahead_ + count);
         for (unsigned i = 0; i < count; ++i) {
-            const LinkWord word{words[i]};
+            const LinkWord word{ahead_[first_ahead_ + i]};
             stack::Frame& frame = frames[i];
             frame.data = usual_data(word.buffer());
             frame.length = word.length();
@@ -194,9 +216,29 @@ class QueueDevice {
             frame.checksum_bad = false;
             frame.owner = word.buffer();
         }
+        first_ahead_ += count;
         counters_.received += count;
+        if (count != 0 && first_ahead_ == end_ahead_) look_ahead();
         return count;
     }
+
+    /// Takes the next burst off the link, to be received later.
+    void look_ahead() {
+        first_ahead_ = 0;
+        asked_ahead_ = 0;
+        end_ahead_ = rte_ring_sc_dequeue_burst(lane_.receive_ring, ahead_.data(), burst, nullptr);
+    }
+
+    /// Asks for the lines of what was taken ahead, up to `until`.
+    void ask_ahead(unsigned until) {
+        until = std::min(until, end_ahead_);
+        for (; asked_ahead_ < until; ++asked_ahead_) {
+            const LinkWord word{ahead_[asked_ahead_]};
+            ask_for_data(word.buffer());
+            ask_for_rest(word.buffer(), std::max(word.length(), longest_sent_));
+        }
+    }
+    void ask_for_a_few_ahead() { ask_ahead(asked_ahead_ + asked_at_once); }
 
     unsigned receive_from_port(stack::Frame* frames, unsigned max) {
         std::array<rte_mbuf*, burst> buffers;
@@ -346,11 +388,16 @@ class QueueDevice {
 
     rte_mempool* pool_;
     Lane lane_;
+    uint32_t longest_sent_ = 0;  ///< of the last batch over a link
     unsigned stashed_ = 0;
+    unsigned first_ahead_ = 0;  ///< taken off the link, and not received yet
+    unsigned end_ahead_ = 0;
+    unsigned asked_ahead_ = 0;
     unsigned first_pending_ = 0;
     unsigned pending_count_ = 0;
     std::array<rte_mbuf*, stash_capacity + stash_room> stash_;
     std::array<void*, pending_capacity> pending_;  ///< as `send` takes them
+    std::array<void*, burst> ahead_;
     DeviceCounters counters_;
 };
 

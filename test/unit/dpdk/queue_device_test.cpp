@@ -60,6 +60,29 @@ TEST_F(QueueDeviceTest, ReceivesNoMoreThanAskedFor) {
     server_.recycle(frames_.data(), 20);
 }
 
+TEST_F(QueueDeviceTest, WhatIsTakenAheadComesNextInOrder) {
+    send(client_, 20, 0);
+    EXPECT_EQ(server_.receive(frames_.data(), 8), 8u);
+    send(client_, 20, 20);
+    EXPECT_EQ(server_.receive(frames_.data() + 8, 40), 12u);
+    EXPECT_EQ(server_.receive(frames_.data() + 20, 40), 20u);
+    EXPECT_EQ(server_.counters().received, 40u);
+    for (unsigned i = 0; i < 40; ++i) EXPECT_EQ(frames_[i].data[0], i);
+    server_.recycle(frames_.data(), 40);
+}
+
+TEST_F(QueueDeviceTest, WhatIsTakenAheadButNotReceivedGoesBackToThePool) {
+    send(client_, 20);
+    EXPECT_EQ(server_.receive(frames_.data(), 20), 20u);
+    server_.recycle(frames_.data(), 20);
+    send(client_, 20);
+    EXPECT_EQ(server_.receive(frames_.data(), 1), 1u);
+    server_.recycle(frames_.data(), 1);
+    server_.close();
+    client_.close();
+    EXPECT_EQ(pool_.in_use(), 0u);
+}
+
 TEST_F(QueueDeviceTest, WritesIntoTheBuffersThatItHasJustReceived) {
     send(client_, 10);
     const unsigned count = server_.receive(frames_.data(), 64);
