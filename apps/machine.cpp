@@ -94,7 +94,7 @@ void Machine::configure(stack::WorkerConfig& config, unsigned worker,
         interface.on_link = link_.on_link;
         interface.gateway = link_.gateway;
         interface.static_neighbors = link_.neighbors;
-        interface.detect_duplicates = worker == 0;
+        interface.introduce_addresses = worker == 0;
         interface.device = ports_[i]->properties();
         config.interfaces.push_back(interface);
     }

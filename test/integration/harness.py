@@ -341,9 +341,10 @@ class Acceptor:
 class Wire:
     """The bridge between synfin and Linux: what it drops is lost, and neither side is told."""
 
-    def __init__(self, lab):
+    def __init__(self, lab, *bridge_options):
         require_tools("nft")
         self.host = lab.host("wire")
+        self.bridge_options = bridge_options
 
     def treat(self, from_synfin="", from_kernel=""):
         """What nftables does, from now on, with the packets in each direction; else they pass."""
@@ -437,7 +438,7 @@ class Lab:
         else:
             self.link(synfin, "v0", wire.host, "w0")
             self.link(kernel, "v1", wire.host, "w1")
-            wire.host.ip("link", "add", "bridge0", "type", "bridge")
+            wire.host.ip("link", "add", "bridge0", "type", "bridge", *wire.bridge_options)
             for interface in ("w0", "w1"):
                 wire.host.ip("link", "set", interface, "master", "bridge0")
             wire.host.ip("link", "set", "bridge0", "up")
@@ -447,9 +448,9 @@ class Lab:
                    "net.core.somaxconn=4096", "net.ipv4.tcp_max_syn_backlog=8192")
         return synfin, kernel
 
-    def synfin_and_kernel6(self):
-        """The same over IPv6, linked directly."""
-        synfin, kernel = self.synfin_and_kernel()
+    def synfin_and_kernel6(self, wire=None):
+        """The same over IPv6."""
+        synfin, kernel = self.synfin_and_kernel(wire)
         # Only the kernel's side speaks IPv6: synfin's interface has nobody but synfin.
         kernel.run("sysctl", "-qw", "net.ipv6.conf.v1.disable_ipv6=0",
                    "net.ipv6.conf.v1.accept_dad=0")

@@ -1,10 +1,11 @@
 """IPv6 against Linux: neighbor discovery both ways, ping, curl, nginx, and what ss shows."""
 
+import json
 import re
 
 from harness import (KERNEL_ADDRESS6, PREFIX_LENGTH, PREFIX_LENGTH6, SYNFIN_ADDRESS,
-                     SYNFIN_ADDRESS6, case, expect, expect_equal, http_body, main, require_root,
-                     require_tools, sha256)
+                     SYNFIN_ADDRESS6, Wire, case, expect, expect_equal, http_body, main,
+                     require_root, require_tools, sha256, wait_until)
 from nginx import Nginx
 
 MEGABYTE = 1024 * 1024
@@ -30,6 +31,33 @@ def ping(lab):
     neighbor = kernel.ip("-6", "neighbor", "show", SYNFIN_ADDRESS6, "dev", "v1").stdout
     own = re.search(r"link/ether (\S+)", synfin.ip("link", "show", "v0").stdout).group(1)
     expect(own in neighbor, f"the kernel knows {neighbor!r}, but we are at {own}")
+
+
+@case("a bridge that watches multicast lets neighbors find us")
+def watched_multicast(lab):
+    require_root()
+    require_tools("ip", "ethtool", "ping")
+    # Times in hundredths of a second: the bridge asks who listens, and then hands on only that.
+    bridge = Wire(lab, "mcast_snooping", "1", "mcast_querier", "1", "mcast_query_interval", "100",
+                  "mcast_query_response_interval", "50", "mcast_startup_query_interval", "100")
+    synfin, kernel = lab.synfin_and_kernel6(bridge)
+    bridge.host.run("sysctl", "-qw", "net.ipv6.conf.bridge0.disable_ipv6=0",
+                    "net.ipv6.conf.bridge0.accept_dad=0")
+    bridge.host.ip("address", "add", "fe80::b/64", "dev", "bridge0", "nodad")
+
+    def received():
+        link = json.loads(synfin.ip("-json", "-statistics", "link", "show", "v0").stdout)[0]
+        return link["stats64"]["rx"]["packets"]
+
+    def keeps_back_what_nobody_wants():
+        before = received()
+        kernel.run("ping", "-6", "-c", 1, "-W", "0.1", "ff02::1:ffaa:aaaa%v1", check=False)
+        return received() == before
+
+    wait_until(keeps_back_what_nobody_wants, "the bridge to hand on only what is listened to")
+    server = serve(lab, synfin)
+    kernel.run("ping", "-6", "-c", 3, "-i", "0.2", "-W", 10, SYNFIN_ADDRESS6)
+    expect_equal(lab.finish(server)["leaks"], NOTHING, "leaks")
 
 
 def downloaded(size, count):

@@ -47,6 +47,8 @@ namespace synfin::stack {
       "IPv6 neighbor advertisements that taught nothing")                                          \
     X(duplicate_addresses, "DuplicateAddresses",                                                   \
       "ARP and neighbor advertisements of other hosts that claim an address of ours")              \
+    X(listener_queries_in, "ListenerQueriesIn", "IPv6 multicast listener queries received")        \
+    X(listener_reports_out, "ListenerReportsOut", "IPv6 multicast listener reports sent")          \
     X(echo_requests_in, "EchoRequestsIn", "ICMP echo requests received")                           \
     X(echo_replies_out, "EchoRepliesOut", "ICMP echo replies sent")                                \
     X(echo_limited, "EchoLimited", "ICMP echo requests left unanswered by the rate limit")         \

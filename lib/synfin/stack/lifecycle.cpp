@@ -159,6 +159,9 @@ constexpr uint32_t expiries_per_pass = 4096;
 
 void Worker::Impl::run_timers() {
     addresses.reclaim();
+    // Whoever has one of our addresses can hear that we ask only when the groups are ours.
+    if (own_groups.next && now >= *own_groups.next) [[unlikely]]
+        report_groups();
     if (address_check.next && now >= *address_check.next) [[unlikely]]
         check_addresses();
     run_neighbors();
@@ -171,7 +174,7 @@ std::optional<Instant> Worker::Impl::next_deadline() const {
     if (notices.any_due()) return now;
     std::optional<Instant> earliest;
     for (const auto candidate : {wheel.next_due(), time_waits.next_expiry(),
-                                 neighbors.next_deadline(), address_check.next}) {
+                                 neighbors.next_deadline(), address_check.next, own_groups.next}) {
         if (candidate && (!earliest || *candidate < *earliest)) earliest = candidate;
     }
     return earliest;

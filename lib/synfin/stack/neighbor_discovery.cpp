@@ -23,6 +23,10 @@ void Worker::Impl::take_group_message(const wire::Packet& packet, uint8_t port) 
             return take_solicitation(packet, *view, port);
         if (view && view->type() == wire::Icmp6Type::neighbor_advertisement)
             return take_advertisement(packet, *view, port);
+        if (view && view->type() == wire::Icmp6Type::listener_query) {
+            const auto query = wire::read_listener_query(*view, packet.source, packet.hop_limit);
+            if (query) return take_listener_query(*query, port);
+        }
     }
     ++counters.drop_link_group;
 }

@@ -20,24 +20,20 @@ constexpr Duration announce_wait = Duration::seconds(2);     // ANNOUNCE_WAIT, A
 constexpr uint8_t announcements = 2;                         // ANNOUNCE_NUM
 constexpr Duration defend_interval = Duration::seconds(10);  // DEFEND_INTERVAL
 
-bool is_one_address(const wire::IpPrefix& block) {
-    return block.length == (block.address.is_v4() ? 32 : 128);
-}
-
 }  // namespace
 
 void Worker::Impl::begin_address_check() {
     for (const InterfaceConfig& interface : config.interfaces) {
-        if (interface.detect_duplicates) address_check.next = Instant{};
+        if (interface.introduce_addresses) address_check.next = Instant{};
     }
 }
 
 void Worker::Impl::check_addresses() {
     for (uint8_t port = 0; port < interfaces.size(); ++port) {
         const InterfaceConfig& interface = config.interfaces[port];
-        if (!interface.detect_duplicates) continue;
+        if (!interface.introduce_addresses) continue;
         for (const wire::IpPrefix& block : interface.addresses) {
-            if (!is_one_address(block)) continue;
+            if (!block.is_one_address()) continue;
             if (address_check.steps == 0) {
                 ask_for_duplicates(port, block.address);
             } else if (block.address.is_v4()) {

@@ -18,6 +18,7 @@
 #include <synfin/wire/address.hpp>
 #include <synfin/wire/arp.hpp>
 #include <synfin/wire/fragment.hpp>
+#include <synfin/wire/multicast_listener.hpp>
 #include <synfin/wire/tcp_fields.hpp>
 
 namespace synfin::stack {
@@ -36,6 +37,14 @@ struct NeighborMessage {
     wire::IpAddress target;
     bool is_solicitation = false;
     bool solicited = false;  ///< an advertisement that answers somebody with an address
+};
+
+/// That we listen to groups (RFC 3810, RFC 2710).
+struct ListenerReport {
+    uint8_t version = 2;
+    wire::ListenerRecord record = {};  ///< of version 2
+    wire::GroupRange groups;           ///< in version 1 a single one
+    wire::IpAddress local;             ///< link-local, or unspecified
 };
 
 /// A RST, an ACK from TIME_WAIT, or the SYN,ACK of a cookie.
@@ -84,8 +93,8 @@ struct IcmpError {
     std::span<const uint8_t> data;
 };
 
-using Reply =
-    std::variant<ArpReply, NeighborMessage, SegmentReply, EchoReply, DatagramPart, IcmpError>;
+using Reply = std::variant<ArpReply, NeighborMessage, ListenerReport, SegmentReply, EchoReply,
+                           DatagramPart, IcmpError>;
 
 class ReplyQueue {
   public:

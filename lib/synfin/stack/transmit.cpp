@@ -179,6 +179,8 @@ void Worker::Impl::write_reply(const Reply& reply, Frame& frame, const Interface
     }
     if (const auto* message = std::get_if<NeighborMessage>(&reply))
         return write_neighbor_message(*message, frame, interface);
+    if (const auto* report = std::get_if<ListenerReport>(&reply))
+        return write_listener_report(*report, frame, interface);
     if (const auto* s = std::get_if<SegmentReply>(&reply)) {
         const auto l2 = interface.end.header_to(s->destination, ethertype_of(s->local.address));
         wire::SegmentFrame segment;
@@ -282,6 +284,28 @@ void Worker::Impl::write_neighbor_message(const NeighborMessage& message, Frame&
                              .destination = message.remote,
                              .protocol = wire::ip_protocol::icmp6,
                              .hop_limit = neighbor_hop_limit},
+                            length);
+    frame.length = static_cast<uint32_t>(header + wire::Ipv6View::header_bytes + length);
+}
+
+void Worker::Impl::write_listener_report(const ListenerReport& report, Frame& frame,
+                                         const Interface& interface) {
+    ++counters.listener_reports_out;
+    const bool one_group = report.version == 1;
+    const wire::IpAddress group = one_group ? report.groups.first : wire::all_listener_routers;
+    const auto l2 = interface.end.header_to(wire::multicast_mac(group), wire::ethertype::ipv6);
+    const size_t header = wire::write_l2_header(frame.data, l2);
+    uint8_t* const ip = frame.data + header;
+    size_t length = wire::write_router_alert(ip + wire::Ipv6View::header_bytes);
+    uint8_t* const body = ip + wire::Ipv6View::header_bytes + length;
+    length += one_group ? wire::write_listener_report(body, group, report.local)
+                        : wire::write_listener_report_v2(body, report.groups, report.record,
+                                                         report.local);
+    wire::write_ipv6_header(ip,
+                            {.source = report.local,
+                             .destination = group,
+                             .protocol = wire::ipv6_extension::hop_by_hop,
+                             .hop_limit = wire::listener_hop_limit},
                             length);
     frame.length = static_cast<uint32_t>(header + wire::Ipv6View::header_bytes + length);
 }

@@ -172,6 +172,7 @@ Worker::Impl::Impl(Worker& worker, const WorkerConfig& worker_config)
                                               : std::max(config.max_connections / 2, 1u)} {
     for (Foreseen& f : foreseen) f.random = draw_port_random();
     begin_address_check();
+    begin_group_reports();
     for (uint8_t port = 0; port < interfaces.size(); ++port) {
         const InterfaceConfig& interface = config.interfaces[port];
         for (const auto& n : interface.static_neighbors)

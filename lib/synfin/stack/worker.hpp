@@ -50,8 +50,10 @@ struct InterfaceConfig {
     std::vector<StaticNeighbor> static_neighbors;
     /// Ask at the start whether another host has one of our addresses (RFC 5227, RFC 4862 section
     /// 5.4), and if nobody answers announce those of IPv4. They are used meanwhile (RFC 4429); an
-    /// answer is counted. Blocks of addresses are left out. One worker of an interface is enough.
-    bool detect_duplicates = false;
+    /// answer is counted. Blocks of addresses are left out. Also tell switches that watch multicast
+    /// which groups neighbors ask for our IPv6 addresses (RFC 3810), those of blocks of at most 256
+    /// addresses, too. One worker of an interface is enough.
+    bool introduce_addresses = false;
     DeviceProperties device;
 };
 

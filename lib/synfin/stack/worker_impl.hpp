@@ -155,7 +155,7 @@ struct Worker::Impl {
     void ask_for_neighbor(const NeighborCache::Action& action);
 
     // ---- neighbor_discovery.cpp
-    /// Only solicitations and advertisements are taken from a group address.
+    /// Only neighbor discovery and listener queries are taken from a group address.
     void take_group_message(const wire::Packet& packet, uint8_t port);
     void take_solicitation(const wire::Packet& packet, const wire::Icmp6View& message,
                            uint8_t port);
@@ -174,6 +174,12 @@ struct Worker::Impl {
     bool is_own(const wire::MacAddress& mac) const;
     /// A host with this MAC speaks for an address of ours.
     void note_conflict(const wire::IpAddress& address, const wire::MacAddress& other);
+
+    // ---- own_groups.cpp
+    void begin_group_reports();
+    void take_listener_query(const wire::ListenerQuery& query, uint8_t port);
+    /// Those that are due.
+    void report_groups();
 
     // ---- opening.cpp
     void open_passive(OwnerNumber listener, const Arrived& syn, std::optional<tcp::Seq> last_seq);
@@ -387,6 +393,8 @@ struct Worker::Impl {
     void write_echo_reply(const EchoReply& echo, Frame& frame, const Interface& interface);
     void write_part(const DatagramPart& part, Frame& frame, const Interface& interface);
     void write_icmp_error(const IcmpError& error, Frame& frame, const Interface& interface);
+    void write_listener_report(const ListenerReport& report, Frame& frame,
+                               const Interface& interface);
     void write_neighbor_message(const NeighborMessage& message, Frame& frame,
                                 const Interface& interface);
     void write_connection(uint32_t index, TransmitBatch& batch, const Interface& interface,
@@ -531,6 +539,11 @@ struct Worker::Impl {
         uint8_t steps = 0;
         Instant defend_next;
     } address_check;
+    struct {
+        std::optional<Instant> next;
+        uint8_t initial = 0;  ///< reports that nobody has to ask for
+        uint8_t version = 2;
+    } own_groups;
     Reassembly reassembly;
     std::vector<uint8_t> whole_reply;  ///< before it is divided
     TokenBucket reset_limit;

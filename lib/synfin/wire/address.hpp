@@ -56,6 +56,7 @@ struct IpPrefix {
     IpAddress address;
     uint8_t length = 0;  ///< 0..32 for IPv4, 0..128 for IPv6
     bool contains(const IpAddress& a) const;
+    constexpr bool is_one_address() const { return length == (address.is_v4() ? 32 : 128); }
     friend constexpr auto operator<=>(const IpPrefix&, const IpPrefix&) = default;
 };
 

@@ -41,8 +41,7 @@ size_t write_neighbor_message(uint8_t* out, Icmp6Type type, uint32_t flags, uint
         store_mac(body + body_bytes + 2, mac);
         body_bytes += 8;
     }
-    return complete(out, type, 0, flags, sum_bytes(body, body_bytes), body_bytes, source,
-                    destination);
+    return complete_icmp6(out, type, 0, flags, body_bytes, source, destination);
 }
 
 /// The rules of RFC 4861 sections 7.1.1 and 7.1.2.
@@ -103,6 +102,13 @@ std::optional<MacAddress> Icmp6View::link_layer_address() const {
         if (message_[i] == wanted) return load_mac(&message_[i + 2]);
     }
     return std::nullopt;
+}
+
+size_t complete_icmp6(uint8_t* out, Icmp6Type type, uint8_t code, uint32_t second_word,
+                      size_t body_bytes, const IpAddress& source, const IpAddress& destination) {
+    return complete(out, type, code, second_word,
+                    sum_bytes(out + Icmp6View::header_bytes, body_bytes), body_bytes, source,
+                    destination);
 }
 
 size_t write_icmp6_echo(uint8_t* out, Icmp6Type type, uint16_t identifier, uint16_t sequence,

@@ -21,10 +21,13 @@ enum class Icmp6Type : uint8_t {
     parameter_problem = 4,
     echo_request = 128,
     echo_reply = 129,
+    listener_query = 130,
+    listener_report = 131,  // of version 1; see multicast_listener.hpp
     router_advertisement = 134,
     neighbor_solicitation = 135,
     neighbor_advertisement = 136,
     redirect = 137,
+    listener_report_v2 = 143,
 };
 
 namespace icmp6_code {
@@ -65,6 +68,8 @@ class Icmp6View {
     uint32_t pointer() const { return load_be32(&message_[4]); }
     /// Errors only: the beginning of the packet that caused it; see read_quoted_tcp.
     std::span<const uint8_t> quoted() const { return message_.subspan(header_bytes); }
+    /// All of it, from the type on.
+    std::span<const uint8_t> message() const { return message_; }
 
     /// Neighbor solicitation and advertisement only.
     IpAddress target() const { return load_ipv6(&message_[8]); }
@@ -89,6 +94,10 @@ size_t write_icmp6_echo(uint8_t* out, Icmp6Type type, uint16_t identifier, uint1
 /// How much of a packet our errors quote: all of it must fit into 1280 bytes (RFC 4443
 /// section 2.4).
 inline constexpr size_t icmp6_quote_bytes_max = 1280 - 40 - 8;
+
+/// Fills in what stands around `body_bytes` that are at `out` + 8 already.
+size_t complete_icmp6(uint8_t* out, Icmp6Type type, uint8_t code, uint32_t second_word,
+                      size_t body_bytes, const IpAddress& source, const IpAddress& destination);
 
 size_t write_icmp6_error(uint8_t* out, Icmp6Type type, uint8_t code, uint32_t rest,
                          std::span<const uint8_t> packet, const IpAddress& source,

@@ -35,6 +35,11 @@ constexpr bool is_ipv6_multicast(const IpAddress& address) {
     return (address.high() >> 56) == 0xff;
 }
 
+/// fe80::/10 (RFC 4291 section 2.5.6).
+constexpr bool is_ipv6_link_local(const IpAddress& address) {
+    return address.is_v6() && address.high() >> 54 == 0xfe80 >> 6;
+}
+
 /// A packet whose lengths, extension headers included, fit into the bytes that it came in.
 class Ipv6View {
   public:

@@ -13,7 +13,7 @@ class Duplicates : public ::testing::Test {
     static WorkerConfig config() {
         WorkerConfig config = config_of(1, Family::ipv6);
         config.interfaces[0].addresses.push_back({IpAddress::v6(0xfd00'0001'0000'0000, 0), 64});
-        config.interfaces[0].detect_duplicates = true;
+        config.interfaces[0].introduce_addresses = true;
         return config;
     }
     static Bytes advertisement(uint8_t from_host) {
@@ -33,7 +33,9 @@ class Duplicates : public ::testing::Test {
 
 TEST_F(Duplicates, Rfc4861_1_OwnAddressIsAskedForFromNobodyAndBlocksAreNot) {
     host.run();
-    const Read asked{host.take_one()};
+    const auto sent = host.take_sent();
+    ASSERT_EQ(sent.size(), 2u) << "the report of the group, and the question";
+    const Read asked{sent.back()};
     const wire::Packet& p = asked.packet;
     const IpAddress own = address_of(1, Family::ipv6);
     EXPECT_TRUE(p.source.is_unspecified());
@@ -73,7 +75,7 @@ class DuplicatesByArp : public ::testing::Test {
     static WorkerConfig config() {
         WorkerConfig config = config_of(1);
         config.interfaces[0].addresses.push_back({IpAddress::v4(10, 1, 0, 0), 24});
-        config.interfaces[0].detect_duplicates = true;
+        config.interfaces[0].introduce_addresses = true;
         return config;
     }
     void pass(Duration time) {
