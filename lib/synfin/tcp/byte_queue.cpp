@@ -1,3 +1,5 @@
+// A queue of bytes as a list of nodes (transfer.hpp). Copied bytes fill up the last chunk before a
+// new one is taken, so that a stream of small writes costs no more memory than one large one.
 #include <algorithm>
 #include <cstring>
 

@@ -1,3 +1,5 @@
+// What all files say of a connection: changes of its state, the transfer behind it, names for the
+// user, and the invariants that hold between two events.
 #include <array>
 
 #include <synfin/base/assert.hpp>

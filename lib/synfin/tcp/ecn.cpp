@@ -1,9 +1,8 @@
 // Explicit congestion notification (RFC 3168): routers mark instead of dropping.
 //
 //   agreement  our SYN asks with ECE and CWR, the SYN,ACK agrees with ECE alone; whatever else
-//   comes
-//              is no agreement. A SYN that has to be sent again, because nothing or a RST came,
-//              does not ask, in case something on the way cannot bear it.
+//              comes is no agreement. A SYN that has to be sent again, because nothing or a RST
+//              came, does not ask, in case something on the way cannot bear it.
 //   sender     ECT on new data only. An ECE reduces the window, once for each window of data, as a
 //              loss would; CWR on the next new data says that it was heard.
 //   receiver   from a CE to the next CWR each ACK carries ECE. With DCTCP (RFC 8257) ECE says of

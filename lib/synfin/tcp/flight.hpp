@@ -73,8 +73,6 @@ class Flight {
     uint32_t lost_bytes() const { return lost_bytes_; }
     /// When the first octet in flight was sent last.
     uint32_t first_sent_us() const { return first_.sent_us; }
-    /// The highest octet that has arrived, plus one (RACK.fack).
-    Seq highest_delivered() const { return highest_delivered_; }
 
     /// Nothing is in flight, and what comes begins at `at`.
     void restart(Seq at, FlightPool& pool);
@@ -131,7 +129,7 @@ class Flight {
     uint32_t last_began_us_ = 0;  ///< when the last range was begun
     uint32_t sacked_bytes_ = 0;
     uint32_t lost_bytes_ = 0;
-    Seq highest_delivered_;
+    Seq highest_delivered_;  ///< the highest octet that has arrived, plus one (RACK.fack)
 };
 
 template <typename Predicate>

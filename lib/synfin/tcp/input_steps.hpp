@@ -30,14 +30,6 @@ inline void update_send_window(Connection& c, const Segment& s) {
     c.snd_wl2 = s.ack;
 }
 
-/// The end of a connection by the ACK of the last FIN.
-inline void finish(Connection& c, Environment& env, Events& events) {
-    stop_all_timers(c);
-    c.clear(Mark::ack_now);
-    move_state<State::last_ack, State::closed>(c, env.counters);
-    events.closed = CloseReason::finished;
-}
-
 /// What the ACK of our FIN does to the state. True if the connection is over.
 inline bool advance_after_fin_ack(Connection& c, const Segment& s, Environment& env, Instant now,
                                   InputResult& result) {
@@ -53,8 +45,11 @@ inline bool advance_after_fin_ack(Connection& c, const Segment& s, Environment& 
             }
             arm_keep_alive(c, env, now);
             return false;
-        case State::closing: enter_time_wait<State::closing>(c, env, events); return true;
-        case State::last_ack: finish(c, env, events); return true;
+        case State::closing: finish<State::closing, State::time_wait>(c, env, events); return true;
+        case State::last_ack:
+            c.clear(Mark::ack_now);
+            finish<State::last_ack, State::closed>(c, env, events);
+            return true;
         default: return false;
     }
 }
@@ -154,7 +149,7 @@ inline void check_fin(Connection& c, Environment& env, Events& events) {
         case State::fin_wait_1:
             move_state<State::fin_wait_1, State::closing>(c, env.counters);
             break;
-        case State::fin_wait_2: enter_time_wait<State::fin_wait_2>(c, env, events); break;
+        case State::fin_wait_2: finish<State::fin_wait_2, State::time_wait>(c, env, events); break;
         default: break;
     }
 }

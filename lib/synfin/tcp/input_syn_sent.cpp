@@ -3,42 +3,47 @@
 
 namespace synfin::tcp {
 
+namespace {
+
+// First, the ACK bit: it acknowledges nothing that we have sent.
+void refuse_acknowledgment(const Segment& s, Environment& env, InputResult& result) {
+    if (s.flags.rst()) {
+        ++env.counters.drop_rst_bad_ack;
+        return;
+    }
+    ++env.counters.drop_bad_ack;
+    result.reply = Reply{s.ack, Seq{}, wire::flag::rst};
+}
+
+// Second, the RST bit.
+void take_reset(Connection& c, bool acknowledges_syn, Environment& env, Events& events) {
+    if (!acknowledges_syn) {
+        ++env.counters.drop_rst_bad_ack;
+    } else if (ecn_flags_of_syn(c) != wire::flag::none) {
+        // It may be the flags of ECN that somebody refuses (RFC 3168 section 6.1.1.1).
+        c.set(Mark::syn_retransmitted);
+        c.set(Mark::send_syn);
+    } else {
+        end_connection(c, CloseReason::refused, env, events);
+    }
+}
+
+}  // namespace
+
 void input_syn_sent(Connection& c, const Segment& s, Environment& env, Instant now,
                     InputResult& result) {
     const Seq sent_end = c.snd_nxt.load() + c.cwnd;  // with what the SYN has carried
-    const bool ack_acceptable =
+    const bool acknowledges_syn =
         s.flags.ack() && s.ack.after(c.snd_una) && s.ack.at_or_before(sent_end);
-
-    // First, the ACK bit.
-    if (s.flags.ack() && !ack_acceptable) {
-        if (s.flags.rst()) {
-            ++env.counters.drop_rst_bad_ack;
-        } else {
-            ++env.counters.drop_bad_ack;
-            result.reply = Reply{s.ack, Seq{}, wire::flag::rst};
-        }
-        return;
-    }
-    // Second, the RST bit.
-    if (s.flags.rst()) {
-        if (!ack_acceptable) {
-            ++env.counters.drop_rst_bad_ack;
-        } else if (ecn_flags_of_syn(c) != wire::flag::none) {
-            // It may be the flags of ECN that somebody refuses (RFC 3168 section 6.1.1.1).
-            c.set(Mark::syn_retransmitted);
-            c.set(Mark::send_syn);
-        } else {
-            end_connection(c, CloseReason::refused, env, result.events);
-        }
-        return;
-    }
+    if (s.flags.ack() && !acknowledges_syn) return refuse_acknowledgment(s, env, result);
+    if (s.flags.rst()) return take_reset(c, acknowledges_syn, env, result.events);
     // Fourth, the SYN bit; a FIN cannot be meant before a SYN has been understood.
     if (!s.flags.syn()) {
         ++(s.flags.fin() ? env.counters.drop_fin_before_syn : env.counters.drop_no_ack);
         return;
     }
     take_peer_syn(c, s, env, now);
-    if (!ack_acceptable) {
+    if (!acknowledges_syn) {
         // Simultaneous open (MUST-10): answer with SYN,ACK; the timer of our SYN runs on. Text and
         // FIN of such a SYN are not taken, and so will come again.
         set_state(c, State::syn_received, env.counters);

@@ -439,16 +439,17 @@ void input_syn_sent(Connection& c, const Segment& segment, Environment& env, Ins
 /// Sixth to eighth check of section 3.10.7.4: text and FIN.
 void process_text(Connection& c, const Segment& segment, Environment& env, Instant now,
                   InputResult& result);
-/// Timers that a connection in TIME_WAIT does not have.
+/// What a connection at its end does not have.
 inline void stop_all_timers(Connection& c) {
     disarm_retransmission(c);
     c.clear(Mark::delayed_ack);
     c.long_deadline_us = never_us;
 }
-template <State from>
-inline void enter_time_wait(Connection& c, Environment& env, Events& events) {
+/// The end by FINs: both are through, and ours was acknowledged.
+template <State from, State to>
+inline void finish(Connection& c, Environment& env, Events& events) {
     stop_all_timers(c);
-    move_state<from, State::time_wait>(c, env.counters);
+    move_state<from, to>(c, env.counters);
     events.closed = CloseReason::finished;
 }
 /// The end of a connection by something other than FINs.

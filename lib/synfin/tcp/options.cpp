@@ -1,5 +1,5 @@
-// Which options a segment carries, and what the two SYNs agree on (RFC 9293 section 3.7.1, RFC
-// 7323, RFC 2018).
+// Which options a segment carries, what a profile's SYNs offer, and how much room is left for data
+// (RFC 9293 section 3.7.1, RFC 7323, RFC 2018). What two SYNs agree on is negotiation.hpp's.
 #include <algorithm>
 #include <bit>
 

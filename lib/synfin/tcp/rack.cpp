@@ -30,9 +30,11 @@ bool is_ambiguous(const Connection& c, const Rack& rack, const Segment& s, uint3
     return static_cast<int32_t>(s.options.ts_echo - timestamp_clock(c, sent)) < 0;
 }
 
+// The first of a transfer begins RACK's order of transmissions.
 void take_latest(Rack& rack, const Delivery::Latest& latest, uint32_t now_us) {
+    const bool first = rack.rtt_us == 0;
     rack.rtt_us = std::max(now_us - latest.sent_us, 1u);
-    if (sent_after(latest.sent_us, latest.end, rack.sent_us, rack.end)) {
+    if (first || sent_after(latest.sent_us, latest.end, rack.sent_us, rack.end)) {
         rack.sent_us = latest.sent_us;
         rack.end = latest.end;
     }
@@ -57,13 +59,10 @@ void rack_take_delivery(const Connection& c, Transfer& t, const Segment& s, cons
                         Instant now) {
     const uint32_t now_us = low_us(now);
     if (d.original.any) {
-        // The first of a transfer restarts RACK's order of transmissions.
-        if (t.rack.rtt_us == 0) t.rack.sent_us = d.original.sent_us, t.rack.end = d.original.end;
         update_min_rtt(t.rack, now_us - d.original.sent_us, now_us);
         take_latest(t.rack, d.original, now_us);
     }
     if (d.again.any && !is_ambiguous(c, t.rack, s, now_us - d.again.sent_us, now)) {
-        if (t.rack.rtt_us == 0) t.rack.sent_us = d.again.sent_us, t.rack.end = d.again.end;
         take_latest(t.rack, d.again, now_us);
     }
     if (d.reordered) t.rack.reordering_seen = true;  // step 3
