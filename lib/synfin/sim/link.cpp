@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include <synfin/sim/link.hpp>
+#include <synfin/wire/checksum.hpp>
 
 namespace synfin::sim {
 
@@ -39,14 +40,11 @@ void mark(FrameBytes& frame) {
         frame[15] |= 0x30;
         return;
     }
-    const unsigned before = frame[15];
+    const uint16_t before = wire::load_be16(&frame[14]);
     frame[15] |= 0x03;
-    const auto old_sum = static_cast<unsigned>(frame[24] << 8 | frame[25]);
-    unsigned sum = (~old_sum & 0xffff) + (~before & 0xffff) + frame[15];
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    frame[24] = static_cast<uint8_t>(~sum >> 8);
-    frame[25] = static_cast<uint8_t>(~sum);
+    const uint16_t checksum = wire::load_be16(&frame[24]);
+    wire::store_be16(&frame[24],
+                     wire::updated_checksum(checksum, before, wire::load_be16(&frame[14])));
 }
 
 }  // namespace

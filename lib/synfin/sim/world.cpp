@@ -98,7 +98,7 @@ void World::schedule(Duration after, std::function<void()> action) {
 
 void World::deliver(Duration delay, Device& to, FrameBytes frame) {
     trace(static_cast<uint64_t>((now_ + delay).ns()));
-    trace(SipHash<1, 3>::of({1, 2}, frame));
+    trace(SipHash13::of({1, 2}, frame));
     ++in_flight_;
     schedule(delay, [this, &to, bytes = std::move(frame)] {
         --in_flight_;

@@ -298,7 +298,7 @@ void Worker::Impl::refuse_protocol(const wire::Packet& packet, uint8_t port) {
     } else {
         error.is_parameter_problem = true;
         error.code = wire::icmp6_code::unrecognized_next_header;
-        error.pointer = wire::next_header_offset(packet.network);
+        error.pointer = static_cast<uint32_t>(wire::Ipv6View::checked(packet.network)->named_at());
     }
     push_icmp_error(error, packet, port);
 }

@@ -42,7 +42,7 @@ Fragment read_fragment(std::span<const uint8_t> datagram) {
             .more = (offset_and_more & 1u) != 0,
             .offset = offset_and_more & 0xfff8u,
             .header = datagram.first(header),
-            .protocol_at = ip->fragment_named_at(),
+            .protocol_at = ip->named_at(),
             .data = ip->payload()};
 }
 

@@ -23,7 +23,6 @@ enum class Icmp6Type : uint8_t {
     echo_reply = 129,
     listener_query = 130,
     listener_report = 131,  // of version 1; see multicast_listener.hpp
-    router_advertisement = 134,
     neighbor_solicitation = 135,
     neighbor_advertisement = 136,
     redirect = 137,
@@ -33,7 +32,6 @@ enum class Icmp6Type : uint8_t {
 namespace icmp6_code {
 inline constexpr uint8_t no_route = 0;
 inline constexpr uint8_t prohibited = 1;
-inline constexpr uint8_t address_unreachable = 3;
 inline constexpr uint8_t port_unreachable = 4;
 // Of a parameter problem.
 inline constexpr uint8_t erroneous_field = 0;

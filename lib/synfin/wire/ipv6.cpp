@@ -32,18 +32,6 @@ Drop check_options(std::span<const uint8_t> options, size_t begin, Ipv6Problem& 
 
 }  // namespace
 
-uint32_t next_header_offset(std::span<const uint8_t> packet) {
-    constexpr size_t in_fixed_header = 6;
-    size_t at = in_fixed_header;
-    size_t extension = Ipv6View::header_bytes;
-    while (Ipv6View::is_extension(packet[at])) {
-        const bool fragment = packet[at] == ipv6_extension::fragment;
-        at = extension;
-        extension += fragment ? 8 : size_t{8} + size_t{8} * packet[at + 1];
-    }
-    return static_cast<uint32_t>(at);
-}
-
 bool carries_icmp6_error(std::span<const uint8_t> packet) {
     uint8_t header = packet[6];
     size_t at = Ipv6View::header_bytes;

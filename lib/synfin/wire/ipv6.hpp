@@ -90,8 +90,8 @@ class Ipv6View {
     bool has_fragment_header() const { return fragment_header_; }
     /// A part of a larger packet: `payload` follows the fragment header.
     bool is_fragment() const { return fragment_; }
-    /// Where the octet stands that names the fragment header of a fragment.
-    size_t fragment_named_at() const { return named_at_; }
+    /// Where the octet stands that names the protocol, or the fragment header of a fragment.
+    size_t named_at() const { return named_at_; }
     IpAddress source() const { return load_ipv6(at_ + 8); }
     IpAddress destination() const { return load_ipv6(at_ + 24); }
     std::span<const uint8_t> datagram() const { return {at_, total_}; }
@@ -110,10 +110,6 @@ class Ipv6View {
     bool fragment_ = false;
     size_t named_at_ = 6;
 };
-
-/// Where in a packet that has been checked the number of its protocol stands: in the fixed header
-/// or in the last extension header.
-uint32_t next_header_offset(std::span<const uint8_t> packet);
 
 /// Whether the packet, whose fixed header fits, carries an ICMPv6 error, behind whatever headers:
 /// about such a one no error may be sent (RFC 4443 section 2.4).

@@ -22,6 +22,18 @@ inline constexpr uint8_t user_timeout = 28;
 inline constexpr uint8_t fast_open = 34;
 }  // namespace tcp_option
 
+/// The words that options begin with where each is brought to a multiple of four bytes by NOPs in
+/// front of it; the values stand in the bits that are zero, or in the words behind.
+namespace tcp_option_word {
+inline constexpr uint32_t mss = 0x02040000;
+inline constexpr uint32_t window_scale = 0x01030300;
+inline constexpr uint32_t timestamps = 0x0101080a;
+inline constexpr uint32_t sack_permitted = 0x01010402;
+inline constexpr uint32_t sack_permitted_timestamps = 0x0402080a;  ///< in place of the NOPs
+inline constexpr uint32_t sack = 0x01010500;
+inline constexpr uint32_t user_timeout = 0x1c040000;
+}  // namespace tcp_option_word
+
 inline constexpr size_t tcp_options_bytes_max = 40;
 
 /// Reads `bytes`, at most 40, into `options`. Unknown options are skipped (MUST-6). Returns false
@@ -31,10 +43,9 @@ bool parse_tcp_options_slowly(std::span<const uint8_t> bytes, TcpOptions& option
 
 /// The same, quick for the two layouts that nearly all segments have: none, and NOP NOP timestamps.
 inline bool parse_tcp_options(std::span<const uint8_t> bytes, TcpOptions& options) {
-    constexpr uint32_t nop_nop_timestamps = 0x0101080a;
     options = TcpOptions{};
     if (bytes.empty()) return true;
-    if (bytes.size() == 12 && load_be32(bytes.data()) == nop_nop_timestamps) [[likely]] {
+    if (bytes.size() == 12 && load_be32(bytes.data()) == tcp_option_word::timestamps) [[likely]] {
         options.has_timestamps = true;
         options.ts_value = load_be32(bytes.data() + 4);
         options.ts_echo = load_be32(bytes.data() + 8);
@@ -49,11 +60,9 @@ struct WrittenOptions {
     PartialSum sum;     ///< of these bytes
 };
 
-// Each option is brought to a multiple of four bytes by NOPs in front of it (SACK-permitted takes
-// the place of the NOPs of the timestamps), so every layout ends where the header ends: no END is
-// needed, and with it no padding after END (MUST-69). What an option looks like is then a fixed
-// word, which is stored and summed while it is in a register. The order is the one that Linux has,
-// because that is the one that everything on the way has seen.
+// Whole words (tcp_option_word), so every layout ends where the header ends: no END is needed, and
+// with it no padding after END (MUST-69). Each word is stored and summed while it is in a register.
+// The order is the one that Linux has, because that is the one that everything on the way has seen.
 
 namespace detail {
 constexpr size_t fixed_options_length(const TcpOptions& options) {
@@ -88,17 +97,18 @@ inline WrittenOptions write_tcp_options(uint8_t* out, const TcpOptions& options)
         sum += word;
         at += 4;
     };
-    if (options.has_mss) put(0x02040000u | options.mss);
+    namespace word = tcp_option_word;
+    if (options.has_mss) put(word::mss | options.mss);
     if (options.has_timestamps) {
-        put(options.sack_permitted ? 0x0402080au : 0x0101080au);
+        put(options.sack_permitted ? word::sack_permitted_timestamps : word::timestamps);
         put(options.ts_value);
         put(options.ts_echo);
     } else if (options.sack_permitted) {
-        put(0x01010402u);
+        put(word::sack_permitted);
     }
-    if (options.has_window_scale) put(0x01030300u | options.window_scale);
+    if (options.has_window_scale) put(word::window_scale | options.window_scale);
     if (options.has_user_timeout) [[unlikely]]
-        put(0x1c040000u | options.user_timeout);
+        put(word::user_timeout | options.user_timeout);
     if (options.has_fast_open) [[unlikely]] {
         // Two NOPs in front where the length needs them.
         uint8_t bytes[4 + TcpOptions::fast_open_bytes_max] = {1, 1};
@@ -112,7 +122,7 @@ inline WrittenOptions write_tcp_options(uint8_t* out, const TcpOptions& options)
         for (size_t i = 0; i < begin + length; i += 4) put(load_be32(bytes + i));
     }
     if (const uint32_t blocks = sack_blocks_that_fit(options); blocks != 0) {
-        put(0x01010500u | (2 + 8 * blocks));
+        put(word::sack | (2 + 8 * blocks));
         for (uint32_t i = 0; i < blocks; ++i) {
             put(options.sack[i].left);
             put(options.sack[i].right);

@@ -80,11 +80,7 @@ inline constexpr size_t tcp_bytes = TcpView::header_bytes_min;
 inline constexpr size_t timestamps_header_bytes = tcp_bytes + 12;
 inline constexpr size_t syn_header_bytes = tcp_bytes + 20;
 
-// The words that options of the usual layouts begin with.
-inline constexpr uint32_t nop_nop_timestamps = 0x0101080a;
-inline constexpr uint32_t mss_option = 0x02040000;
-inline constexpr uint32_t sack_permitted_timestamps = 0x0402080a;
-inline constexpr uint32_t nop_window_scale = 0x01030300;
+namespace word = tcp_option_word;
 
 /// The options after a header of `header` bytes, if they are of one of the usual layouts.
 template <size_t header>
@@ -95,13 +91,13 @@ inline bool read_options(const uint8_t* tcp, TcpOptions& options) {
                                                  : TcpOptionKinds::timestamps_alone();
     options.sack_count = 0;
     if constexpr (header == timestamps_header_bytes) {
-        if (load_be32(at) != nop_nop_timestamps) return false;
+        if (load_be32(at) != word::timestamps) return false;
         options.ts_value = load_be32(at + 4);
         options.ts_echo = load_be32(at + 8);
     } else if constexpr (header == syn_header_bytes) {
-        if ((load_be32(at) & 0xffff'0000) != mss_option) return false;
-        if (load_be32(at + 4) != sack_permitted_timestamps) return false;
-        if ((load_be32(at + 16) & 0xffff'ff00) != nop_window_scale) return false;
+        if ((load_be32(at) & 0xffff'0000) != word::mss) return false;
+        if (load_be32(at + 4) != word::sack_permitted_timestamps) return false;
+        if ((load_be32(at + 16) & 0xffff'ff00) != word::window_scale) return false;
         options.mss = load_be16(at + 2);
         options.ts_value = load_be32(at + 8);
         options.ts_echo = load_be32(at + 12);

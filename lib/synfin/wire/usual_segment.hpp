@@ -50,7 +50,7 @@ struct Timestamps {
     uint32_t value = 0;
     uint32_t echo = 0;
     void put(Words& words) const {
-        words.put(nop_nop_timestamps);
+        words.put(word::timestamps);
         words.put(value);
         words.put(echo);
     }
@@ -62,11 +62,11 @@ struct OptionsOfSyn {
     uint8_t window_scale = 0;
     Timestamps timestamps;
     void put(Words& words) const {
-        words.put(mss_option | mss);
-        words.put(sack_permitted_timestamps);
+        words.put(word::mss | mss);
+        words.put(word::sack_permitted_timestamps);
         words.put(timestamps.value);
         words.put(timestamps.echo);
-        words.put(nop_window_scale | window_scale);
+        words.put(word::window_scale | window_scale);
     }
 };
 
