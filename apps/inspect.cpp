@@ -37,7 +37,6 @@ std::string timer_text(const ConnectionInfo& info) {
         case ConnectionInfo::Timer::keep_alive: name = "keepalive"; break;
         case ConnectionInfo::Timer::time_wait: name = "timewait"; break;
         case ConnectionInfo::Timer::persist: name = "persist"; break;
-        case ConnectionInfo::Timer::delayed_ack: name = "delack"; break;
     }
     const int64_t ms = std::max<int64_t>(info.timer_left.count_ms(), 0);
     const std::string left = ms >= 60'000  ? fmt::format("{}min{}sec", ms / 60'000, ms / 1'000 % 60)

@@ -28,6 +28,31 @@ struct Glance {
     bool in_flight = false;
 };
 
+Duration left_until(uint32_t deadline_us, Instant now) {
+    const auto left = static_cast<int32_t>(deadline_us - static_cast<uint32_t>(now.us()));
+    return Duration::microseconds(std::max(left, 0));
+}
+
+ConnectionInfo describe(const Glance& g, Instant now) {
+    using Timer = ConnectionInfo::Timer;
+    ConnectionInfo info{};
+    info.state = g.state;
+    info.local = g.local;
+    info.remote = g.remote;
+    info.receive_queue_bytes = g.receive_queue_bytes;
+    info.send_queue_bytes = g.send_queue_bytes;
+    info.backoff = g.backoff;
+    if (g.in_flight || g.send_queue_bytes > 0) {
+        info.timer = g.in_flight ? Timer::on : Timer::persist;
+        info.timer_left = left_until(g.retransmit_deadline_us, now);
+    } else if (g.long_deadline_us != tcp::never_us) {
+        // `ss` shows FIN_WAIT_2 as waiting for its end, like TIME_WAIT.
+        info.timer = g.state == State::fin_wait_2 ? Timer::time_wait : Timer::keep_alive;
+        info.timer_left = std::max(Duration{}, Instant::from_us(g.long_deadline_us) - now);
+    }
+    return info;
+}
+
 }  // namespace
 
 void Worker::for_each_connection(const std::function<void(const ConnectionInfo&)>& visit,
@@ -54,30 +79,8 @@ void Worker::for_each_connection(const std::function<void(const ConnectionInfo&)
         }
         return g;
     };
-    w.table.for_each(look, [&](const Glance& g) {
-        ConnectionInfo info{};
-        info.state = g.state;
-        info.local = g.local;
-        info.remote = g.remote;
-        info.receive_queue_bytes = g.receive_queue_bytes;
-        info.send_queue_bytes = g.send_queue_bytes;
-        info.backoff = g.backoff;
-        if (g.in_flight) {
-            const auto left =
-                static_cast<int32_t>(g.retransmit_deadline_us - static_cast<uint32_t>(now.us()));
-            info.timer = ConnectionInfo::Timer::on;
-            info.timer_left = Duration::microseconds(std::max(left, 0));
-        } else if (g.send_queue_bytes > 0) {
-            info.timer = ConnectionInfo::Timer::persist;
-        } else if (g.long_deadline_us != tcp::never_us) {
-            // `ss` shows FIN_WAIT_2 as waiting for its end, like TIME_WAIT.
-            info.timer = g.state == State::fin_wait_2 ? ConnectionInfo::Timer::time_wait
-                                                      : ConnectionInfo::Timer::keep_alive;
-            info.timer_left = std::max(Duration{}, Instant::from_us(g.long_deadline_us) - now);
-        }
-        visit(info);
-    });
-    const auto describe = [&w, now](const tcp::TimeWait& record, Instant expiry) {
+    w.table.for_each(look, [&](const Glance& g) { visit(describe(g, now)); });
+    const auto describe_record = [&w, now](const tcp::TimeWait& record, Instant expiry) {
         ConnectionInfo info{};
         info.state = State::time_wait;
         info.local = {w.address_of(record.tuple.local_address), record.tuple.local_port};
@@ -86,7 +89,7 @@ void Worker::for_each_connection(const std::function<void(const ConnectionInfo&)
         info.timer_left = std::max(Duration{}, expiry - now);
         return info;
     };
-    w.time_waits.for_each(describe, visit);
+    w.time_waits.for_each(describe_record, visit);
 }
 
 }  // namespace synfin::stack

@@ -111,7 +111,7 @@ enum class Error : uint8_t {
 const char* name(Error error);
 
 /// Whether a listener answers SYNs with cookies (RFC 4987): without keeping anything until the peer
-/// has shown that it exists. Such a connection has no ECN, and its SYN,ACK is sent only once.
+/// has shown that it exists. Such a SYN,ACK is sent only once.
 enum class SynCookies : uint8_t {
     automatic,  ///< at the limit of half-open connections, the listener's own or the worker's
     always,
@@ -145,14 +145,7 @@ struct ConnectionInfo {
     wire::SocketAddress remote;
     uint32_t receive_queue_bytes = 0;
     uint32_t send_queue_bytes = 0;
-    enum class Timer : uint8_t {
-        off,
-        on,
-        keep_alive,
-        time_wait,
-        persist,
-        delayed_ack
-    } timer = Timer::off;
+    enum class Timer : uint8_t { off, on, keep_alive, time_wait, persist } timer = Timer::off;
     Duration timer_left;
     uint8_t backoff = 0;
 };

@@ -57,6 +57,28 @@ TEST(Snapshot, ShowsStatesAddressesAndQueues) {
     EXPECT_EQ(seen[State::time_wait].timer_left, Duration::seconds(60));
 }
 
+TEST(Snapshot, ShowsWhenAClosedWindowIsProbedNext) {
+    WorkerConfig small = config_of(2);
+    small.profiles[0].receive_buffer_bytes = 2048;
+    Host client{config_of(1)};
+    Host server{small};
+    Cable cable{client, server};
+    Recorder user;
+    Recorder service;
+    service.when_data = [](Worker&, ConnectionId, std::span<const uint8_t>) { return size_t{0}; };
+    ASSERT_TRUE(server.worker.listen({{}, 80}, service).has_value());
+    const auto id = client.worker.connect({address_of(2), 80}, user);
+    cable.settle();
+    client.worker.send(*id, bytes_of(std::string(5000, 'x')));
+    cable.pass(Duration::seconds(10));
+
+    ConnectionInfo seen;
+    client.worker.for_each_connection([&](const ConnectionInfo& i) { seen = i; }, client.now);
+    EXPECT_EQ(seen.timer, ConnectionInfo::Timer::persist);
+    EXPECT_GT(seen.timer_left, Duration{});
+    EXPECT_GT(seen.backoff, 0u);
+}
+
 class SnapshotOfFamily : public ::testing::TestWithParam<Family> {};
 INSTANTIATE_TEST_SUITE_P(Families, SnapshotOfFamily, ::testing::Values(Family::ipv4, Family::ipv6),
                          [](const auto& p) { return name_of(p.param); });
