@@ -53,11 +53,13 @@ class ConnectionTable {
     static constexpr uint32_t max_probes = 64;
     /// The tag and the choice of the bucket must not share bits of the 32-bit hash.
     static constexpr uint32_t max_buckets = 1u << 24;
+    /// 147 million, at a load of 80 %.
+    static constexpr uint32_t max_entries = (max_buckets - 1) / 10 * 88;
 
-    /// With room for `max_entries` at a load of 80 %: 7.3 bytes each. Zero memory is an empty
-    /// table, so what is not used is not touched. At most 147 million entries.
-    explicit ConnectionTable(uint32_t max_entries)
-        : bucket_count_{buckets_for(max_entries)},
+    /// With room for `entries` at a load of 80 %: 7.3 bytes each. Zero memory is an empty
+    /// table, so what is not used is not touched.
+    explicit ConnectionTable(uint32_t entries)
+        : bucket_count_{buckets_for(entries)},
           probes_{std::min(max_probes, bucket_count_)},
           memory_{size_t{bucket_count_} * sizeof(Bucket)},
           buckets_{static_cast<Bucket*>(memory_.data())} {
@@ -222,10 +224,10 @@ class ConnectionTable {
     };
     static_assert(sizeof(Bucket) == 64);
 
-    static uint32_t buckets_for(uint32_t max_entries) {
+    static uint32_t buckets_for(uint32_t entries) {
         // entries / (11 * 0.8), rounded up, and a few more where chance has no law of large
         // numbers.
-        return static_cast<uint32_t>((uint64_t{max_entries} * 10 + 87) / 88) + 1;
+        return static_cast<uint32_t>((uint64_t{entries} * 10 + 87) / 88) + 1;
     }
 
     uint32_t home_of(uint32_t hash) const {

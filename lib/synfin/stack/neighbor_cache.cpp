@@ -9,7 +9,7 @@ namespace synfin::stack {
 
 NeighborCache::NeighborCache(uint32_t capacity, std::vector<LinkEnd> own, const SipKey& key)
     : capacity_{capacity}, own_{std::move(own)}, key_{key} {
-    SYNFIN_ASSERT(capacity > 0 && capacity < no_neighbor + 1u);
+    SYNFIN_ASSERT(capacity > 0 && capacity <= neighbors_max);
     entries_.reserve(capacity);
     buckets_.assign(std::bit_ceil(size_t{capacity}), no_neighbor);
 }

@@ -108,7 +108,7 @@ class NeighborCache {
     /// first of two answers to one request wins.
     static constexpr Duration settle_time = Duration::seconds(1);
 
-    /// `capacity` in 1..65535. `own` are our ends of the links, by interface.
+    /// `capacity` in 1..neighbors_max. `own` are our ends of the links, by interface.
     NeighborCache(uint32_t capacity, std::vector<LinkEnd> own, const SipKey& key);
 
     /// A configured neighbor.

@@ -19,27 +19,32 @@ void require(bool holds, const std::string& sentence) {
     if (!holds) throw std::invalid_argument{sentence};
 }
 
+void require_within(uint64_t value, uint64_t least, uint64_t most, const std::string& name) {
+    require(value >= least && value <= most, name + " must be " + std::to_string(least) + " to " +
+                                                 std::to_string(most) + ", not " +
+                                                 std::to_string(value));
+}
+
 void check_limits(const WorkerConfig& config) {
-    require(config.max_connections > 0, "max_connections must be at least 1");
-    require(config.max_time_wait > 0, "max_time_wait must be at least 1");
-    require(config.max_transfers > 0, "max_transfers must be at least 1");
-    require(config.max_buffer_chunks > 0, "max_buffer_chunks must be at least 1");
+    using TimeWaitTable = flow::TimeWaitTable<tcp::TimeWait>;
+    require_within(config.max_connections, 1, flow::ConnectionTable::max_entries,
+                   "max_connections");
+    require_within(config.max_time_wait, 1, TimeWaitTable::max_capacity, "max_time_wait");
+    require_within(config.max_transfers, 1, UINT32_MAX / ranges_per_transfer, "max_transfers");
+    require_within(config.max_buffer_chunks, 1, UINT32_MAX / nodes_per_chunk, "max_buffer_chunks");
     require(std::has_single_bit(config.max_fast_open_cookies),
             "max_fast_open_cookies must be a power of two, not " +
                 std::to_string(config.max_fast_open_cookies));
-    require(config.max_port_scopes > 0, "max_port_scopes must be at least 1");
-    require(config.max_ipv6_addresses > 0 &&
-                config.max_ipv6_addresses <= flow::AddressBook::max_capacity,
-            "max_ipv6_addresses must be 1 to 16777215, not " +
-                std::to_string(config.max_ipv6_addresses));
-    require(config.max_path_mtus > 0, "max_path_mtus must be 1 or more, not 0");
+    require_within(config.max_port_scopes, 1, flow::ConnectionTable::max_entries,
+                   "max_port_scopes");
+    require_within(config.max_ipv6_addresses, 1, flow::AddressBook::max_capacity,
+                   "max_ipv6_addresses");
+    require_within(config.max_path_mtus, 1, UINT32_MAX, "max_path_mtus");
     size_t fixed = 0;
     for (const InterfaceConfig& interface : config.interfaces) {
         fixed += interface.static_neighbors.size() + (interface.gateway ? 1 : 0);
     }
-    require(config.max_neighbors > fixed && config.max_neighbors <= neighbors_max,
-            "max_neighbors must be " + std::to_string(fixed + 1) + " to " +
-                std::to_string(neighbors_max) + ", not " + std::to_string(config.max_neighbors));
+    require_within(config.max_neighbors, fixed + 1, neighbors_max, "max_neighbors");
 }
 
 void check_gateway(const InterfaceConfig& interface, const wire::IpAddress& gateway) {
@@ -60,30 +65,26 @@ void check_interface(const InterfaceConfig& interface) {
     require(!interface.mac.is_multicast(), "an interface's Ethernet address " +
                                                wire::to_string(interface.mac) +
                                                " is that of a group");
-    require(interface.vlan <= 4094,
-            "a VLAN must be 1 to 4094, or 0 for none, not " + std::to_string(interface.vlan));
-    require(interface.device.mtu >= 576 && interface.device.mtu <= UINT16_MAX,
-            "an MTU must be 576 to 65535 bytes, not " + std::to_string(interface.device.mtu));
+    require_within(interface.vlan, 0, 4094, "a VLAN (0: none)");
+    require_within(interface.device.mtu, 576, UINT16_MAX, "an MTU");
     if (interface.gateway) check_gateway(interface, *interface.gateway);
 }
 
 void check(const WorkerConfig& config) {
-    const size_t ports = config.interfaces.size();
-    require(ports > 0, "a worker needs at least one interface");
-    require(ports <= 64, "a worker has at most 64 interfaces, not " + std::to_string(ports));
+    require_within(config.interfaces.size(), 1, 64, "a worker's interfaces");
     for (const InterfaceConfig& interface : config.interfaces) check_interface(interface);
     check_limits(config);
     require(!config.profiles.empty(), "a worker needs at least one profile");
     for (const tcp::Profile& profile : config.profiles) {
-        require(profile.time_to_live > 0, "a profile's time_to_live must be 1 to 255, not 0");
+        require_within(profile.time_to_live, 1, UINT8_MAX, "a profile's time_to_live");
     }
-    require(config.time_wait >= Duration{}, "time_wait must not be negative");
+    // A table of records has places for no longer time.
+    require(config.time_wait >= Duration{} && config.time_wait <= Duration::hours(24),
+            "time_wait must be 0 to 24 hours");
     require(config.first_port > 0 && config.first_port <= config.last_port,
             "the ephemeral ports " + std::to_string(config.first_port) + " to " +
                 std::to_string(config.last_port) + " are no range");
-    require(config.receive_burst > 0 && config.receive_burst <= Worker::receive_burst_max,
-            "receive_burst must be 1 to " + std::to_string(Worker::receive_burst_max) + ", not " +
-                std::to_string(config.receive_burst));
+    require_within(config.receive_burst, 1, Worker::receive_burst_max, "receive_burst");
 }
 
 const WorkerConfig& checked(const WorkerConfig& config) {
