@@ -12,7 +12,9 @@
 //   calls.cpp      what the application asks for
 //   lifecycle.cpp  ready list, timers, TIME_WAIT, the end of a connection
 //   next_hop.cpp   a connection's way out: routes, and waiting for a neighbor
+//   own_addresses.cpp  our own addresses: asked for, announced, defended
 //   transmit.cpp   frames, from replies and from ready connections
+//   snapshot.cpp   `synfin ss`, from any thread
 //   worker.cpp     construction, and what anyone may ask
 //
 // A connection is in at most one list, linked through Connection::next and marked `ready`: the
@@ -34,13 +36,14 @@
 #include <synfin/flow/time_wait_table.hpp>
 #include <synfin/flow/tuple_hash.hpp>
 #include <synfin/stack/addressing.hpp>
+#include <synfin/stack/arrived.hpp>
 #include <synfin/stack/connection_paths.hpp>
+#include <synfin/stack/interface.hpp>
 #include <synfin/stack/listener_table.hpp>
 #include <synfin/stack/neighbor_cache.hpp>
 #include <synfin/stack/notices.hpp>
 #include <synfin/stack/profile_pool.hpp>
 #include <synfin/stack/reassembly.hpp>
-#include <synfin/stack/reply_queue.hpp>
 #include <synfin/stack/token_bucket.hpp>
 #include <synfin/stack/worker.hpp>
 #include <synfin/tcp/core.hpp>
@@ -49,56 +52,10 @@
 #include <synfin/wire/icmp6.hpp>
 #include <synfin/wire/packet.hpp>
 #include <synfin/wire/quoted.hpp>
-#include <synfin/wire/usual_frame.hpp>
 
 namespace synfin::stack {
 
-/// One interface's side of a worker.
-struct Interface {
-    explicit Interface(const InterfaceConfig& config)
-        : end{config.mac, config.vlan},
-          usual{config.vlan == 0 ? wire::UsualBeginning{config.mac} : wire::UsualBeginning::none()},
-          device{config.device},
-          replies{config.device.mtu} {}
-
-    LinkEnd end;
-    wire::UsualBeginning usual;  ///< of the frames to our end that the fast path may read
-    DeviceProperties device;
-    ReplyQueue replies;
-    uint32_t ready_head = no_index;
-    uint32_t ready_tail = no_index;
-    uint32_t ready_count = 0;
-    NeighborIndex router_v4 = no_neighbor;
-    NeighborIndex router_v6 = no_neighbor;
-    bool has_output() const { return ready_head != no_index || !replies.empty(); }
-    uint32_t frames_wanted() const { return ready_count + replies.size(); }
-};
-
 struct Worker::Impl {
-    /// A segment of the burst that is being worked on.
-    struct Arrived {
-        tcp::Segment segment;
-        flow::FourTuple tuple;
-        uint32_t hash = 0;
-        uint32_t likely = no_index;  ///< the connection, if it has not gone meanwhile
-        uint8_t port = 0;
-        bool is_v6 = false;
-        const uint8_t* ethernet = nullptr;  ///< the header of its frame
-        /// Of IPv6, whose addresses may have no ids; those of IPv4 are their own.
-        wire::IpAddress source_v6;
-        wire::IpAddress destination_v6;
-
-        wire::IpAddress source() const {
-            return is_v6 ? source_v6 : wire::IpAddress::v4(tuple.remote_address);
-        }
-        wire::IpAddress destination() const {
-            return is_v6 ? destination_v6 : wire::IpAddress::v4(tuple.local_address);
-        }
-        wire::SocketAddress local() const { return {destination(), tuple.local_port}; }
-        wire::SocketAddress remote() const { return {source(), tuple.remote_port}; }
-        wire::MacAddress source_mac() const { return wire::load_mac(ethernet + 6); }
-    };
-
     Impl(Worker& worker, const WorkerConfig& worker_config);
 
     // ---- receive.cpp

@@ -1,0 +1,38 @@
+// A segment of a burst, between the parse of its frame and the protocol: what it says, whose it is,
+// and what was found out on the way.
+#pragma once
+
+#include <cstdint>
+
+#include <synfin/base/index_pool.hpp>
+#include <synfin/flow/four_tuple.hpp>
+#include <synfin/tcp/segment.hpp>
+#include <synfin/wire/address.hpp>
+#include <synfin/wire/bytes.hpp>
+
+namespace synfin::stack {
+
+struct Arrived {
+    tcp::Segment segment;
+    flow::FourTuple tuple;
+    uint32_t hash = 0;
+    uint32_t likely = no_index;  ///< the connection, if it has not gone meanwhile
+    uint8_t port = 0;
+    bool is_v6 = false;
+    const uint8_t* ethernet = nullptr;  ///< the header of its frame
+    /// Of IPv6, whose addresses may have no ids; those of IPv4 are their own.
+    wire::IpAddress source_v6;
+    wire::IpAddress destination_v6;
+
+    wire::IpAddress source() const {
+        return is_v6 ? source_v6 : wire::IpAddress::v4(tuple.remote_address);
+    }
+    wire::IpAddress destination() const {
+        return is_v6 ? destination_v6 : wire::IpAddress::v4(tuple.local_address);
+    }
+    wire::SocketAddress local() const { return {destination(), tuple.local_port}; }
+    wire::SocketAddress remote() const { return {source(), tuple.remote_port}; }
+    wire::MacAddress source_mac() const { return wire::load_mac(ethernet + 6); }
+};
+
+}  // namespace synfin::stack

@@ -1,0 +1,35 @@
+// One interface's side of a worker: our end of its link, what waits to leave by it, and its
+// routers.
+#pragma once
+
+#include <cstdint>
+
+#include <synfin/base/index_pool.hpp>
+#include <synfin/stack/neighbor_cache.hpp>
+#include <synfin/stack/reply_queue.hpp>
+#include <synfin/stack/worker.hpp>
+#include <synfin/wire/usual_frame.hpp>
+
+namespace synfin::stack {
+
+struct Interface {
+    explicit Interface(const InterfaceConfig& config)
+        : end{config.mac, config.vlan},
+          usual{config.vlan == 0 ? wire::UsualBeginning{config.mac} : wire::UsualBeginning::none()},
+          device{config.device},
+          replies{config.device.mtu} {}
+
+    LinkEnd end;
+    wire::UsualBeginning usual;  ///< of the frames to our end that the fast path may read
+    DeviceProperties device;
+    ReplyQueue replies;
+    uint32_t ready_head = no_index;
+    uint32_t ready_tail = no_index;
+    uint32_t ready_count = 0;
+    NeighborIndex router_v4 = no_neighbor;
+    NeighborIndex router_v6 = no_neighbor;
+    bool has_output() const { return ready_head != no_index || !replies.empty(); }
+    uint32_t frames_wanted() const { return ready_count + replies.size(); }
+};
+
+}  // namespace synfin::stack
