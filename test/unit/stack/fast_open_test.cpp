@@ -129,23 +129,6 @@ TEST_F(FastOpenServer, CookieBelongsToItsAddress) {
     EXPECT_TRUE(service.ids.empty());
 }
 
-TEST(FastOpenCookies, BelongToWholeAddresses) {
-    const tcp::Secret secret{1, 2};
-    const Instant now;
-    const IpAddress server = IpAddress::v6(1, 1);
-    const IpAddress client = IpAddress::v6(2, 2);
-    wire::TcpOptions options;
-    tcp::write_fast_open_cookie({server, client}, secret, now, options);
-    const auto worth = [&](const IpAddress& local, const IpAddress& remote) {
-        return tcp::check_fast_open_cookie({local, remote}, secret, now, options);
-    };
-    EXPECT_EQ(worth(server, client), tcp::FastOpenCookie::valid);
-    EXPECT_EQ(worth(server, IpAddress::v6(3, 2)), tcp::FastOpenCookie::none);
-    EXPECT_EQ(worth(server, IpAddress::v6(2, 3)), tcp::FastOpenCookie::none);
-    EXPECT_EQ(worth(IpAddress::v6(0, 1), client), tcp::FastOpenCookie::none);
-    EXPECT_EQ(worth(client, server), tcp::FastOpenCookie::none);
-}
-
 TEST_F(FastOpenServer, CookieOfTheLastEpochIsTakenAndReplacedAndAnOlderOneIsNot) {
     const wire::TcpOptions old = learn_cookie();
     host.now = host.now + tcp::fast_open_epoch;
@@ -438,64 +421,6 @@ TEST_P(FastOpenClient, OrdinaryConnectionCarriesNoOption) {
 
 INSTANTIATE_TEST_SUITE_P(Families, FastOpenClient, ::testing::Values(Family::ipv4, Family::ipv6),
                          [](const auto& p) { return name_of(p.param); });
-
-class FastOpenCache : public ::testing::Test {
-  protected:
-    static wire::TcpOptions cookie() {
-        wire::TcpOptions options;
-        options.has_fast_open = true;
-        options.fast_open_bytes = 4;
-        return options;
-    }
-    tcp::AddressPair server{wire::IpAddress::v4(9), wire::IpAddress::v4(10)};
-    tcp::AddressPair other{wire::IpAddress::v4(8), wire::IpAddress::v4(10)};
-    Instant now;
-};
-
-TEST_F(FastOpenCache, PlaceIsTakenByWhoComesLater) {
-    tcp::FastOpenCache cache{1, {1, 2}};
-    cache.keep(server, 1460, cookie());
-    ASSERT_NE(cache.find(server), nullptr);
-    cache.keep(other, 1460, cookie());
-    EXPECT_EQ(cache.find(server), nullptr);
-    ASSERT_NE(cache.find(other), nullptr);
-}
-
-TEST_F(FastOpenCache, CookieIsForTheSourceThatHasGotIt) {
-    tcp::FastOpenCache cache{64, {1, 2}};
-    cache.keep(server, 1460, cookie());
-    EXPECT_EQ(cache.find(other), nullptr);
-}
-
-TEST_F(FastOpenCache, OptionWithoutACookieIsNotKept) {
-    tcp::FastOpenCache cache{4, {1, 2}};
-    wire::TcpOptions options = cookie();
-    options.fast_open_bytes = 0;
-    cache.keep(server, 1460, options);
-    EXPECT_EQ(cache.find(server), nullptr);
-}
-
-TEST_F(FastOpenCache, RoomIsWhatBothSegmentSizesLeaveBesideAllOptionsThatASynCanHave) {
-    tcp::FastOpenCache cache{4, {1, 2}};
-    EXPECT_EQ(cache.room(server, 1460, now), 0u);
-    cache.keep(server, 1400, cookie());
-    EXPECT_EQ(cache.room(server, 1460, now), 1360u);
-    EXPECT_EQ(cache.room(server, 536, now), 496u);
-    cache.keep(server, 30, cookie());
-    EXPECT_EQ(cache.room(server, 1460, now), 0u);
-}
-
-TEST_F(FastOpenCache, PauseEndsByTimeOrWithANewCookie) {
-    tcp::FastOpenCache cache{4, {1, 2}};
-    cache.keep(server, 1460, cookie());
-    cache.pause(server, now);
-    EXPECT_EQ(cache.find(server), nullptr);
-    EXPECT_TRUE(cache.is_paused(server, now));
-    EXPECT_FALSE(cache.is_paused(other, now));
-    EXPECT_FALSE(cache.is_paused(server, now + tcp::fast_open_pause));
-    cache.keep(server, 1460, cookie());
-    EXPECT_FALSE(cache.is_paused(server, now));
-}
 
 }  // namespace
 }  // namespace synfin::stack::test
