@@ -1,12 +1,9 @@
-"""What the integration tests stand on: hosts, links, processes, waiting, and results as TAP.
+"""What the integration tests stand on: hosts, links, captures, and results as TAP.
 
 A test builds its own world in a Lab and leaves nothing behind. A Host is a network namespace that
 has no name: it lives as long as the process that holds it, so it ends with the test even if the
 test is killed. The same goes for every process that a Lab starts. No test sends a packet outside
 the hosts that it made.
-
-Waiting is always for a condition and always bounded. The bounds are generous, because they only
-decide how long a failure takes.
 """
 
 import contextlib
@@ -20,14 +17,15 @@ import resource
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 import traceback
 
-PATIENCE = 60  # seconds that a condition may take on a busy machine
+# Tests take these from here, too.
+from processes import (PATIENCE, Failure, Process, Skip, expect, expect_equal, run_to_end,
+                       wait_until)
 
 SYNFIN_ADDRESS = "198.18.0.1"
 KERNEL_ADDRESS = "198.18.0.2"
@@ -37,42 +35,11 @@ KERNEL_ADDRESS6 = "fd00::2"
 PREFIX_LENGTH6 = 64
 NOBODY = 65534
 
+# In a result, where nothing is left behind.
+NO_LEAKS = {"connections": 0, "buffers": 0, "timers": 0}
+
 _CLONE_NEWNET = 0x40000000
-_PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
-
-
-class Failure(Exception):
-    """What the test says is not so."""
-
-
-class Skip(Exception):
-    """The test cannot be done here, and why."""
-
-
-# ---- conditions
-
-
-def wait_until(condition, what, timeout=PATIENCE):
-    """The first true value of condition(), or a Failure that says what did not come about."""
-    deadline = time.monotonic() + timeout
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise Failure(f"{what}: not within {timeout} s")
-        time.sleep(0.01)
-
-
-def expect(condition, what):
-    if not condition:
-        raise Failure(what)
-
-
-def expect_equal(actual, expected, what):
-    if actual != expected:
-        raise Failure(f"{what}: {actual!r}, but expected {expected!r}")
 
 
 def require_root():
@@ -117,105 +84,6 @@ def first_core():
 def last_core():
     """A core for a second synfin beside one on the first."""
     return max(os.sched_getaffinity(0))
-
-
-# ---- processes
-
-
-def _end_with_parent():
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-class Process:
-    """A program that a Lab started, with its output in files."""
-
-    def __init__(self, name, arguments, folder, **options):
-        self.name = name
-        self.arguments = [str(a) for a in arguments]
-        self._out = folder / f"{name}.out"
-        self._err = folder / f"{name}.err"
-        with open(self._out, "wb") as out, open(self._err, "wb") as err:
-            self._process = subprocess.Popen(
-                self.arguments, stdin=options.pop("stdin", subprocess.DEVNULL), stdout=out,
-                stderr=err, preexec_fn=_end_with_parent, **options)
-        self.pid = self._process.pid
-
-    @property
-    def stdin(self):
-        return self._process.stdin
-
-    @property
-    def output(self):
-        return self._out.read_text(errors="replace")
-
-    @property
-    def output_bytes(self):
-        return self._out.read_bytes()
-
-    @property
-    def errors(self):
-        return self._err.read_text(errors="replace")
-
-    def running(self):
-        return self._process.poll() is None
-
-    def wait_for_output(self, text, timeout=PATIENCE):
-        def said():
-            if text in self.output or text in self.errors:
-                return True
-            if not self.running():
-                raise Failure(f"{self.name} ended with {self._process.returncode} before it said "
-                              f"'{text}'")
-            return False
-        wait_until(said, f"{self.name} says '{text}'", timeout)
-
-    def wait(self, timeout=PATIENCE):
-        """The exit code."""
-        try:
-            return self._process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise Failure(f"{self.name} still runs after {timeout} s") from None
-
-    def expect_success(self, timeout=PATIENCE):
-        code = self.wait(timeout)
-        expect(code == 0, f"{self.name} ended with {code}: {self.errors.strip()[-500:]}")
-        return self
-
-    def send_signal(self, which):
-        if self.running():
-            self._process.send_signal(which)
-
-    def stop(self):
-        """Ends it, by force if it must be."""
-        self.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.send_signal(signal.SIGKILL)
-            self._process.wait(10)
-        if self._process.stdin:
-            with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.close()
-
-    def describe(self):
-        def tail(text):
-            return "\n".join("    " + line for line in text.splitlines()[-25:])
-        return (f"{self.name} ({'running' if self.running() else self._process.returncode}): "
-                f"{' '.join(self.arguments)}\n{tail(self.output)}\n{tail(self.errors)}")
-
-
-def run_to_end(arguments, timeout=PATIENCE, check=True, **options):
-    """Runs a program to its end; its output is text. With `check` it must succeed."""
-    arguments = [str(a) for a in arguments]
-    try:
-        done = subprocess.run(arguments, capture_output=True, text=True, errors="replace",
-                              timeout=timeout, check=False,
-                              **{"preexec_fn": _end_with_parent, **options})
-    except subprocess.TimeoutExpired:
-        raise Failure(f"{' '.join(arguments)}: still runs after {timeout} s") from None
-    if check and done.returncode != 0:
-        raise Failure(f"{' '.join(arguments)}: ended with {done.returncode}: {done.stderr.strip()}")
-    return done
 
 
 # ---- hosts
@@ -298,7 +166,6 @@ class Host:
         made.bind(("0.0.0.0", port))
         made.listen(backlog)
         return made
-
 
     def sockets(self, state):
         """The connections that the kernel here has in a state, as pairs of local and peer."""
@@ -474,6 +341,14 @@ class Lab:
         if prepare:
             prepare()
         return process
+
+    def serve_by_tap(self, host, *arguments):
+        """The same on a tap, whose other end is an interface of the host that it runs on."""
+        def address_the_other_end():
+            without_offloads(host, "tap0")
+            host.ip("address", "add", f"{KERNEL_ADDRESS}/{PREFIX_LENGTH}", "dev", "tap0")
+            host.ip("link", "set", "tap0", "up")
+        return self.serve(host, *arguments, device="tap:tap0", prepare=address_the_other_end)
 
     def load(self, host, *arguments, device="af_packet:v0", source="198.18.1.0/24",
              target=f"{KERNEL_ADDRESS}:80"):

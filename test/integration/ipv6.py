@@ -3,13 +3,12 @@
 import json
 import re
 
-from harness import (KERNEL_ADDRESS6, PREFIX_LENGTH, PREFIX_LENGTH6, SYNFIN_ADDRESS,
+from harness import (KERNEL_ADDRESS6, NO_LEAKS, PREFIX_LENGTH, PREFIX_LENGTH6, SYNFIN_ADDRESS,
                      SYNFIN_ADDRESS6, Wire, case, expect, expect_equal, http_body, main,
                      require_root, require_tools, sha256, wait_until)
 from nginx import Nginx
 
 MEGABYTE = 1024 * 1024
-NOTHING = {"connections": 0, "buffers": 0, "timers": 0}
 
 
 def world(lab):
@@ -73,7 +72,7 @@ def downloaded(size, count):
         expect_equal(sha256(received.read_bytes()), sha256(http_body(count)), "SHA-256 of the body")
         result = lab.finish(server)
         expect_equal(result["server"]["accepted"], 1, "accepted connections")
-        expect_equal(result["leaks"], NOTHING, "leaks")
+        expect_equal(result["leaks"], NO_LEAKS, "leaks")
     return test
 
 
@@ -114,7 +113,7 @@ def block_of_sources(lab):
     result = lab.result_of(load)
     expect_equal(result["connections"]["closed"], 2000, "closed")
     expect_equal(result["requests"]["answered"], 2000, "answers")
-    expect_equal(result["leaks"], NOTHING, "leaks")
+    expect_equal(result["leaks"], NO_LEAKS, "leaks")
     expect_equal(nginx.accepted(), 2000, "connections by nginx's count")
 
 

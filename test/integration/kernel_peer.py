@@ -7,13 +7,12 @@ import socket
 import struct
 import sys
 
-from harness import (SYNFIN_ADDRESS, Acceptor, Wire, case, expect, expect_equal, http_body,
-                     main, require_root, require_tools, sha256, wait_until)
+from harness import (NO_LEAKS, SYNFIN_ADDRESS, Acceptor, Wire, case, expect, expect_equal,
+                     http_body, main, require_root, require_tools, sha256, wait_until)
 from nginx import Nginx
 
 MANY = 100
 MEGABYTE = 1024 * 1024
-NOTHING = {"connections": 0, "buffers": 0, "timers": 0}
 
 
 def world(lab, wire=None):
@@ -42,7 +41,7 @@ def expect_ends(lab, server, **expected):
             for name in ("accepted", "closed", "reset", "timed_out", "failed", "abandoned")}
     wanted = dict.fromkeys(ends, 0) | expected
     expect_equal(ends, wanted, "how connections ended")
-    expect_equal(result["leaks"], NOTHING, "leaks")
+    expect_equal(result["leaks"], NO_LEAKS, "leaks")
     return result
 
 
@@ -50,7 +49,7 @@ def expect_all_closed(lab, load):
     load.expect_success()
     result = lab.result_of(load)
     expect_equal(result["connections"]["closed"], MANY, "closed")
-    expect_equal(result["leaks"], NOTHING, "leaks")
+    expect_equal(result["leaks"], NO_LEAKS, "leaks")
     return result
 
 
@@ -225,7 +224,7 @@ def kernel_server_resets(lab):
     expect_equal(load.wait(), 1, "exit code of a run that is not clean")
     result = lab.result_of(load)
     expect_equal(result["connections"]["reset"], MANY, "reset")
-    expect_equal(result["leaks"], NOTHING, "leaks")
+    expect_equal(result["leaks"], NO_LEAKS, "leaks")
 
 
 @case("client: we reset by linger 0")
@@ -256,7 +255,7 @@ def refused(lab):
     expect_equal(result["connections"]["established"], 0, "established")
     expect_equal(result["connections"]["failed"] + result["connections"]["reset"], MANY,
                  "refused")
-    expect_equal(result["leaks"], NOTHING, "leaks")
+    expect_equal(result["leaks"], NO_LEAKS, "leaks")
 
 
 @case("server: a closed port answers the kernel with a reset")

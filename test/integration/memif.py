@@ -1,6 +1,6 @@
 """synfin load against synfin serve: two processes that share memory and nothing else."""
 
-from harness import SYNFIN_ADDRESS, case, expect_equal, first_core, last_core, main
+from harness import NO_LEAKS, SYNFIN_ADDRESS, case, expect_equal, first_core, last_core, main
 
 
 def conversation(lab, serve_arguments, load_arguments):
@@ -21,7 +21,7 @@ def expect_agreement(served, loaded, count):
     expect_equal(served["server"]["accepted"], count, "accepted")
     expect_equal(served["server"]["closed"], count, "closed by the server")
     for result in (served, loaded):
-        expect_equal(result["leaks"], {"connections": 0, "buffers": 0, "timers": 0}, "leaks")
+        expect_equal(result["leaks"], NO_LEAKS, "leaks")
 
 
 @case("20,000 connections across memif go through their whole lives")

@@ -1,6 +1,6 @@
 """synfin pair, as a user without any privilege runs it: what it writes, and that it adds up."""
 
-from harness import case, expect, expect_equal, main
+from harness import NO_LEAKS, case, expect, expect_equal, main
 
 LATENCY = {"p50", "p90", "p99", "p999", "max"}
 
@@ -41,7 +41,7 @@ def run_pair(lab, *arguments):
         expect_equal(connections[number], connections["opened"], number)
     for number in ("failed", "reset", "timed_out"):
         expect_equal(connections[number], 0, number)
-    expect_equal(result["leaks"], {"connections": 0, "buffers": 0, "timers": 0}, "leaks")
+    expect_equal(result["leaks"], NO_LEAKS, "leaks")
     expect_equal(result["tcp"]["client"]["ActiveOpens"], connections["opened"], "ActiveOpens")
     expect_equal(result["tcp"]["server"]["PassiveOpens"], connections["opened"], "PassiveOpens")
     return result

@@ -1,8 +1,7 @@
 """ping of Linux, over both families: whole packets, and echoes in fragments."""
 
-from harness import (KERNEL_ADDRESS, PREFIX_LENGTH, PREFIX_LENGTH6, SYNFIN_ADDRESS,
-                     SYNFIN_ADDRESS6, case, expect, main, require_root, require_tools,
-                     without_offloads)
+from harness import (PREFIX_LENGTH6, SYNFIN_ADDRESS, SYNFIN_ADDRESS6, case, expect, main,
+                     require_root, require_tools)
 
 
 def expect_echoes(kernel, option, address, size):
@@ -21,12 +20,7 @@ def answered4(size):
         require_root()
         require_tools("ip", "ethtool", "ping")
         kernel = lab.host("kernel")
-
-        def address_the_other_end():
-            without_offloads(kernel, "tap0")
-            kernel.ip("address", "add", f"{KERNEL_ADDRESS}/{PREFIX_LENGTH}", "dev", "tap0")
-            kernel.ip("link", "set", "tap0", "up")
-        lab.serve(kernel, device="tap:tap0", prepare=address_the_other_end)
+        lab.serve_by_tap(kernel)
         expect_echoes(kernel, "-4", SYNFIN_ADDRESS, size)
     return test
 

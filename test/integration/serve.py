@@ -3,8 +3,8 @@
 import json
 import time
 
-from harness import (KERNEL_ADDRESS, PREFIX_LENGTH, SYNFIN_ADDRESS, case, expect, expect_equal,
-                     http_body, main, require_root, require_tools, sha256, without_offloads)
+from harness import (SYNFIN_ADDRESS, case, expect, expect_equal, http_body, main, require_root,
+                     require_tools, sha256)
 
 # What it is called, how it is asked for, and how many bytes that is.
 SIZES = (("0 B", "0", 0), ("1 B", "1", 1), ("1 KB", "1KB", 1024), ("10 MB", "10MB", 10 * 1024**2))
@@ -25,14 +25,8 @@ def start_server(lab, kind, *arguments):
     if kind != "tap":
         synfin, kernel = lab.synfin_and_kernel()
         return lab.serve(synfin, *arguments, device=f"{kind}:v0"), kernel
-    # The other end of a tap is an interface of the host that synfin itself runs on.
     kernel = lab.host("kernel")
-
-    def address_the_other_end():
-        without_offloads(kernel, "tap0")
-        kernel.ip("address", "add", f"{KERNEL_ADDRESS}/{PREFIX_LENGTH}", "dev", "tap0")
-        kernel.ip("link", "set", "tap0", "up")
-    return lab.serve(kernel, *arguments, device="tap:tap0", prepare=address_the_other_end), kernel
+    return lab.serve_by_tap(kernel, *arguments), kernel
 
 
 def answers_curl(kind, size, bytes_):

@@ -4,10 +4,9 @@ import signal
 import socket
 import time
 
-from harness import (SYNFIN_ADDRESS, Acceptor, case, expect, expect_equal, main, require_root,
-                     require_tools, wait_until)
+from harness import (NO_LEAKS, SYNFIN_ADDRESS, Acceptor, case, expect, expect_equal, main,
+                     require_root, require_tools, wait_until)
 
-NOTHING = {"connections": 0, "buffers": 0, "timers": 0}
 BOTH = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -51,7 +50,7 @@ def server_closes_what_is_open(which):
         server.expect_success()
         result = lab.result_of(server)
         expect_equal(result["server"]["closed"], 20, "closed")
-        expect_equal(result["leaks"], NOTHING, "leaks")
+        expect_equal(result["leaks"], NO_LEAKS, "leaks")
     return test
 
 
@@ -106,7 +105,7 @@ def load_ends_in_order(lab):
     expect_equal(result["connections"]["closed"], result["connections"]["opened"], "closed")
     wait_until(lambda: acceptor.accepted == result["connections"]["opened"],
                "the kernel has seen as many")
-    expect_equal(result["leaks"], NOTHING, "leaks")
+    expect_equal(result["leaks"], NO_LEAKS, "leaks")
 
 
 @case("what does not end within the grace period is reset, and the report says so")
@@ -120,7 +119,7 @@ def grace_period(lab):
     expect_equal(client.recv(1), b"", "the FIN")
     result = lab.result_of(server)
     expect_equal(result["server"]["abandoned"], 1, "abandoned")
-    expect_equal(result["leaks"], NOTHING, "leaks")
+    expect_equal(result["leaks"], NO_LEAKS, "leaks")
     wait_until(lambda: not kernel.sockets("close-wait"), "the kernel's side is reset")
 
 
@@ -139,7 +138,7 @@ def second_signal(first, second):
         expect(time.monotonic() - begun < 30, "the server does not wait any more")
         result = lab.result_of(server)
         expect_equal(result["server"]["abandoned"], 1, "abandoned")
-        expect_equal(result["leaks"], NOTHING, "leaks")
+        expect_equal(result["leaks"], NO_LEAKS, "leaks")
     return test
 
 
