@@ -337,14 +337,14 @@ void Script::establish(const Handshake& h, Where where) {
         call_open();
         expect(Syn().seq(0), where);
         wait(h.round_trip);
-        inject(dress(SynAck().ack(1)), where);
+        inject(dress(SynAck().ack(1)));
         expect(Ack().seq(1).ack(1), where);
     } else {
         listen();
-        inject(dress(Syn()), where);
+        inject(dress(Syn()));
         expect(SynAck().seq(0).ack(1), where);
         wait(h.round_trip);
-        inject(Ack().seq(1).ack(1), where);
+        inject(Ack().seq(1).ack(1));
     }
     expect_state(State::established, where);
     expect_nothing(where);
@@ -360,7 +360,7 @@ void enter(Script& s, State state, Where where) {
             break;
         case State::syn_received:
             s.listen();
-            s.inject(Syn().seq(0).mss(1460), where);
+            s.inject(Syn().seq(0).mss(1460));
             s.expect(SynAck().seq(0).ack(1), where);
             break;
         case State::established: s.establish(where); break;
@@ -371,16 +371,16 @@ void enter(Script& s, State state, Where where) {
             break;
         case State::fin_wait_2:
             enter(s, State::fin_wait_1, where);
-            s.inject(Ack().seq(1).ack(2), where);
+            s.inject(Ack().seq(1).ack(2));
             break;
         case State::close_wait:
             s.establish(where);
-            s.inject(FinAck().seq(1).ack(1), where);
+            s.inject(FinAck().seq(1).ack(1));
             s.expect(Ack().seq(1).ack(2), where);
             break;
         case State::closing:
             enter(s, State::fin_wait_1, where);
-            s.inject(FinAck().seq(1).ack(1), where);
+            s.inject(FinAck().seq(1).ack(1));
             s.expect(Ack().seq(2).ack(2), where);
             break;
         case State::last_ack:
@@ -390,7 +390,7 @@ void enter(Script& s, State state, Where where) {
             break;
         case State::time_wait:
             enter(s, State::fin_wait_2, where);
-            s.inject(FinAck().seq(1).ack(2), where);
+            s.inject(FinAck().seq(1).ack(2));
             s.expect(Ack().seq(2).ack(2), where);
             break;
     }

@@ -99,9 +99,9 @@ class Script {
     std::function<void()> when_peer_closed = [] {};
 
     // ---- segments in
-    void inject(const Packet& packet, Where where = Where::current());
+    void inject(const Packet& packet);
     /// Several segments in one loop of the stack: output comes after the last one.
-    void inject_burst(const std::vector<Packet>& packets, Where where = Where::current());
+    void inject_burst(const std::vector<Packet>& packets);
 
     /// The next timer fires, and then something arrives before anything can leave.
     void fire_timer_before_output();
@@ -192,7 +192,7 @@ class Script {
 
     tcp::Segment segment_of(const Packet& packet, std::string& storage);
     void note_injected(const Packet& packet, const tcp::Segment& segment);
-    void arrive(const tcp::Segment& segment, Where where);
+    void arrive(const tcp::Segment& segment);
     void arrive_at_listener(const tcp::Segment& segment, std::optional<tcp::Seq> last_seq);
     void take_events(const tcp::Events& events);
     void take_result(const tcp::InputResult& result);
@@ -201,7 +201,11 @@ class Script {
     void take_bytes(std::span<const uint8_t> bytes);
     void record(const tcp::OutSegment& out, bool wanted);
     void record_reply(const tcp::Reply& reply);
+    /// What holds of every segment, whatever a test is about.
     void judge_segment(const Sent& sent, const tcp::OutSegment& out);
+    void judge_header(const Sent& sent);
+    void judge_payload(const Sent& sent);
+    void judge_promises(const Sent& sent);
     /// What the stack does after the input of a loop: output, then TIME_WAIT, then letting go.
     void settle();
     void let_go();

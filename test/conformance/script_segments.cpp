@@ -72,20 +72,20 @@ void Script::note_injected(const Packet& p, const tcp::Segment& s) {
     if (ack <= sent_end_ || !s.flags.ack()) right_edge_ = std::max(right_edge_, ack + window);
 }
 
-void Script::inject(const Packet& packet, Where where) { inject_burst({packet}, where); }
+void Script::inject(const Packet& packet) { inject_burst({packet}); }
 
-void Script::inject_burst(const std::vector<Packet>& packets, Where where) {
+void Script::inject_burst(const std::vector<Packet>& packets) {
     for (const auto& packet : packets) {
         story_.push_back("> " + to_text(packet));
         std::string storage;
         const auto segment = segment_of(packet, storage);
         note_injected(packet, segment);
-        arrive(segment, where);
+        arrive(segment);
     }
     settle();
 }
 
-void Script::arrive(const tcp::Segment& segment, Where) {
+void Script::arrive(const tcp::Segment& segment) {
     switch (place_) {
         case Place::alive:
             take_result(tcp::input(c_, segment, env_, now_));
@@ -245,8 +245,16 @@ void Script::record(const tcp::OutSegment& out, bool wanted) {
     sent_.push_back(std::move(sent));
 }
 
-/// What holds of every segment, whatever a test is about.
 void Script::judge_segment(const Sent& s, const tcp::OutSegment& out) {
+    judge_header(s);
+    if (!s.payload.empty()) judge_payload(s);
+    if (s.flags.ack() && !s.flags.rst()) judge_promises(s);
+    EXPECT_TRUE(!s.flags.fin() || s.end() == 1 + stream_.size() + 1)
+        << "a FIN follows all queued data" << story();
+    EXPECT_TRUE(s.flags.urg() || out.urgent == 0) << story();
+}
+
+void Script::judge_header(const Sent& s) {
     const auto& o = s.options;
     const auto f = s.flags;
     if (!f.syn()) {
@@ -267,41 +275,37 @@ void Script::judge_segment(const Sent& s, const tcp::OutSegment& out) {
     EXPECT_TRUE(urgent_given_ || !f.urg()) << "SHLD-13" << story();
     EXPECT_FALSE(f.syn() && (f.fin() || f.rst())) << story();
     EXPECT_FALSE(f.fin() && f.rst()) << story();
+}
 
-    // Payload: the user's bytes, in segments that the peer's MSS and its window allow.
+/// The user's bytes, in segments that the peer's MSS and its window allow.
+void Script::judge_payload(const Sent& s) {
     const auto length = static_cast<uint32_t>(s.payload.size());
-    if (length > 0) {
-        const uint32_t offset = s.seq + (f.syn() ? 1u : 0u) - 1u;
-        EXPECT_FALSE(f.rst()) << "a RST of ours carries no payload" << story();
-        EXPECT_TRUE(offset + uint64_t{length} <= stream_.size() &&
-                    stream_.compare(offset, length, s.payload) == 0)
-            << "the payload is not what the user gave at that offset" << story();
-        const uint32_t offered = peer_mss_.value_or(setup_.ipv6 ? 1220 : 536);
-        const uint32_t allowed =
-            std::min<uint32_t>(offered, setup_.mtu - (setup_.ipv6 ? 60u : 40u));
-        EXPECT_LE(length + (o.has_timestamps ? 12u : 0u), std::max(allowed, 48u))
-            << "MUST-16: longer than the effective send MSS" << story();
-        const bool last_for_the_first_time =
-            s.end() > sent_end_ && offset + uint64_t{length} == stream_.size();
-        EXPECT_TRUE(f.psh() || !last_for_the_first_time)
-            << "MUST-61: PSH on the last of the queued bytes" << story();
-        const uint64_t data_end = uint64_t{offset} + 1 + length;
-        EXPECT_TRUE(data_end <= right_edge_ || data_end <= sent_end_ || length == 1)
-            << "new data beyond the peer's window (right edge " << right_edge_ << ")" << story();
-    }
-    EXPECT_TRUE(!f.fin() || s.end() == 1 + stream_.size() + 1)
-        << "a FIN follows all queued data" << story();
+    const uint32_t offset = s.seq + (s.flags.syn() ? 1u : 0u) - 1u;
+    EXPECT_FALSE(s.flags.rst()) << "a RST of ours carries no payload" << story();
+    EXPECT_TRUE(offset + uint64_t{length} <= stream_.size() &&
+                stream_.compare(offset, length, s.payload) == 0)
+        << "the payload is not what the user gave at that offset" << story();
+    const uint32_t offered = peer_mss_.value_or(setup_.ipv6 ? 1220 : 536);
+    const uint32_t allowed = std::min<uint32_t>(offered, setup_.mtu - (setup_.ipv6 ? 60u : 40u));
+    EXPECT_LE(length + (s.options.has_timestamps ? 12u : 0u), std::max(allowed, 48u))
+        << "MUST-16: longer than the effective send MSS" << story();
+    const bool last_for_the_first_time =
+        s.end() > sent_end_ && offset + uint64_t{length} == stream_.size();
+    EXPECT_TRUE(s.flags.psh() || !last_for_the_first_time)
+        << "MUST-61: PSH on the last of the queued bytes" << story();
+    const uint64_t data_end = uint64_t{offset} + 1 + length;
+    EXPECT_TRUE(data_end <= right_edge_ || data_end <= sent_end_ || length == 1)
+        << "new data beyond the peer's window (right edge " << right_edge_ << ")" << story();
+}
 
-    // What we told the peer is not taken back.
-    if (f.ack() && !f.rst()) {
-        EXPECT_GE(s.ack, last_ack_.value_or(0)) << "the acknowledgment went back" << story();
-        last_ack_ = s.ack;
-        const bool scaled = !f.syn() && peer_offered_scale_ && we_offered_scale_;
-        const uint32_t edge = s.ack + (uint32_t{s.window} << (scaled ? our_scale_ : 0));
-        EXPECT_GE(edge, announced_edge_.value_or(0)) << "SHLD-14: the window shrank" << story();
-        announced_edge_ = edge;
-    }
-    EXPECT_TRUE(f.urg() || out.urgent == 0) << story();
+/// What we told the peer is not taken back.
+void Script::judge_promises(const Sent& s) {
+    EXPECT_GE(s.ack, last_ack_.value_or(0)) << "the acknowledgment went back" << story();
+    last_ack_ = s.ack;
+    const bool scaled = !s.flags.syn() && peer_offered_scale_ && we_offered_scale_;
+    const uint32_t edge = s.ack + (uint32_t{s.window} << (scaled ? our_scale_ : 0));
+    EXPECT_GE(edge, announced_edge_.value_or(0)) << "SHLD-14: the window shrank" << story();
+    announced_edge_ = edge;
 }
 
 void Script::settle() {

@@ -39,7 +39,10 @@ class Bytes {
         rest_ = rest_.subspan(1);
         return value;
     }
-    uint16_t word() { return static_cast<uint16_t>(byte() << 8 | byte()); }
+    uint16_t word() {
+        const uint8_t high = byte();
+        return static_cast<uint16_t>(high << 8 | byte());
+    }
     bool bit() { return (byte() & 1) != 0; }
 
   private:
@@ -143,7 +146,10 @@ class Story {
             case 0: return from + how / 4u;
             case 1: return from - how / 4u;
             case 2: return from + bytes_.word();
-            default: return from + (uint32_t{bytes_.word()} << 16 | bytes_.word());
+            default: {
+                const uint32_t high = bytes_.word();
+                return from + (high << 16 | bytes_.word());
+            }
         }
     }
 

@@ -34,10 +34,6 @@ constexpr std::chrono::milliseconds suspicious_silence{20};
 // Before this no deadline can lie.
 constexpr Instant beginning = Instant::from_us(1'000'000);
 
-}  // namespace
-
-namespace {
-
 wire::IpPrefix host_block(const wire::IpAddress& address) {
     return {address, static_cast<uint8_t>(address.is_v4() ? 32 : 128)};
 }

@@ -30,8 +30,8 @@ struct Scene {
         });
     }
     static stack::WorkerConfig with_attacker_known(stack::WorkerConfig config) {
-        config.interfaces[0].static_neighbors = {
-            {wire::IpAddress::v4(10, 0, 0, 9), {{2, 0, 0, 0, 0, 9}}}};
+        config.interfaces[0].static_neighbors.push_back(
+            {wire::IpAddress::v4(10, 0, 0, 9), {{2, 0, 0, 0, 0, 9}}});
         return config;
     }
     void attack(const RawFrame& frame) {
