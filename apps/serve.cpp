@@ -40,8 +40,9 @@ struct ServeOptions {
         tcp.attach(table);
         listener.attach(table);
         table.list("address", "PREFIX",
-                   "an address or block that the server answers for, such as 198.18.0.1/15; with "
-                   "several devices the first belongs to the first, and so on in turn",
+                   "the server's address with the length of its network, such as 198.18.0.1/15, or "
+                   "a block that it answers for as a whole, such as 198.18.0.0/24; with several "
+                   "devices the first belongs to the first, and so on in turn",
                    [this](const std::string& text) { return add_address(text); });
         table.list(
             "listen", "PORT", "a port to listen on",

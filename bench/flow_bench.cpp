@@ -135,10 +135,12 @@ void find_burst_of_32(benchmark::State& state) {
     for (auto _ : state) {
         const FourTuple* tuples = &p.asked[at];
         at = (at + burst) % p.asked.size();
-        for (size_t i = 0; i < burst; ++i) {
-            hashes[i] = tuple_hash(tuples[i], key);
-            p.table.prefetch(hashes[i]);
-        }
+        tuple_hash_burst(
+            burst, key, [&](size_t i) -> const FourTuple& { return tuples[i]; },
+            [&](size_t i, uint32_t hash) {
+                hashes[i] = hash;
+                p.table.prefetch(hash);
+            });
         for (size_t i = 0; i < burst; ++i) {
             const uint32_t candidate = p.table.candidate(hashes[i]);
             if (candidate != no_index) __builtin_prefetch(&p.objects[candidate]);

@@ -12,8 +12,7 @@
 //     vdev:NAME,ARGS                  any virtual device of DPDK, in DPDK's own words
 //     pcap:IN,OUT                     packets from a file, packets into a file
 //
-// All forms but `ring` and `pci` may be followed by `,key=value` pairs, which go to the driver as
-// they are.
+// All forms but `ring` may be followed by `,key=value` pairs, which go to the driver as they are.
 #pragma once
 
 #include <cstdint>

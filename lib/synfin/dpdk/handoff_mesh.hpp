@@ -5,7 +5,8 @@
 // owner of a TCP packet follows from its ports (handoff_owner), so that a worker that opens a
 // connection can choose a local port of its own and a listener's connections are spread. Answers of
 // the neighbor protocols (ARP) are of use to all workers, because each has its own cache: they are
-// copied to the others. Everything else stays where it arrived.
+// copied to the others. Everything else stays where it arrived; so do all pieces of a TCP segment
+// but the first, which are then put together only if their owner is here.
 #pragma once
 
 #include <algorithm>

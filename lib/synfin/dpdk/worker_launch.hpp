@@ -50,7 +50,6 @@ class WorkerThreads {
     void start(unsigned core, const std::string& name,
                std::function<void(const std::atomic<bool>& stop)> body);
     void stop() { stop_.store(true, std::memory_order_relaxed); }
-    bool stopping() const { return stop_.load(std::memory_order_relaxed); }
     /// How many bodies have not returned yet.
     unsigned running() const { return running_.load(std::memory_order_acquire); }
     /// Waits for all; rethrows the first exception that left a body.

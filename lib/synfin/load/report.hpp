@@ -69,7 +69,7 @@ struct Result {
 void add(ClientStatistics& sum, const ClientStatistics& part);
 void add(ServerStatistics& sum, const ServerStatistics& part);
 
-/// With exactly the names that the documentation lists; a side that did not take part is null.
+/// Names are added, never changed: others read them. A side that did not take part is null.
 nlohmann::json to_json(const Result& result);
 std::string to_text(const Result& result);
 
