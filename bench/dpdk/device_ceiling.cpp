@@ -4,8 +4,8 @@
 // Two ends, each on its own core, both sending and receiving as fast as they can:
 //
 //   allocate   each packet in a buffer fresh from the pool; received buffers are freed
-//   reuse      what was received is written and sent back: a fixed number of buffers goes to and
-//   fro device     the same as reuse, through QueueDevice: what the stack has at its disposal
+//   reuse      what was received is written and sent back: a fixed number of buffers is under way
+//   device     the same as reuse, through QueueDevice: what the stack has at its disposal
 //
 // Over `ring` both ends are in this process, and so they are when two devices are given. With one
 // device of another kind, this process is one end and a second process is the other.
@@ -16,6 +16,7 @@
 #include <fstream>
 #include <iostream>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -257,99 +258,138 @@ std::vector<unsigned> parse_cores(const std::string& text) {
     return cores;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-    CLI::App app{"The packet rate of a bare device"};
-    std::vector<std::string> device_texts{"ring"};
+struct Options {
+    std::vector<std::string> devices{"ring"};
     std::string huge = "auto";
-    std::string cores_text;
-    std::string mode_text = "all";
+    std::string cores;
+    std::string mode = "all";
     std::string json_file;
     std::string extra;
     unsigned entries = 1024;
     bool server = false;
     Settings settings;
-    app.add_option("--dev", device_texts, "device, as of synfin; twice for both ends here");
-    app.add_option("--huge", huge, "huge pages")->check(CLI::IsMember({"auto", "off"}));
-    app.add_option("--cores", cores_text, "cores of the ends, separated by commas");
-    app.add_option("--mode", mode_text, "what to measure")
-        ->check(CLI::IsMember({"allocate", "reuse", "device", "all"}));
-    app.add_option("--seconds", settings.seconds, "per mode")->check(CLI::Range(1, 60));
-    app.add_option("--burst", settings.burst, "packets")->check(CLI::Range(1u, most_in_burst));
-    app.add_option("--in-flight", settings.in_flight, "buffers that an end brings into play");
-    app.add_option("--entries", entries, "of a ring, a power of two");
-    app.add_option("--json", json_file, "file for the result");
-    app.add_option("--eal", extra, "more arguments for EAL");
-    app.add_flag("--server", server, "memif: be the server");
-    CLI11_PARSE(app, argc, argv);
 
-    try {
+    void add_to(CLI::App& app) {
+        app.add_option("--dev", devices, "device, as of synfin; twice for both ends here");
+        app.add_option("--huge", huge, "huge pages")->check(CLI::IsMember({"auto", "off"}));
+        app.add_option("--cores", cores, "cores of the ends, separated by commas");
+        app.add_option("--mode", mode, "what to measure")
+            ->check(CLI::IsMember({"allocate", "reuse", "device", "all"}));
+        app.add_option("--seconds", settings.seconds, "per mode")->check(CLI::Range(1, 60));
+        app.add_option("--burst", settings.burst, "packets")->check(CLI::Range(1u, most_in_burst));
+        app.add_option("--in-flight", settings.in_flight, "buffers that an end brings into play");
+        app.add_option("--entries", entries, "of a ring, a power of two");
+        app.add_option("--json", json_file, "file for the result");
+        app.add_option("--eal", extra, "more arguments for EAL");
+        app.add_flag("--server", server, "memif: be the server");
+    }
+    dpdk::EalOptions eal() const {
         dpdk::EalOptions options;
-        for (const std::string& text : device_texts) {
+        for (const std::string& text : devices) {
             auto spec = dpdk::parse_device(text);
-            if (!spec) {
-                std::cerr << "device_ceiling: " << spec.error() << "\n";
-                return 2;
-            }
+            if (!spec) throw std::invalid_argument{spec.error()};
             options.devices.push_back(*spec);
         }
         options.huge = huge == "off" ? dpdk::HugePages::off : dpdk::HugePages::automatic;
-        options.cores = parse_cores(cores_text);
+        options.cores = parse_cores(cores);
         options.memif_role = server ? dpdk::MemifRole::server : dpdk::MemifRole::client;
         options.extra = extra;
+        return options;
+    }
+};
 
-        const dpdk::Eal eal{options};
-        const dpdk::Clock clock{eal};
-        const bool ring = options.devices.front().kind == dpdk::DeviceKind::ring;
-        const auto ends = ring ? 2u : static_cast<unsigned>(options.devices.size());
-        dpdk::PacketPool pool{eal, dpdk::pool_size(1, ends, entries, entries)};
-        std::unique_ptr<dpdk::RingLink> link;
-        std::vector<std::unique_ptr<dpdk::Port>> ports;
-        std::vector<Lane> lanes;
-        if (ring) {
-            link = std::make_unique<dpdk::RingLink>(eal, dpdk::RingLinkOptions{.entries = entries});
-            lanes = {link->lane(dpdk::RingLink::Side::client, 0),
-                     link->lane(dpdk::RingLink::Side::server, 0)};
-        } else {
-            for (unsigned i = 0; i < ends; ++i) {
-                ports.push_back(std::make_unique<dpdk::Port>(eal, i, pool, dpdk::PortOptions{}));
-                lanes.push_back(ports.back()->lane(0));
-                fmt::print("{}\n", ports.back()->description());
-            }
-            for (const auto& port : ports) {
-                if (!port->wait_for_link(Duration::seconds(10))) {
-                    throw dpdk::SetupError{"device '" + port->spec().text +
-                                           "' has no link after 10 s: start the other end"};
-                }
+/// The ends of this process: both sides of a ring, or a port for each device.
+class Ends {
+  public:
+    Ends(const dpdk::Eal& eal, const dpdk::EalOptions& options, unsigned entries)
+        : ring_{options.devices.front().kind == dpdk::DeviceKind::ring},
+          count_{ring_ ? 2u : static_cast<unsigned>(options.devices.size())},
+          pool_{eal, dpdk::pool_size(1, count_, entries, entries)} {
+        if (ring_) {
+            link_ =
+                std::make_unique<dpdk::RingLink>(eal, dpdk::RingLinkOptions{.entries = entries});
+            lanes_ = {link_->lane(dpdk::RingLink::Side::client, 0),
+                      link_->lane(dpdk::RingLink::Side::server, 0)};
+            return;
+        }
+        for (unsigned i = 0; i < count_; ++i) {
+            ports_.push_back(std::make_unique<dpdk::Port>(eal, i, pool_, dpdk::PortOptions{}));
+            lanes_.push_back(ports_.back()->lane(0));
+            fmt::print("{}\n", ports_.back()->description());
+        }
+        for (const auto& port : ports_) {
+            if (!port->wait_for_link(Duration::seconds(10))) {
+                throw dpdk::SetupError{"device '" + port->spec().text +
+                                       "' has no link after 10 s: start the other end"};
             }
         }
-        const std::vector<unsigned> cores = dpdk::assign_cores(ends, options.cores);
+    }
+    unsigned count() const { return count_; }
+    const std::vector<Lane>& lanes() const { return lanes_; }
+    rte_mempool* pool() { return pool_.get(); }
+    void drain() {
+        if (link_) link_->drain();
+    }
+    /// Returns how many buffers have not come back.
+    unsigned stop() {
+        for (const auto& port : ports_) port->stop();
+        ports_.clear();
+        return pool_.in_use();
+    }
 
-        nlohmann::json report;
-        report["tool"] = "device_ceiling";
-        report["device"] = device_texts;
-        report["huge_pages"] = eal.huge_pages();
-        report["burst"] = settings.burst;
-        fmt::print("{}\n", eal.description());
-        for (const Mode mode : {Mode::allocate, Mode::reuse, Mode::device}) {
-            if (mode_text != "all" && mode_text != name(mode)) continue;
-            const Result result = measure(mode, lanes, cores, clock, pool.get(), settings);
-            if (link) link->drain();
-            fmt::print("{:<9} {:8.3f} million packets/s each way\n", name(mode),
-                       result.per_second() / 1e6);
-            nlohmann::json entry{{"seconds", result.seconds},
-                                 {"packets_per_second_each_way", result.per_second()}};
-            for (const Count& end : result.ends) {
-                entry["ends"].push_back({{"sent", end.sent}, {"received", end.received}});
-            }
-            report["modes"][name(mode)] = entry;
-        }
-        for (const auto& port : ports) port->stop();
-        ports.clear();
-        report["leaked_buffers"] = pool.in_use();
-        fmt::print("buffers leaked: {}\n", pool.in_use());
-        if (!json_file.empty()) std::ofstream{json_file} << report.dump(2) << "\n";
+  private:
+    bool ring_;
+    unsigned count_;
+    dpdk::PacketPool pool_;
+    std::unique_ptr<dpdk::RingLink> link_;
+    std::vector<std::unique_ptr<dpdk::Port>> ports_;
+    std::vector<Lane> lanes_;
+};
+
+nlohmann::json to_json(const Result& result) {
+    nlohmann::json entry{{"seconds", result.seconds},
+                         {"packets_per_second_each_way", result.per_second()}};
+    for (const Count& end : result.ends) {
+        entry["ends"].push_back({{"sent", end.sent}, {"received", end.received}});
+    }
+    return entry;
+}
+
+void measure_all(const Options& options) {
+    const dpdk::EalOptions eal_options = options.eal();
+    const dpdk::Eal eal{eal_options};
+    const dpdk::Clock clock{eal};
+    Ends ends{eal, eal_options, options.entries};
+    const std::vector<unsigned> cores = dpdk::assign_cores(ends.count(), eal_options.cores);
+    nlohmann::json report{{"tool", "device_ceiling"},
+                          {"device", options.devices},
+                          {"huge_pages", eal.huge_pages()},
+                          {"burst", options.settings.burst}};
+    fmt::print("{}\n", eal.description());
+    for (const Mode mode : {Mode::allocate, Mode::reuse, Mode::device}) {
+        if (options.mode != "all" && options.mode != name(mode)) continue;
+        const Result result =
+            measure(mode, ends.lanes(), cores, clock, ends.pool(), options.settings);
+        ends.drain();
+        fmt::print("{:<9} {:8.3f} million packets/s each way\n", name(mode),
+                   result.per_second() / 1e6);
+        report["modes"][name(mode)] = to_json(result);
+    }
+    const unsigned leaked = ends.stop();
+    report["leaked_buffers"] = leaked;
+    fmt::print("buffers leaked: {}\n", leaked);
+    if (!options.json_file.empty()) std::ofstream{options.json_file} << report.dump(2) << "\n";
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app{"The packet rate of a bare device"};
+    Options options;
+    options.add_to(app);
+    CLI11_PARSE(app, argc, argv);
+    try {
+        measure_all(options);
         return 0;
     } catch (const dpdk::SetupError& error) {
         std::cerr << "device_ceiling: " << error.what() << "\n";
