@@ -40,10 +40,20 @@ bool has_memory(std::span<const iovec> pieces) {
     });
 }
 
-bool is_valid(const iovec* pieces, int count) {
-    if (count < 0 || count > IOV_MAX || (count > 0 && pieces == nullptr)) return false;
-    return total({pieces, static_cast<size_t>(count)}) <=
-           static_cast<size_t>(std::numeric_limits<ssize_t>::max());
+/// 0, or why they cannot be read: too many (`too_many`, which depends on the call), nowhere, or
+/// longer than a result can say.
+int judge(const iovec* pieces, size_t count, int too_many) {
+    if (count > IOV_MAX) return -too_many;
+    if (count > 0 && pieces == nullptr) return -EFAULT;
+    auto room = static_cast<size_t>(std::numeric_limits<ssize_t>::max());
+    for (const iovec& piece : std::span{pieces, count}) {
+        if (piece.iov_len > room) return -EINVAL;
+        room -= piece.iov_len;
+    }
+    return 0;
+}
+int judge(const msghdr* message) {
+    return message == nullptr ? -EFAULT : judge(message->msg_iov, message->msg_iovlen, EMSGSIZE);
 }
 
 }  // namespace
@@ -172,9 +182,8 @@ ssize_t Sockets::read(int descriptor, void* buffer, size_t count) {
     return readv(descriptor, &piece, 1);
 }
 ssize_t Sockets::readv(int descriptor, const iovec* pieces, int count) {
-    if (!is_valid(pieces, count)) return -EINVAL;
-    int failure = 0;
-    if (find(descriptor, failure) == nullptr) return failure;
+    int failure = judge(pieces, static_cast<size_t>(count), EINVAL);
+    if (failure != 0 || find(descriptor, failure) == nullptr) return failure;
     if (total({pieces, static_cast<size_t>(count)}) == 0) return 0;
     return receive(descriptor, {pieces, static_cast<size_t>(count)}, 0);
 }
@@ -190,12 +199,12 @@ ssize_t Sockets::recvfrom(int descriptor, void* buffer, size_t count, int flags,
     return result;
 }
 ssize_t Sockets::recvmsg(int descriptor, msghdr* message, int flags) {
-    if (message == nullptr || message->msg_iovlen > IOV_MAX) return -EINVAL;
+    int failure = judge(message);
+    if (failure != 0) return failure;
     const ssize_t result = receive(descriptor, {message->msg_iov, message->msg_iovlen}, flags);
     if (result < 0) return result;
     message->msg_namelen = 0;
     message->msg_flags = 0;
-    int failure = 0;
     const SocketPtr socket = find(descriptor, failure);
     size_t control = 0;
     if (socket != nullptr && socket->give_queued_bytes &&
@@ -347,7 +356,7 @@ ssize_t Sockets::write(int descriptor, const void* buffer, size_t count) {
     return send(descriptor, buffer, count, 0);
 }
 ssize_t Sockets::writev(int descriptor, const iovec* pieces, int count) {
-    if (!is_valid(pieces, count)) return -EINVAL;
+    if (const int failure = judge(pieces, static_cast<size_t>(count), EINVAL)) return failure;
     return transmit(descriptor, {pieces, static_cast<size_t>(count)}, 0);
 }
 ssize_t Sockets::send(int descriptor, const void* buffer, size_t count, int flags) {
@@ -360,7 +369,7 @@ ssize_t Sockets::sendto(int descriptor, const void* buffer, size_t count, int fl
     return transmit(descriptor, {&piece, 1}, flags, address, length);
 }
 ssize_t Sockets::sendmsg(int descriptor, const msghdr* message, int flags) {
-    if (message == nullptr || message->msg_iovlen > IOV_MAX) return -EMSGSIZE;
+    if (const int failure = judge(message)) return failure;
     return transmit(descriptor, {message->msg_iov, message->msg_iovlen}, flags,
                     static_cast<const sockaddr*>(message->msg_name), message->msg_namelen);
 }

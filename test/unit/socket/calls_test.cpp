@@ -1,4 +1,5 @@
 // The calls that open, move bytes and close, with the errors that Linux's give.
+#include <limits.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
@@ -376,6 +377,19 @@ TEST_F(Calls, ANullBufferIsNoBuffer) {
     const Pair p = established();
     EXPECT_EQ(client.write(p.client, nullptr, 5), -EFAULT);
     EXPECT_EQ(client.read(p.client, nullptr, 5), -EFAULT);
+    msghdr message{};
+    message.msg_iovlen = 1;
+    EXPECT_EQ(client.sendmsg(p.client, &message, 0), -EFAULT);
+    EXPECT_EQ(client.recvmsg(p.client, &message, 0), -EFAULT);
+    EXPECT_EQ(client.readv(p.client, nullptr, 1), -EFAULT);
+    EXPECT_EQ(client.recvmsg(p.client, nullptr, 0), -EFAULT);
+    message.msg_iovlen = IOV_MAX + 1;
+    EXPECT_EQ(client.recvmsg(p.client, &message, 0), -EMSGSIZE);
+    EXPECT_EQ(client.readv(p.client, nullptr, -1), -EINVAL);
+    // Their sum is none that could be returned, though it fits into 64 bits again.
+    char byte = 0;
+    const iovec halves[] = {{&byte, size_t{1} << 63}, {&byte, size_t{1} << 63}};
+    EXPECT_EQ(client.writev(p.client, halves, 2), -EINVAL);
 }
 
 }  // namespace
