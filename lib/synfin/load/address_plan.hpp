@@ -22,7 +22,7 @@ class AddressPlan {
         const std::vector<wire::IpPrefix>& sources, std::vector<wire::SocketAddress> targets,
         const std::vector<wire::IpAddress>& reserved);
 
-    static constexpr unsigned rounds_per_source = 64;
+    static constexpr unsigned rounds_per_source = 1024;
 
     struct Pair {
         wire::IpAddress source;
