@@ -65,7 +65,10 @@ void Worker::Impl::take_arp(const wire::Packet& packet, uint8_t port) {
             ++counters.arp_unsolicited;
         }
     }
-    if (!is_request || is_own(arp.sender_mac) || !addressing.owns(arp.target, port)) return;
+    // The other end of a tap has our Ethernet address, too.
+    const bool is_ours =
+        is_own(arp.sender_mac) && (view->is_probe() || addressing.owns(arp.sender));
+    if (!is_request || is_ours || !addressing.owns(arp.target, port)) return;
     push_reply(port, ArpReply{.destination = arp.sender_mac,
                               .arp = {.operation = wire::ArpOperation::reply,
                                       .sender_mac = own,

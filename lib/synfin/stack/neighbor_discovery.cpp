@@ -35,9 +35,9 @@ void Worker::Impl::take_solicitation(const wire::Packet& packet, const wire::Icm
                                      uint8_t port) {
     ++counters.solicitations_in;
     const bool has_sender = !packet.source.is_unspecified();
-    // A device may hand back what was sent to a group (RFC 4862 appendix A).
-    const bool is_own = packet.source_mac() == interfaces[port].end.mac;
-    if (is_own || (has_sender && addressing.owns(packet.source))) {
+    // A device may hand back what was sent to a group (RFC 4862 appendix A). The Ethernet address
+    // alone does not tell: the other end of a tap has ours, too.
+    if (has_sender ? addressing.owns(packet.source) : is_own(packet.source_mac())) {
         ++counters.drop_from_ourselves;
         return;
     }
@@ -60,12 +60,12 @@ void Worker::Impl::take_solicitation(const wire::Packet& packet, const wire::Icm
 void Worker::Impl::take_advertisement(const wire::Packet& packet, const wire::Icmp6View& message,
                                       uint8_t port) {
     ++counters.advertisements_in;
-    if (packet.source_mac() == interfaces[port].end.mac) {
-        ++counters.drop_from_ourselves;
-        return;
-    }
     if (addressing.owns(message.target(), port)) {
-        note_conflict(message.target(), packet.source_mac());
+        if (is_own(packet.source_mac())) {
+            ++counters.drop_from_ourselves;
+        } else {
+            note_conflict(message.target(), packet.source_mac());
+        }
         return;
     }
     const NeighborIndex index = neighbors.find(port, message.target());

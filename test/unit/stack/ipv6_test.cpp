@@ -299,6 +299,19 @@ TEST_F(Ipv6, UnknownNeighborIsSolicitedAtItsGroupAndThenSpokenTo) {
     EXPECT_EQ(syn.packet.destination_mac(), mac_of(2));
 }
 
+// The two ends of a tap have one Ethernet address.
+TEST_F(Ipv6, NeighborWithOurEthernetAddressIsAnsweredAndLearned) {
+    host.run(solicitation(address_of(1, v6), {.from_host = 1}));
+    EXPECT_TRUE(Discovery{host.take_one()}.is(wire::Icmp6Type::neighbor_advertisement));
+    ASSERT_TRUE(host.worker.connect({address_of(2, v6), 80}, service).has_value());
+    host.run();
+    host.take_sent();
+    host.run(advertisement(2, 1));
+    const Read syn{host.take_one()};
+    ASSERT_TRUE(syn.is_tcp());
+    EXPECT_EQ(syn.packet.destination_mac(), mac_of(1));
+}
+
 TEST_F(Ipv6, NeighborThatDoesNotAnswerIsAskedThreeTimesAndGivenUp) {
     const auto id = host.worker.connect({address_of(2, v6), 80}, service);
     for (int second = 0; second < 4; ++second) {

@@ -150,6 +150,18 @@ TEST_F(DuplicatesByArp, OurOwnQuestionIsNotAnswered) {
     EXPECT_EQ(host.worker.stack_counters().duplicate_addresses, 0u);
 }
 
+// The two ends of a tap have one Ethernet address.
+TEST_F(DuplicatesByArp, QuestionFromOurEthernetAddressForAnotherIsAnswered) {
+    host.run();
+    host.take_sent();
+    host.run(arp_frame(wire::ArpOperation::request, 9, address_of(1), MacAddress::broadcast(),
+                       mac_of(1)));
+    const Read answer{host.take_one()};
+    ASSERT_TRUE(answer.arp.has_value());
+    EXPECT_EQ(answer.arp->operation, wire::ArpOperation::reply);
+    EXPECT_EQ(answer.arp->target, address_of(9));
+}
+
 TEST_F(DuplicatesByArp, Rfc5227_QuestionOfAnotherIsAnswered) {
     host.run();
     host.take_sent();
