@@ -29,7 +29,7 @@ Socket* Sockets::listener_for(const wire::SocketAddress& local) const {
 }
 
 bool Sockets::is_full(const Socket& listener) {
-    return listener.accept_queue.size() + listener.deferred.size() > listener.backlog;
+    return listener.accept_queue.size() > listener.backlog;
 }
 
 bool Sockets::accepts(Worker&, const wire::SocketAddress& local) {
@@ -63,32 +63,13 @@ void Sockets::on_established(Worker& worker, ConnectionId id) {
     if (listener == nullptr || is_full(*listener)) return worker.abort(id);
     auto socket = std::make_shared<Socket>(*listener);
     socket->accept_queue.clear();
-    socket->deferred.clear();
     socket->role = Role::connected;
     socket->connect_reported = true;
     socket->local = worker.local(id);
     socket->remote = worker.remote(id);
     socket->id = id;
     worker.set_user_data(id, static_cast<uint64_t>(reinterpret_cast<uintptr_t>(socket.get())));
-    if (listener->defer_accept > Duration{}) {
-        listener->deferred.push_back(std::move(socket));
-        return;
-    }
     listener->accept_queue.push_back(std::move(socket));
-    ++listener->happenings;
-}
-
-void Sockets::accept_deferred(Socket& socket) {
-    if (socket.defer_accept == Duration{}) return;
-    socket.defer_accept = Duration{};
-    Socket* listener = listener_for(socket.local);
-    if (listener == nullptr) return;
-    auto& deferred = listener->deferred;
-    const auto found = std::find_if(deferred.begin(), deferred.end(),
-                                    [&](const SocketPtr& s) { return s.get() == &socket; });
-    if (found == deferred.end()) return;
-    listener->accept_queue.push_back(std::move(*found));
-    deferred.erase(found);
     ++listener->happenings;
 }
 
@@ -103,7 +84,6 @@ size_t Sockets::on_data(Worker& worker, ConnectionId id, std::span<const uint8_t
     }
     ++socket->happenings;
     socket->text_came = worker.now();
-    accept_deferred(*socket);
     return 0;
 }
 
@@ -112,7 +92,6 @@ void Sockets::on_peer_closed(Worker&, ConnectionId id) {
     if (socket == nullptr) return;
     socket->receive_ended = socket->peer_finished = true;
     ++socket->happenings;
-    accept_deferred(*socket);
 }
 
 void Sockets::on_urgent(Worker&, ConnectionId id, uint32_t bytes) {
@@ -185,7 +164,6 @@ void Sockets::on_closed(Worker& worker, ConnectionId id, CloseReason reason) {
     socket->rest.resize(worker.peek(id, socket->rest));
     socket->rest_read = 0;
     socket->id = {};
-    accept_deferred(*socket);
 }
 
 }  // namespace synfin::socket

@@ -196,9 +196,7 @@ void Sockets::disconnect(Socket& socket) {
 void Sockets::stop_listening(Socket& socket) {
     worker_.close_listener(socket.local);
     for (const SocketPtr& waiting : socket.accept_queue) disconnect(*waiting);
-    for (const SocketPtr& waiting : socket.deferred) disconnect(*waiting);
     socket.accept_queue.clear();
-    socket.deferred.clear();
 }
 
 }  // namespace synfin::socket

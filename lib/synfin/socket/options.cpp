@@ -176,6 +176,24 @@ bool is_number(int name) { return name == SO_PRIORITY || name == SO_MARK; }
 
 bool is_within(int n, int least, int most) { return n >= least && n <= most; }
 
+// How long it takes until so many SYN,ACKs have been sent again.
+int seconds_of_syn_acks(uint8_t count) {
+    int told = 0;
+    int timeout = 1;
+    for (int sent = 0; sent < count; ++sent) {
+        told += timeout;
+        timeout = std::min(2 * timeout, 120);
+    }
+    return told;
+}
+
+// Linux keeps the time of TCP_DEFER_ACCEPT so: as many as fill it.
+uint8_t in_syn_acks(int seconds) {
+    uint8_t count = 0;
+    while (count < UINT8_MAX && seconds_of_syn_acks(count) < seconds) ++count;
+    return count;
+}
+
 /// The options that say how long, or how often, something is tried.
 int change_patience(tcp::Profile& profile, int name, int n) {
     switch (name) {
@@ -195,6 +213,7 @@ int change_patience(tcp::Profile& profile, int name, int n) {
             if (!is_within(n, 1, 127)) return -EINVAL;
             profile.syn_retries = static_cast<uint8_t>(n);
             return 0;
+        case TCP_DEFER_ACCEPT: profile.deferred_syn_acks = in_syn_acks(n); return 0;
         case TCP_LINGER2:
             profile.fin_wait_2_timeout =
                 n < 0 ? Duration{} : Duration::seconds(n == 0 ? 60 : std::min(n, most_linger2));
@@ -235,18 +254,6 @@ int change_segments(tcp::Profile& profile, int name, int n, const tcp::Profile& 
 // ---- reading
 
 namespace {
-
-// Linux keeps this time as a number of SYN,ACKs in eight bits, and tells when so many will have
-// been sent.
-int in_syn_acks(int seconds) {
-    int told = 0;
-    int timeout = 1;
-    for (int sent = 0; told < seconds && sent < UINT8_MAX; ++sent) {
-        told += timeout;
-        timeout = std::min(2 * timeout, 120);
-    }
-    return told;
-}
 
 // What troubles a connection that stands is told, too, if nothing has ended it.
 int told_error(Socket& socket) {
@@ -311,8 +318,7 @@ int get_tcp_option(const Socket& socket, int name, void* value, socklen_t* lengt
             const bool none = p.fin_wait_2_timeout == Duration{};
             return give(none ? -1 : seconds_of(p.fin_wait_2_timeout), value, length);
         }
-        case TCP_DEFER_ACCEPT:
-            return give(in_syn_acks(seconds_of(socket.defer_accept)), value, length);
+        case TCP_DEFER_ACCEPT: return give(seconds_of_syn_acks(p.deferred_syn_acks), value, length);
         case TCP_WINDOW_CLAMP: return give(static_cast<int>(p.window_clamp), value, length);
         case TCP_QUICKACK: return give(socket.quick_ack, value, length);
         case TCP_NOTSENT_LOWAT:
@@ -425,7 +431,6 @@ int Sockets::set_congestion(Socket& socket, const void* value, socklen_t length)
 // What the calls keep to, and the protocol does not know of.
 int Sockets::set_of_calls(Socket& socket, int name, int n) {
     switch (name) {
-        case TCP_DEFER_ACCEPT: socket.defer_accept = Duration::seconds(std::max(n, 0)); return 0;
         case TCP_NOTSENT_LOWAT:
             socket.unsent_low_water = static_cast<uint32_t>(n);
             ++socket.happenings;

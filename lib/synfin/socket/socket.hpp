@@ -65,14 +65,12 @@ struct Socket {
     std::map<int, int> without_effect;  ///< of SOL_SOCKET, by name: only remembered
     Duration receive_timeout = Duration::forever();
     Duration send_timeout = Duration::forever();
-    Duration defer_accept;           ///< a connection is accepted when data has come
     bool give_queued_bytes = false;  ///< recvmsg tells how much is left (TCP_INQ)
     uint32_t fast_open = 0;          ///< stack::ListenOptions::fast_open
     bool fast_open_connect = false;
 
     // ---- listening
     std::deque<std::shared_ptr<Socket>> accept_queue;
-    std::vector<std::shared_ptr<Socket>> deferred;  ///< established, but without data yet
     uint32_t backlog = 0;
 
     /// Grows whenever something happens that edge-triggered watchers want to hear of.

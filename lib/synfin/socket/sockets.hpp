@@ -169,7 +169,6 @@ class Sockets : public stack::Application {
     /// Nobody accepts: one more than the backlog waits, as Linux counts.
     static bool is_full(const Socket& listener);
     Socket* listener_for(const wire::SocketAddress& local) const;
-    void accept_deferred(Socket& socket);
 
     stack::Worker& worker_;
     Host& host_;

@@ -63,6 +63,7 @@ bool Worker::Impl::is_put_off(uint32_t index, const tcp::Segment& segment) {
     if (!c.has(Mark::passive_open) || c.has(Mark::established_told)) return false;
     if (owner_of[index] == no_owner) return false;
     if (!may_end_handshake(segment.flags)) return false;
+    if (tcp::defer_handshake(connections[index], segment, env)) return true;
     const Owner& owner = owners[owner_of[index]];
     if (owner.application->accepts(self, owner.local)) return false;
     ++tcp_counters.listen_overflows;

@@ -187,6 +187,12 @@ std::optional<CookieOffer> read_cookie(const wire::SocketAddress& local,
 void open_from_cookie(Connection& c, const Segment& segment, const CookieOffer& offered,
                       Environment& env, Instant now);
 
+/// A segment that could end the handshake of `c`, opened passively, and the listener waits for text
+/// first (Profile::deferred_syn_acks). Whether it brings none, and so is to be ignored. The SYN,ACK
+/// is then sent again only when the waiting is over: the peer has it, and is asked for the last
+/// time.
+bool defer_handshake(Connection& c, const Segment& segment, Environment& env);
+
 // ---- what happens to a connection
 
 /// SEGMENT ARRIVES (section 3.10.7.3 and 3.10.7.4).

@@ -55,6 +55,7 @@ using Count = Relaxed<uint64_t>;
     X(time_waits, "TW", "connections that entered TIME_WAIT")                                     \
     X(time_wait_reused, "TWRecycled", "TIME_WAIT entries given up to a newer SYN (RFC 6191)")     \
     X(time_wait_overflow, "TCPTimeWaitOverflow", "TIME_WAIT skipped because its table was full")  \
+    X(deferred_accepts, "TCPDeferAcceptDrop", "last ACKs ignored: the listener waits for text")   \
     X(listen_overflows, "ListenOverflows", "handshakes put off: nothing more is accepted now")    \
     X(half_open_drops, "TCPReqQFullDrop", "SYNs dropped at the limit of half-open connections")   \
     X(fast_open_active, "TCPFastOpenActive", "SYNs sent with data (RFC 7413)")                    \

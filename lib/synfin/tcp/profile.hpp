@@ -76,6 +76,9 @@ struct Profile {
     Duration most_user_timeout = Duration::hours(1);
     uint8_t syn_retries = 0;  ///< SYN retransmissions, then give up; 0: as syn_timeout says
     uint8_t syn_received_retries = 5;  ///< SYN-ACK retransmissions, then give up
+    /// A listener that waits for text: until so many SYN,ACKs would have been sent again, an ACK
+    /// that brings nothing does not end the handshake. At most as many as syn_received_retries.
+    uint8_t deferred_syn_acks = 0;
 
     // Keep-alive: off (MUST-25), two hours (MUST-28)
     bool keep_alive = false;

@@ -137,6 +137,49 @@ TEST_F(Options, ADeferredConnectionIsAcceptedWithItsFirstData) {
     EXPECT_GE(server.accept(listener, nullptr, nullptr), 0);
 }
 
+TEST_F(Options, ADeferredConnectionWithoutDataIsAcceptedWhenItsTimeIsOver) {
+    listener = listening();
+    set(server, listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, 3);  // two SYN,ACKs
+    server.fcntl(listener, F_SETFL, O_NONBLOCK);
+    EXPECT_EQ(connect(stream(client)), 0);
+    settle(Duration::milliseconds(2900));
+    EXPECT_EQ(server.accept(listener, nullptr, nullptr), -EAGAIN);
+    EXPECT_EQ(server_host.worker().tcp_counters().deferred_accepts, 1u);
+    EXPECT_EQ(server_host.worker().tcp_counters().syn_retransmits, 0u);
+    settle(Duration::milliseconds(200));
+    EXPECT_GE(server.accept(listener, nullptr, nullptr), 0);
+    EXPECT_EQ(server_host.worker().tcp_counters().syn_retransmits, 1u);
+}
+
+TEST_F(Options, APeersEndIsReasonEnoughToAcceptADeferredConnection) {
+    listener = listening();
+    set(server, listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, 5);
+    server.fcntl(listener, F_SETFL, O_NONBLOCK);
+    const int fd = stream(client);
+    EXPECT_EQ(connect(fd), 0);
+    client.close(fd);
+    settle();
+    const int accepted = server.accept(listener, nullptr, nullptr);
+    ASSERT_GE(accepted, 0);
+    EXPECT_EQ(read(server, accepted), "");
+}
+
+TEST_F(Options, TheWaitingOfADeferredConnectionIsNoRoundTrip) {
+    listener = listening();
+    set(server, listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, 5);
+    const int fd = stream(client);
+    EXPECT_EQ(connect(fd), 0);
+    settle(Duration::seconds(2));
+    write(client, fd, "late");
+    const int accepted = server.accept(listener, nullptr, nullptr);
+    ASSERT_GE(accepted, 0);
+    write(server, accepted, "answer");
+    settle();
+    const stack::ConnectionId id = server.connection(accepted);
+    EXPECT_LT(server_host.worker().info(id).srtt, Duration::seconds(1));
+    EXPECT_GT(server_host.worker().info(id).srtt, Duration{});
+}
+
 TEST_F(Options, AnErrorIsToldOnce) {
     const int fd = stream(client, SOCK_NONBLOCK);
     EXPECT_EQ(connect(fd, 81), -EINPROGRESS);
