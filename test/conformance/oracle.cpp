@@ -144,13 +144,13 @@ Verdict judge_by_rfc9293(const Situation& v, const Arrival& s) {
         return lies_in_window(v, s.seq) ? acknowledgment : silence;
     }
     // SYN (section 4.2): asked about wherever it lies. Before the connection is synchronized its
-    // place decides (section 3.10.7.4): the peer's own SYN again needs our answer again.
+    // place decides (section 3.10.7.4): a client's own SYN again needs our answer again.
     if (s.flags.syn() && synchronized) return acknowledgment;
     Arrival a = s;
     bool is_crossing_syn_ack = false;
     if (s.flags.syn()) {
         const bool same_syn = s.seq + 1 == v.rcv_nxt;
-        if (same_syn && !s.flags.ack() && !s.flags.fin()) {
+        if (same_syn && v.passive && !s.flags.ack() && !s.flags.fin()) {
             Verdict again = silence;
             again.answer = Answer::syn_ack;
             return again;

@@ -86,8 +86,10 @@ Check check_sequence(Connection& c, const Segment& s, Environment& env, Instant 
     ++env.counters.drop_out_of_window;
     if (is_synchronized(c.state)) report_duplicate(c, s, env);
     arm_keep_alive(c, env, now);  // what is sent again proves that the peer is there (MUST-26)
-    if (c.state == State::syn_received && s.flags.syn() && !s.flags.ack() && s.seq == c.snd_wl1) {
-        c.set(Mark::send_syn);  // our SYN,ACK was lost
+    // A listener's SYN,ACK was lost; that of a simultaneous open has the timer of our SYN.
+    const bool waits_at_listener = c.state == State::syn_received && c.has(Mark::passive_open);
+    if (waits_at_listener && s.flags.syn() && !s.flags.ack() && s.seq == c.snd_wl1) {
+        c.set(Mark::send_syn);
         c.ecn = c.ecn && agrees_to_ecn(s, env.profile_of(c));
         return Check::drop;
     }
@@ -124,6 +126,33 @@ void check_syn(Connection& c, Environment& env, Instant now, Events& events) {
     challenge(c, env, now);
 }
 
+// The user reads no more: what comes now would be lost, and the peer must know (SHLD-3). The reset
+// has the number that the peer expects next, whatever of ours it lacks: any other would only be
+// challenged (RFC 5961).
+bool refuse_text_after_close(Connection& c, const Segment& s, Environment& env,
+                             InputResult& result) {
+    const bool after_fin = c.state == State::fin_wait_1 || c.state == State::fin_wait_2;
+    const bool refused =
+        c.has(Mark::detached) || (after_fin && env.profile_of(c).refuses_text_after_fin);
+    if (!refused) return false;
+    ++env.counters.abort_on_data;
+    result.reply = Reply{s.ack, Seq{}, wire::flag::rst};
+    end_connection(c, CloseReason::aborted, env, result.events);
+    return true;
+}
+
+// Section 3.10.7.3: the text of a SYN that crossed ours has waited for the handshake.
+Check take_text_of_syn(Connection& c, const Segment& s, Environment& env, Instant now,
+                       InputResult& result) {
+    Transfer* t = transfer_of(c, env);
+    if (t == nullptr || t->held == no_index) return Check::pass;
+    if (refuse_text_after_close(c, s, env, result)) return Check::drop;
+    c.rcv_nxt = take_contiguous(*t, c.rcv_nxt, env);
+    result.events.readable = true;
+    owe_acknowledgment(c, s, false, env, now);
+    return Check::pass;
+}
+
 // Fifth, the ACK field (with RFC 5961 section 5.2).
 Check check_ack(Connection& c, const Segment& s, Environment& env, Instant now,
                 InputResult& result) {
@@ -152,6 +181,7 @@ Check check_ack(Connection& c, const Segment& s, Environment& env, Instant now,
             return Check::drop;
         }
         complete_handshake<State::syn_received>(c, env, now, result.events);
+        if (take_text_of_syn(c, s, env, now, result) == Check::drop) return Check::drop;
     }
     process_ack(c, s, env, now, result.events);
     return Check::pass;
@@ -220,21 +250,6 @@ void hold_out_of_order(Connection& c, Seq seq, std::span<const uint8_t> text, En
         ++env.counters.out_of_order_dropped;
     }
     drop_idle_transfer(c, env);
-}
-
-// The user reads no more: what comes now would be lost, and the peer must know (SHLD-3). The reset
-// has the number that the peer expects next, whatever of ours it lacks: any other would only be
-// challenged (RFC 5961).
-bool refuse_text_after_close(Connection& c, const Segment& s, Environment& env,
-                             InputResult& result) {
-    const bool after_fin = c.state == State::fin_wait_1 || c.state == State::fin_wait_2;
-    const bool refused =
-        c.has(Mark::detached) || (after_fin && env.profile_of(c).refuses_text_after_fin);
-    if (!refused) return false;
-    ++env.counters.abort_on_data;
-    result.reply = Reply{s.ack, Seq{}, wire::flag::rst};
-    end_connection(c, CloseReason::aborted, env, result.events);
-    return true;
 }
 
 // A FIN of a segment whose text has been taken up to `seq`: in order, or behind a hole.

@@ -1,4 +1,6 @@
 // SEGMENT ARRIVES in SYN_SENT (RFC 9293 section 3.10.7.3).
+#include <algorithm>
+
 #include <synfin/tcp/input_steps.hpp>
 
 namespace synfin::tcp {
@@ -28,6 +30,15 @@ void take_reset(Connection& c, bool acknowledges_syn, Environment& env, Events& 
     }
 }
 
+// Text waits for the end of the handshake; a FIN beside a SYN is not believed, and so comes again.
+void hold_text_of_syn(Connection& c, const Segment& s, Environment& env) {
+    Transfer* t = require_transfer(c, env);
+    if (t == nullptr) return;
+    const size_t count = std::min<size_t>(s.payload.size(), receive_window(c));
+    hold(*t, c.rcv_nxt, s.payload.first(count), env);
+    drop_idle_transfer(c, env);
+}
+
 }  // namespace
 
 void input_syn_sent(Connection& c, const Segment& s, Environment& env, Instant now,
@@ -44,10 +55,10 @@ void input_syn_sent(Connection& c, const Segment& s, Environment& env, Instant n
     }
     take_peer_syn(c, s, env, now);
     if (!acknowledges_syn) {
-        // Simultaneous open (MUST-10): answer with SYN,ACK; the timer of our SYN runs on. Text and
-        // FIN of such a SYN are not taken, and so will come again.
+        // Simultaneous open (MUST-10): answer with SYN,ACK; the timer of our SYN runs on.
         set_state(c, State::syn_received, env.counters);
         c.set(Mark::send_syn);
+        if (!s.payload.empty()) hold_text_of_syn(c, s, env);
         return;
     }
     c.snd_wl2 = s.ack;

@@ -206,6 +206,68 @@ TEST(Figure7, SimultaneousOpenIsCompletedByAPlainAckToo) {
     s.expect_nothing();
 }
 
+TEST(Figure7, TextOfACrossingSynWaitsForTheEndOfTheHandshake) {
+    Script s;
+    s.call_open();
+    s.expect(Syn().seq(0));
+    s.inject(Syn().seq(0).payload("abc"));
+    s.expect(SynAck().seq(0).ack(1));
+    s.expect_received("");
+    s.inject(Ack().seq(4).ack(1));
+    s.expect_state(State::established);
+    s.expect_received("abc");
+    s.expect_after(s.setup().profile.delayed_ack, Ack().seq(1).ack(4));
+}
+
+TEST(Figure7, TextOfACrossingSynIsTakenOnceWhenItComesAgain) {
+    Script s;
+    s.call_open();
+    s.expect(Syn().seq(0));
+    s.inject(Syn().seq(0).payload("abc"));
+    s.expect(SynAck().seq(0).ack(1));
+    s.inject(Data().seq(1).ack(1).payload("abcdef"));
+    s.expect_received("abcdef");
+    s.wait(1_s);
+    s.expect(Ack().seq(1).ack(7));
+}
+
+TEST(Figure7, TextOfACrossingSynIsRefusedWhenTheUserHasClosedMeanwhile) {
+    Script s;
+    s.call_open();
+    s.expect(Syn().seq(0));
+    s.inject(Syn().seq(0).payload("abc"));
+    s.expect(SynAck().seq(0).ack(1));
+    s.call_close();
+    s.expect(FinAck().seq(1).ack(1));
+    s.inject(Ack().seq(4).ack(2));
+    s.expect_reset(2);
+    s.expect_closed(CloseReason::aborted);
+}
+
+TEST(Figure7, FinOfACrossingSynIsNotBelieved) {
+    Script s;
+    s.call_open();
+    s.expect(Syn().seq(0));
+    s.inject(Syn().seq(0).fin());
+    s.expect(SynAck().seq(0).ack(1));
+    s.inject(Ack().seq(1).ack(1));
+    s.expect_state(State::established);
+    s.inject(FinAck().seq(1).ack(1));
+    s.expect(Ack().seq(1).ack(2));
+    s.expect_state(State::close_wait);
+}
+
+TEST(Figure7, SynThatComesAgainIsUnacceptableAndGetsAnAck) {
+    Script s;
+    s.call_open();
+    s.expect(Syn().seq(0));
+    s.inject(Syn().seq(0));
+    s.expect(SynAck().seq(0).ack(1));
+    s.inject(Syn().seq(0));
+    s.expect(Ack().seq(1).ack(1));
+    s.expect_state(State::syn_received);
+}
+
 TEST(Figure7, TheSynAckOfASimultaneousOpenIsRepeatedWhenLost) {
     Script s;
     s.call_open();
