@@ -91,6 +91,8 @@ void Worker::Impl::acknowledge_in_time_wait(const tcp::TimeWait& record, const A
     reply.seq = record.snd_nxt;
     reply.ack = record.rcv_nxt;
     reply.flags = wire::flag::ack;
+    // Nothing more is received, but a closed window would say that the peer has to wait.
+    reply.window = env.offers[0].window;
     if (record.ts_recent != 0) {
         reply.options.has_timestamps = true;
         reply.options.ts_value = tcp::timestamp_clock(

@@ -138,11 +138,15 @@ uint16_t announce_window(Connection& c, const Environment& env);
 inline uint16_t move_right_edge(Connection& c, const Profile& profile, uint32_t space) {
     const Seq rcv_nxt = c.rcv_nxt;
     const Seq possible = rcv_nxt + space;
-    const uint32_t worth_it = std::min<uint32_t>(profile.receive_buffer_bytes / 2, c.mss);
+    const uint32_t half = profile.receive_buffer_bytes / 2;
     // Section 3.8.6.2.2: the edge stays until it can move by a segment or half of the buffer.
+    // Nobody sends small segments because of a window that is still half of the buffer: it stays as
+    // large as it was.
     Seq edge = c.rcv_edge;
-    if (possible.after(edge) && possible.distance_from(edge) >= worth_it) edge = possible;
-
+    if (possible.after(edge) && (possible.distance_from(edge) >= std::min<uint32_t>(half, c.mss) ||
+                                 edge.distance_from(rcv_nxt) >= half)) {
+        edge = possible;
+    }
     const uint32_t window = edge.after(rcv_nxt) ? edge.distance_from(rcv_nxt) : 0;
     // Rounding down would take back what was promised; rounding up promises less than one unit
     // more.

@@ -38,6 +38,7 @@ TEST_F(TimeWait, RetransmittedFinIsAcknowledgedAndStartsOver) {
     EXPECT_EQ(ack.packet.flags, flag::ack);
     EXPECT_EQ(ack.packet.seq, iss + 2);
     EXPECT_EQ(ack.packet.ack, 1002u);
+    EXPECT_EQ(ack.packet.window, 0xffff);
     host.now = host.now + Duration::seconds(59);
     host.run();
     EXPECT_EQ(host.worker.gauges().time_wait, 1u);

@@ -138,6 +138,28 @@ TEST(SillyWindow, Must39_ReceiverOpensItsWindowOnlyByAGoodPiece) {
     s.expect_received_bytes(8000);
 }
 
+TEST(SillyWindow, WindowThatIsHalfOfTheBufferStaysAsLargeAsItIs) {
+    Established s{with_receive_buffer(10'000), {.mss = 1000}};
+    s.inject(Data().seq(1).ack(1).length(99));
+    s.wait(1_s);
+    s.expect(Ack().ack(100).window(10'000));
+    s.inject(FinAck().seq(100).ack(1));
+    s.expect(Ack().ack(101).window(10'000));
+}
+
+TEST(SillyWindow, WindowOfWhichLessIsLeftStaysWhereItIs) {
+    Established s{with_receive_buffer(10'000), {.mss = 1000}};
+    s.stop_reading();
+    for (uint32_t i = 0; i < 6; ++i) s.inject(Data().seq(1 + 1000 * i).ack(1).length(1000));
+    s.wait(1_s);
+    s.ignore_sent();
+    s.call_read(500);
+    s.inject(Ack().seq(6000).ack(1));  // the peer asks
+    s.expect(Ack().ack(6001).window(4000));
+    s.resume_reading();
+    s.ignore_sent();
+}
+
 TEST(SillyWindow, UpdateComesBeforeTheBufferIsEmpty) {
     FullBuffer s{8};
     s.ignore_sent();
