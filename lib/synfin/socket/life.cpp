@@ -113,11 +113,12 @@ int Sockets::shutdown(int descriptor, int how) {
                 socket->role = Role::fresh;
             }
             break;
-        case Role::awaiting_data:
+        case Role::awaiting_data: socket->role = Role::fresh; break;
         case Role::connecting:
-            // There is no half of an attempt: it ends.
+            // There is no half of an attempt: it ends, and whoever waits for it is told so.
             disconnect(*socket);
             socket->role = Role::fresh;
+            socket->error = ECONNRESET;
             break;
         case Role::connected:
             if (reading) socket->receive_ended = true;

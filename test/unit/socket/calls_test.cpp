@@ -244,6 +244,14 @@ TEST_F(Calls, AnAddressThatNoInterfaceLeadsToIsUnreachable) {
     EXPECT_EQ(client.connect(fd, reinterpret_cast<const sockaddr*>(&in), sizeof in), -ENETUNREACH);
 }
 
+TEST_F(Calls, ShutdownOfAnAttemptEndsItAndSaysSo) {
+    const int fd = stream(client, SOCK_NONBLOCK);
+    EXPECT_EQ(connect(fd), -EINPROGRESS);
+    EXPECT_EQ(client.shutdown(fd, SHUT_RD), 0);
+    EXPECT_EQ(read(client, fd), "error " + std::to_string(ECONNRESET));
+    EXPECT_EQ(write(client, fd, "x"), -EPIPE);
+}
+
 TEST_F(Calls, WhatIsNotConnectedSaysSo) {
     const int fd = stream(client);
     EXPECT_EQ(read(client, fd), "error " + std::to_string(ENOTCONN));
