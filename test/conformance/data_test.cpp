@@ -73,6 +73,41 @@ TEST(Push, SingleSegmentThatTheCongestionWindowLetsGoIsNoBurst) {
     s.expect(Data().seq(10'001).length(1000).no_psh());
 }
 
+TEST(Push, BurstThatAWindowCutsOffWhichWasMuchLargerEndsWithAPush) {
+    Script s;
+    s.establish({.mss = 1000});
+    s.peer_window(3000);
+    s.inject(Ack().ack(1));
+    s.call_send_bytes(5000);
+    s.expect(Data().seq(1).length(1000).no_psh());
+    s.expect(Data().seq(1001).length(1000).no_psh());
+    s.expect(Data().seq(2001).length(1000).psh());
+}
+
+TEST(Push, BurstThatFillsTheLargestWindowIsNotPushed) {
+    Script s;
+    s.establish({.window = 3000, .mss = 1000});
+    s.call_send_bytes(5000);
+    for (uint32_t i = 0; i < 3; ++i) s.expect(Data().seq(1 + 1000 * i).length(1000).no_psh());
+}
+
+TEST(Push, WhatTheUserHasSaidThatMoreFollowsIsNotPushed) {
+    Script s;
+    s.establish({.mss = 1000});
+    s.call_send_more(1500);
+    s.expect(Data().seq(1).length(1000).no_psh());
+    s.wait(10_ms);
+    s.inject(Ack().ack(1001));
+    s.expect(Data().seq(1001).length(500).no_psh());
+}
+
+TEST(Push, WhatThePersistTimerSendsThoughMoreWasToFollowIsPushed) {
+    Script s;
+    s.establish({.mss = 1000});
+    s.call_send_more(500);
+    s.expect_between(200_ms, 1_s, Data().seq(1).length(500).psh());
+}
+
 TEST(Push, SegmentThatFillsMoreThanHalfOfThePeersWindowIsPushed) {
     Script s;
     s.establish({.window = 1500, .mss = 1000});

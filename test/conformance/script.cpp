@@ -143,12 +143,14 @@ uint32_t Script::call_send_more(uint32_t count) {
     const uint32_t taken = tcp::send(c_, bytes, env_, now_);
     stream_.append(reinterpret_cast<const char*>(bytes.data()), taken);
     tcp::set_pushing(c_, tcp::Pushing::later, env_);
+    more_follows_ = true;
     settle();
     return taken;
 }
 
 void Script::call_set_pushing(tcp::Pushing pushing) {
     story_.push_back("push");
+    more_follows_ = pushing == tcp::Pushing::later;
     tcp::set_pushing(c_, pushing, env_);
     settle();
 }

@@ -262,6 +262,7 @@ class Script {
     std::vector<tcp::Report> reports_;
     std::vector<uint32_t> urgent_told_;
     bool urgent_given_ = false;               ///< the user has sent urgent data
+    bool more_follows_ = false;               ///< the user has said so (MAY-15: SEND without PUSH)
     CloseReason untold_ = CloseReason::none;  ///< over, but bytes are unread
 
     std::deque<Sent> sent_;

@@ -291,7 +291,7 @@ void Script::judge_payload(const Sent& s) {
         << "MUST-16: longer than the effective send MSS" << story();
     const bool last_for_the_first_time =
         s.end() > sent_end_ && offset + uint64_t{length} == stream_.size();
-    EXPECT_TRUE(s.flags.psh() || !last_for_the_first_time)
+    EXPECT_TRUE(s.flags.psh() || more_follows_ || !last_for_the_first_time)
         << "MUST-61: PSH on the last of the queued bytes" << story();
     const uint64_t data_end = uint64_t{offset} + 1 + length;
     EXPECT_TRUE(data_end <= right_edge_ || data_end <= sent_end_ || length == 1)

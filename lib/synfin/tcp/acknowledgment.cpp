@@ -98,7 +98,7 @@ void process_ack_of_text(Connection& c, Transfer& t, const Segment& s, Environme
     Duration reordering_wait;
     t.unanswered_probes = 0;
     if (t.pushing == Pushing::later) [[unlikely]]
-        t.pushing = Pushing::usual;
+        t.pushing = Pushing::unpushed;
     if (c.has(Mark::sack_permitted) && s.options.sack_count > 0) {
         take_sack_blocks(c, t, s, report, env);
     }

@@ -159,9 +159,13 @@ void write_data(Connection& c, Transfer& t, Seq seq, uint32_t length, OutSegment
     const Seq end = seq + out.payload_length;
     const bool at_end = end == data_end(c, env);
     if (at_end && c.has(Mark::send_closed)) out.flags |= flag::fin;
-    // MUST-61: the last of what is queued is pushed. So is what fills more than half of the peer's
-    // window: it may have room for no more before its user has read.
-    if (length > 0 && (at_end || length > half_of_largest_window(c))) out.flags |= flag::psh;
+    // MUST-61: the last of what is queued is pushed, unless the user has said that more follows,
+    // and not for so long that the persist timer had to send it. So is what fills more than half of
+    // the peer's window: it may have room for no more before its user has read.
+    const bool more_follows =
+        (t.pushing == Pushing::later && !c.has(Mark::persisting)) || t.pushing == Pushing::unpushed;
+    const bool pushed = at_end && (!more_follows || c.has(Mark::send_closed));
+    if (length > 0 && (pushed || length > half_of_largest_window(c))) out.flags |= flag::psh;
 }
 
 // The data of [seq, seq + length) once more, with the FIN if it was sent behind it. Returns the
@@ -264,12 +268,16 @@ bool emit_bare_fin(Connection& c, OutSegment& out, Environment& env, Instant now
 }
 
 // Whether `length` of `allowed` bytes end a burst of several segments that the congestion window
-// cuts off. Nothing follows before an ACK comes; a receiver that puts segments together hands on
-// what it has when it sees PSH.
+// cuts off, or the peer's, where it has become less than half of what it was. Nothing follows
+// before an ACK comes; a receiver that puts segments together hands on what it has when it sees
+// PSH.
 bool ends_burst(const Connection& c, const Transfer& t, uint32_t length, uint32_t allowed,
                 uint32_t payload_max, Instant now) {
-    const bool more_in_window = (c.snd_nxt.load() + length).before(c.snd_una.load() + c.snd_wnd);
-    return t.burst_us == low_us(now) && allowed < length + payload_max && more_in_window;
+    if (t.burst_us != low_us(now)) return false;
+    const uint32_t window_left = (c.snd_una.load() + c.snd_wnd).distance_from(c.snd_nxt.load());
+    const uint32_t with_another = length + payload_max;
+    if (allowed < with_another && window_left > length) return true;
+    return window_left < with_another && c.snd_wnd <= half_of_largest_window(c);
 }
 
 // At least `least` bytes are not refused for the congestion window's sake.
@@ -304,7 +312,7 @@ bool emit_new(Connection& c, Transfer& t, OutSegment& out, uint32_t payload_max,
     if (length < payload_max) t.small_end = end;
     if (c.ecn && length > 0) mark_new_data(c, t, end, out);
     account_new(c, t, end, env, now);
-    if (t.pushing == Pushing::now && length == unsent) t.pushing = Pushing::usual;
+    if (t.pushing != Pushing::later && length == unsent) t.pushing = Pushing::usual;
     if (probe != 0) note_path_probe(c, t, seq, out.payload_length, env);
     if (t.recovery.phase == Recovery::Phase::fast) t.recovery.sent += out.payload_length;
     if (!t.timing) {

@@ -73,8 +73,9 @@ inline uint32_t& pool_link(HeldRange& r) { return r.next; }
 /// When a segment that is not full leaves, beyond what Nagle's rule and the profile's cork say.
 enum class Pushing : uint8_t {
     usual,
-    later,  ///< the user has said that more follows: until the next ACK, or the persist timer
-    now,    ///< what is queued at present goes whatever else holds it back
+    later,     ///< the user has said that more follows: until the next ACK, or the persist timer
+    now,       ///< what is queued at present goes whatever else holds it back
+    unpushed,  ///< more was to follow, but nothing is held back any more: only PSH is missing
 };
 
 /// What the retransmission deadline is waiting for: one timer, since only one of them runs.
