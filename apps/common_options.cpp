@@ -158,8 +158,12 @@ void TcpOptions::attach(OptionTable& table) {
     table.count("last-port", "last one", last_port, 1, 65535);
     table.bytes("receive-buffer", "bytes unread per connection, and so the window", receive_buffer_,
                 2048, uint64_t{1} << 30);
-    table.bytes("send-buffer", "bytes unacknowledged per connection", send_buffer_, 2048,
-                uint64_t{1} << 30);
+    table.bytes("send-buffer",
+                fmt::format("bytes unacknowledged per connection (default: from {} to {}, as the "
+                            "congestion window needs it)",
+                            format_bytes(profile.send_buffer_bytes),
+                            format_bytes(profile.send_buffer_most_bytes)),
+                send_buffer_, 2048, uint64_t{1} << 30);
     table.count("mss", "upper bound of the maximum segment size (default: by the MTU)", mss_, 88,
                 65495);
     table.duration("delayed-ack", "how long an ACK may wait; 0: not at all", profile.delayed_ack,
@@ -202,7 +206,10 @@ void TcpOptions::apply_to(stack::WorkerConfig& config) const {
     config.last_port = static_cast<uint16_t>(last_port);
     tcp::Profile p = profile;
     p.receive_buffer_bytes = static_cast<uint32_t>(receive_buffer_);
-    p.send_buffer_bytes = static_cast<uint32_t>(send_buffer_);
+    if (send_buffer_ != 0) {
+        p.send_buffer_bytes = static_cast<uint32_t>(send_buffer_);
+        p.send_buffer_most_bytes = 0;
+    }
     p.mss_clamp = static_cast<uint16_t>(mss_);
     p.timestamps = !no_timestamps;
     p.window_scaling = !no_window_scaling;

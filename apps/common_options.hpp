@@ -65,7 +65,7 @@ struct TcpOptions {
 
   private:
     uint64_t receive_buffer_ = profile.receive_buffer_bytes;
-    uint64_t send_buffer_ = profile.send_buffer_bytes;
+    uint64_t send_buffer_ = 0;  ///< 0: the profile's
     uint64_t mss_ = 0;
     std::string congestion_ = "cubic";
     std::string ecn_ = "accept";

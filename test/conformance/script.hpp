@@ -158,6 +158,8 @@ class Script {
     uint32_t established_count() const { return established_count_; }
     uint32_t peer_closed_count() const { return peer_closed_count_; }
     uint32_t retrying_count() const { return retrying_count_; }
+    /// How often the user was told that there may be room to send.
+    uint32_t room_told_count() const { return room_told_count_; }
     CloseReason close_reason() const { return reason_; }
     /// What the user was told of the way to the peer, in order.
     const std::vector<tcp::Report>& reports() const { return reports_; }
@@ -258,6 +260,7 @@ class Script {
     std::string received_;
     uint64_t received_total_ = 0;
     uint32_t established_count_ = 0, peer_closed_count_ = 0, retrying_count_ = 0, closed_count_ = 0;
+    uint32_t room_told_count_ = 0;
     CloseReason reason_ = CloseReason::none;
     std::vector<tcp::Report> reports_;
     std::vector<uint32_t> urgent_told_;

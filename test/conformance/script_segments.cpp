@@ -142,6 +142,7 @@ void Script::take_result(const tcp::InputResult& result) {
 }
 
 void Script::take_events(const tcp::Events& e) {
+    if (e.acknowledged) ++room_told_count_;
     if (e.established) {
         ++established_count_;
         user_knows_ = true;

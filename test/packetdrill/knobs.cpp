@@ -43,7 +43,10 @@ constexpr NumericKnob numeric_knobs[] = {
     {"rcvbuf", most_bytes,
      [](Knobs& k, int64_t n) { k.profile.receive_buffer_bytes = static_cast<uint32_t>(n); }},
     {"sndbuf", most_bytes,
-     [](Knobs& k, int64_t n) { k.profile.send_buffer_bytes = static_cast<uint32_t>(n); }},
+     [](Knobs& k, int64_t n) {
+         k.profile.send_buffer_bytes = static_cast<uint32_t>(n);
+         k.profile.send_buffer_most_bytes = 0;
+     }},
     {"timestamps", 2, [](Knobs& k, int64_t n) { k.profile.timestamps = n != 0; }},
     {"sack", 1, [](Knobs& k, int64_t n) { k.profile.sack = n != 0; }},
     {"window_scaling", 1, [](Knobs& k, int64_t n) { k.profile.window_scaling = n != 0; }},

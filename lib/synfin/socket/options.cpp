@@ -262,13 +262,20 @@ int told_error(Socket& socket) {
     return std::exchange(told, 0);
 }
 
-int get_socket_option(Socket& socket, int name, void* value, socklen_t* length) {
+// What a connection's send buffer has grown to.
+int told_send_buffer(const Socket& socket, const stack::Worker& worker) {
+    const uint32_t grown = worker.info(socket.id).send_buffer_bytes;
+    return static_cast<int>(std::max(grown, socket.profile.send_buffer_bytes));
+}
+
+int get_socket_option(Socket& socket, int name, void* value, socklen_t* length,
+                      const stack::Worker& worker) {
     const tcp::Profile& p = socket.profile;
     switch (name) {
         case SO_REUSEADDR: return give(socket.reuse_address, value, length);
         case SO_REUSEPORT: return give(socket.reuse_port, value, length);
         case SO_KEEPALIVE: return give(p.keep_alive, value, length);
-        case SO_SNDBUF: return give(static_cast<int>(p.send_buffer_bytes), value, length);
+        case SO_SNDBUF: return give(told_send_buffer(socket, worker), value, length);
         case SO_RCVBUF:
             return give(overhead_factor * static_cast<int>(p.receive_buffer_bytes), value, length);
         case SO_RCVLOWAT: return give(static_cast<int>(socket.receive_low_water), value, length);
@@ -351,7 +358,7 @@ int Sockets::getsockopt(int descriptor, int level, int name, void* value, sockle
     if (socket == nullptr) return failure;
     if (value == nullptr || length == nullptr) return -EFAULT;
     if (static_cast<int>(*length) < 0) return -EINVAL;
-    if (level == SOL_SOCKET) return get_socket_option(*socket, name, value, length);
+    if (level == SOL_SOCKET) return get_socket_option(*socket, name, value, length, worker_);
     if (level == IPPROTO_TCP) return get_tcp_option(*socket, name, value, length, worker_);
     if (level == IPPROTO_IP && name == IP_TTL) {
         return give(socket->profile.time_to_live, value, length);
@@ -405,6 +412,7 @@ int Sockets::set_socket_option(Socket& socket, int name, const void* value, sock
             profile.send_buffer_bytes = static_cast<uint32_t>(
                 std::max(overhead_factor * std::min(*number, INT_MAX / overhead_factor),
                          2 * min_send_buffer));
+            profile.send_buffer_most_bytes = 0;  // as the user says, and no longer by itself
             break;
         case SO_RCVBUF:
             profile.receive_buffer_bytes = static_cast<uint32_t>(

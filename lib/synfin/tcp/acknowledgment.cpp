@@ -102,6 +102,8 @@ void process_ack_of_text(Connection& c, Transfer& t, const Segment& s, Environme
     if (c.has(Mark::sack_permitted) && s.options.sack_count > 0) {
         take_sack_blocks(c, t, s, report, env);
     }
+    // What was reported selectively makes the congestion window grow, and so the send buffer.
+    if (report.delivery.bytes > 0) events.acknowledged = true;
     if (t.oversized.phase != Oversized::Phase::none) [[unlikely]]
         take_oversized_delivery(c, t, env, now);
     if (report.flight_before > 0) reordering_wait = respond_to_ack(c, t, s, report, env, now);

@@ -34,6 +34,15 @@ uint32_t room_at_tail(const ByteQueue& queue, const BufferPool& pool) {
     return static_cast<uint32_t>(end - (node.data + node.length));
 }
 
+// Whether `data` lies right behind the last node's bytes, in the same memory of the application: a
+// long answer that is handed over piece by piece.
+bool goes_on_at_tail(const ByteQueue& queue, std::span<const uint8_t> data,
+                     const BufferPool& pool) {
+    if (queue.tail == no_index) return false;
+    const BufferNode& node = pool.nodes[queue.tail];
+    return node.chunk == no_index && node.data + node.length == data.data();
+}
+
 }  // namespace
 
 uint32_t ByteQueue::append_copy(std::span<const uint8_t> data, BufferPool& pool) {
@@ -65,9 +74,14 @@ uint32_t ByteQueue::append_copy(std::span<const uint8_t> data, BufferPool& pool)
 
 uint32_t ByteQueue::append_static(std::span<const uint8_t> data, BufferPool& pool) {
     if (data.empty()) return 0;
+    const auto length = static_cast<uint32_t>(data.size());
+    if (goes_on_at_tail(*this, data, pool)) {
+        pool.nodes[tail].length += length;
+        bytes += length;
+        return length;
+    }
     const uint32_t node = pool.nodes.take();
     if (node == no_index) return 0;
-    const auto length = static_cast<uint32_t>(data.size());
     pool.nodes[node] = BufferNode{data.data(), length, no_index, no_index};
     link_at_tail(*this, node, pool);
     bytes += length;

@@ -18,11 +18,32 @@ bool may_send(const Connection& c) {
     }
 }
 
+// Twice the congestion window, as Linux has it: while a loss is being repaired, as much again can
+// leave behind it, and what arrives of that shows whether the repair was lost, too. With less, only
+// the retransmission timer would.
+uint32_t wanted_send_buffer(const Connection& c, const Profile& p) {
+    return std::max(p.send_buffer_bytes, std::min(2 * c.cwnd, p.send_buffer_most_bytes));
+}
+
+// Send buffers grow out of the first half of the worker's memory; the other half is for what each
+// connection may have anyway, and for what is received.
+bool has_memory_to_grow(const BufferPool& buffers) {
+    return buffers.chunks.used() < buffers.chunks.capacity() / 2 &&
+           buffers.nodes.used() < buffers.nodes.capacity() / 2;
+}
+
+bool memory_keeps_send_buffer_small(const Connection& c, const Environment& env) {
+    return send_buffer(c, env) < wanted_send_buffer(c, env.profile_of(c));
+}
+
 using Append = uint32_t (ByteQueue::*)(std::span<const uint8_t>, BufferPool&);
 
 uint32_t queue_bytes(Connection& c, std::span<const uint8_t> bytes, Append append,
                      Environment& env) {
     const uint32_t space = send_space(c, env);
+    if (space < bytes.size() && memory_keeps_send_buffer_small(c, env)) {
+        ++env.counters.send_buffers_kept_small;
+    }
     if (space == 0 || bytes.empty()) return 0;
     Transfer* t = require_transfer(c, env);
     if (t == nullptr) return 0;
@@ -48,9 +69,14 @@ void enter_closing_state(Connection& c, Environment& env) {
 
 }  // namespace
 
+uint32_t send_buffer(const Connection& c, const Environment& env) {
+    const Profile& p = env.profile_of(c);
+    return has_memory_to_grow(env.buffers) ? wanted_send_buffer(c, p) : p.send_buffer_bytes;
+}
+
 uint32_t send_space(const Connection& c, const Environment& env) {
     if (!may_send(c)) return 0;
-    const uint32_t limit = env.profile_of(c).send_buffer_bytes;
+    const uint32_t limit = send_buffer(c, env);
     const uint32_t queued = queued_bytes(c, env);
     return limit > queued ? limit - queued : 0;
 }

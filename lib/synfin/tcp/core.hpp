@@ -102,7 +102,7 @@ struct Events {
     bool established = false;   ///< the handshake is complete
     bool readable = false;      ///< unread bytes are queued (peek_unread)
     bool peer_closed = false;   ///< the peer's FIN was taken: after the unread bytes, nothing comes
-    bool acknowledged = false;  ///< queued bytes were acknowledged: there is room to send
+    bool acknowledged = false;  ///< queued bytes have arrived: there may be room to send
     bool urgent = false;        ///< urgent data was announced, or more of it (urgent_bytes)
     Report report = Report::none;
     uint16_t advised_user_timeout = 0;       ///< the peer's option, if ours changes (RFC 5482)

@@ -35,6 +35,8 @@ using Count = Relaxed<uint64_t>;
     X(sack_reneging, "TCPSACKReneging",                                                           \
       "timeouts with a SACKed first octet: the peer took it back")                                \
     X(flight_coarse, "TCPFlightCoarse", "segments or blocks noted coarsely: too many ranges")     \
+    X(send_buffers_kept_small, "TCPSndbufLimited",                                                \
+      "calls to send that found less room than the window wants: memory was half used")           \
     X(path_reductions, "TCPPathReductions", "segments made smaller because ICMP said so")         \
     X(path_black_holes, "TCPPathBlackHoles", "segments made smaller because large ones vanish")   \
     X(path_probes, "TCPMTUPProbes", "segments larger than the path was known to take")            \

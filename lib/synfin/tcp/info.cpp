@@ -32,6 +32,7 @@ Info info(const Connection& c, const Environment& env) {
         i.unsent_bytes = i.queued_bytes - i.in_flight_bytes;
     }
     i.unread_bytes = unread_bytes(c, env);
+    i.send_buffer_bytes = send_buffer(c, env);
     i.delayed_ack = env.profile_of(c).delayed_ack;
     if (const Transfer* t = transfer_of(c, env)) {
         i.sacked_bytes = t->flight.sacked_bytes();

@@ -38,6 +38,7 @@ struct Info {
     uint32_t queued_bytes = 0;     ///< sent or not, not acknowledged, FIN included
     uint32_t unsent_bytes = 0;
     uint32_t unread_bytes = 0;
+    uint32_t send_buffer_bytes = 0;  ///< how much may be queued now
     // Of what is in flight
     uint32_t sacked_bytes = 0;
     uint32_t lost_bytes = 0;

@@ -47,6 +47,11 @@ inline bool fin_acknowledged(const Connection& c) {
     return c.has(Mark::fin_sent) && c.snd_una.load() == c.snd_nxt.load();
 }
 
+// ---- calls.cpp
+
+/// How much may be queued and unacknowledged now.
+uint32_t send_buffer(const Connection& c, const Environment& env);
+
 // ---- urgent.cpp
 
 /// Sixth check of section 3.10.7.4: RCV.UP follows the urgent pointer, and the user is told.

@@ -32,6 +32,8 @@ struct Profile {
     // Windows and segments
     uint32_t receive_buffer_bytes = 256 * 1024;  ///< unread data that is kept; bounds the window
     uint32_t send_buffer_bytes = 256 * 1024;     ///< sent or queued and not yet acknowledged
+    /// What the send buffer grows to by itself as the congestion window grows; 0: not at all.
+    uint32_t send_buffer_most_bytes = 4 * 1024 * 1024;
     uint32_t window_clamp = 0;   ///< upper bound for the window that is announced; 0: the buffer
     uint16_t mss_clamp = 0;      ///< upper bound for MSS both ways; 0: by MTU alone
     bool window_scaling = true;  ///< RFC 7323

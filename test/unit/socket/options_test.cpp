@@ -61,6 +61,20 @@ TEST_F(Options, WhatTheSendBufferSaysFitsIntoIt) {
     EXPECT_EQ(write(client, p.client, bytes), 20'000);
 }
 
+TEST_F(Options, SendBufferGrowsUntilTheUserSaysHowLargeItIs) {
+    const Pair p = established();
+    const int initial = get(client, p.client, SOL_SOCKET, SO_SNDBUF);
+    for (int i = 0; i < 3000; ++i) {
+        world.schedule(Duration::microseconds(50 * i),
+                       [&] { read(server, p.server, 1'000'000, MSG_DONTWAIT); });
+    }
+    const std::string bytes(3'000'000, 'x');
+    EXPECT_EQ(write(client, p.client, bytes), 3'000'000);
+    EXPECT_GT(get(client, p.client, SOL_SOCKET, SO_SNDBUF), initial);
+    set(client, p.client, SOL_SOCKET, SO_SNDBUF, 10'000);
+    EXPECT_EQ(get(client, p.client, SOL_SOCKET, SO_SNDBUF), 20'000);
+}
+
 TEST_F(Options, OptionsOfIpMayBeASingleByte) {
     const int fd = stream(client);
     const uint8_t value = 0x10;
