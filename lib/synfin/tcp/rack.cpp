@@ -21,10 +21,14 @@ void update_min_rtt(Rack& rack, uint32_t rtt_us, uint32_t now_us) {
     rack.min_rtt_at_us = now_us;
 }
 
-// Step 2, for what was sent more than once: was it an earlier transmission that arrived?
-bool is_ambiguous(const Connection& c, const Rack& rack, const Segment& s, uint32_t rtt_us,
-                  Instant now) {
+// Step 2, for what was sent more than once: was it an earlier transmission that arrived? The
+// timestamp tells only of what is acknowledged: who reports something behind a hole echoes what
+// came before the hole (RFC 7323 section 4.3).
+bool is_ambiguous(const Connection& c, const Rack& rack, const Segment& s,
+                  const Delivery::Latest& latest, Instant now) {
+    const uint32_t rtt_us = low_us(now) - latest.sent_us;
     if (rtt_us < rack.min_rtt_us) return true;
+    if (latest.end.after(s.ack)) return false;
     if (!c.has(Mark::timestamps) || !s.options.has_timestamps) return false;
     const Instant sent = now - Duration::microseconds(rtt_us);
     return static_cast<int32_t>(s.options.ts_echo - timestamp_clock(c, sent)) < 0;
@@ -62,7 +66,7 @@ void rack_take_delivery(const Connection& c, Transfer& t, const Segment& s, cons
         update_min_rtt(t.rack, now_us - d.original.sent_us, now_us);
         take_latest(t.rack, d.original, now_us);
     }
-    if (d.again.any && !is_ambiguous(c, t.rack, s, now_us - d.again.sent_us, now)) {
+    if (d.again.any && !is_ambiguous(c, t.rack, s, d.again, now)) {
         take_latest(t.rack, d.again, now_us);
     }
     if (d.reordered) t.rack.reordering_seen = true;  // step 3

@@ -1,6 +1,9 @@
 // What the peer's SACK blocks say (RFC 2018, RFC 2883), and which of them say nothing: a block has
 // to lie within what is in flight, or to report a duplicate. Whatever else stands there is ignored
 // and counted; no block can make us forget a byte, since only the cumulative ACK frees memory.
+#include <algorithm>
+#include <array>
+
 #include <synfin/tcp/internal.hpp>
 
 namespace synfin::tcp {
@@ -33,27 +36,45 @@ bool is_in_flight(const Connection& c, Block b) {
            b.right.at_or_before(c.snd_nxt);
 }
 
+// In the order of the stream: the peer names first what came last, and one ACK that makes up for
+// others that were lost must not look like reordering.
+void take_blocks(const Connection& c, Transfer& t, std::span<const wire::SackBlock> reported,
+                 AckReport& report, Environment& env) {
+    std::array<Block, wire::TcpOptions::max_sack_blocks> blocks;
+    unsigned count = 0;
+    for (const wire::SackBlock& block : reported) {
+        const Block b = block_of(block);
+        if (!is_in_flight(c, b)) {
+            ++env.counters.sack_blocks_ignored;
+            continue;
+        }
+        unsigned place = count++;
+        for (; place > 0 && b.left.before(blocks[place - 1].left); --place) {
+            blocks[place] = blocks[place - 1];
+        }
+        blocks[place] = b;
+    }
+    for (const Block& b : std::span{blocks}.first(count)) {
+        if (!t.flight.sack(b.left, b.right, report.delivery, env.transfers.flights)) {
+            ++env.counters.flight_coarse;
+        }
+    }
+}
+
 }  // namespace
 
 void take_sack_blocks(const Connection& c, Transfer& t, const Segment& s, AckReport& report,
                       Environment& env) {
-    unsigned i = 0;
-    if (s.options.sack_count > 0 && is_duplicate_report(s)) {
+    std::span<const wire::SackBlock> reported{s.options.sack, s.options.sack_count};
+    if (is_duplicate_report(s)) {
         ++env.counters.dsacks_received;
         report.dsack = true;
-        report.dsack_left = block_of(s.options.sack[0]).left;
-        report.dsack_right = block_of(s.options.sack[0]).right;
+        report.dsack_left = block_of(reported[0]).left;
+        report.dsack_right = block_of(reported[0]).right;
         rack_take_dsack(c, t.rack);
-        i = 1;
+        reported = reported.subspan(1);
     }
-    for (; i < s.options.sack_count; ++i) {
-        const Block b = block_of(s.options.sack[i]);
-        if (!is_in_flight(c, b)) {
-            ++env.counters.sack_blocks_ignored;
-        } else if (!t.flight.sack(b.left, b.right, report.delivery, env.transfers.flights)) {
-            ++env.counters.flight_coarse;
-        }
-    }
+    take_blocks(c, t, reported, report, env);
 }
 
 }  // namespace synfin::tcp

@@ -60,6 +60,15 @@ TEST(Rack, Section6_2_OnceReorderingWasSeenManyArrivalsAreNoProof) {
     s.expect_between(20_ms, 26_ms, Data().seq(2001).length(1000));
 }
 
+// The ACKs before it may have been lost, and what came last is named first (RFC 2018 section 4).
+TEST(Rack, Section6_2_BlocksOfOneAckAreTakenInTheOrderOfTheStream) {
+    Script s;
+    send_and_wait_a_round_trip(s, 10);
+    s.inject(Ack().seq(1).ack(1).sack({{8001, 10'001}, {5001, 7001}, {1001, 4001}}));
+    EXPECT_FALSE(s.environment().transfers.transfers[s.connection().transfer].rack.reordering_seen);
+    EXPECT_EQ(sequences(s.take_sent()), (Numbers{1, 4001, 7001}));
+}
+
 TEST(Rack, Section6_2_EachRoundWithDuplicateReportsWidensTheWindow) {
     Script s;
     send_and_wait_a_round_trip(s, 10);
@@ -131,6 +140,47 @@ TEST(Rack, Section6_2_OneRoundOfDuplicateReportsWidensTheWindowOnceForSixteenRec
     s.ignore_sent();
 }
 
+tcp::Rack& rack_of(Script& s) {
+    return s.environment().transfers.transfers[s.connection().transfer].rack;
+}
+
+TEST(Rack, Section6_2_ReportOfADuplicateKeepsTheWindowForSixteenMoreRecoveries) {
+    Script s;
+    send_again_what_came_late(s, 200'000);
+    rack_of(s).window_persists = 3;
+    s.inject(Ack().seq(1).ack(s.sent_end()));
+    s.inject(Ack().seq(1).ack(s.sent_end()).sack({{3001, 4001}}));
+    EXPECT_EQ(rack_of(s).window_persists, 16);
+    s.ignore_sent();
+}
+
+TEST(Rack, Section6_2_WindowIsNoWiderThanARoundTrip) {
+    Script s;
+    send_and_wait_a_round_trip(s, 2);
+    rack_of(s).window_factor = 40;
+    s.inject(Ack().seq(1).ack(1).sack({{1001, 2001}}));
+    s.expect_after(100_ms, Data().seq(1).length(1000));
+    EXPECT_EQ(s.counters().timeouts.load(), 0u);
+}
+
+TEST(Rack, Section6_2_WindowFollowsTheLeastRoundTrip) {
+    Script s;
+    send_and_wait_a_round_trip(s, 4);
+    s.inject(Ack().seq(1).ack(1001));
+    EXPECT_EQ(rack_of(s).min_rtt_us, 100'000u);
+    s.call_send_bytes(2000);
+    s.ignore_sent();
+    s.wait(40_ms);
+    s.inject(Ack().seq(1).ack(5001));
+    EXPECT_EQ(rack_of(s).min_rtt_us, 40'000u);
+    s.call_send_bytes(2000);
+    s.ignore_sent();
+    s.wait(70_ms);
+    s.inject(Ack().seq(1).ack(6001).sack({{7001, 8001}}));
+    EXPECT_EQ(rack_of(s).min_rtt_us, 40'000u);
+    s.expect_after(10_ms, Data().seq(6001).length(1000));
+}
+
 TEST(Rack, Section6_2_RetransmissionThatIsLostIsFoundWithoutTheTimer) {
     Script s;
     send_and_wait_a_round_trip(s, 10);
@@ -151,6 +201,25 @@ TEST(Rack, Section6_2_RetransmissionThatIsLostIsFoundWithoutTheTimer) {
     const auto again = s.take_sent();
     ASSERT_FALSE(again.empty());
     EXPECT_EQ(again[0].seq, 1u);
+    EXPECT_EQ(s.counters().lost_retransmits.load(), 1u);
+    EXPECT_EQ(s.counters().timeouts.load(), 0u);
+}
+
+// A peer that reports what lies behind a hole echoes the timestamp of what came before it, which is
+// older than all that was sent again. That says nothing of what it reports.
+TEST(Rack, Section6_2_LostRetransmissionIsFoundThoughTheHoleKeepsTheEchoOld) {
+    auto handshake = with_sack;
+    handshake.timestamps = true;
+    handshake.mss = 1012;
+    InFlight s{handshake, 10'000};
+    const uint32_t old_echo = s.last_ts_value();
+    s.wait(100_ms);
+    s.inject(Ack().seq(1).ack(1).sack({{3001, 10'001}, {1001, 2001}}).echoing(old_echo));
+    s.expect(Data().seq(1).length(1000));
+    s.expect(Data().seq(2001).length(1000));
+    s.wait(100_ms);
+    s.inject(Ack().seq(1).ack(1).sack({{1001, 10'001}}).echoing(old_echo));
+    s.expect(Data().seq(1).length(1000));
     EXPECT_EQ(s.counters().lost_retransmits.load(), 1u);
     EXPECT_EQ(s.counters().timeouts.load(), 0u);
 }
@@ -200,7 +269,23 @@ TEST(TailLossProbe, Section7_4_LossThatTheProbeRepairedShrinksTheWindow) {
     s.inject(Ack().seq(1).ack(4001));
     EXPECT_EQ(s.counters().tail_probe_repairs.load(), 1u);
     EXPECT_LT(s.connection().ssthresh, 10'000u);
+    EXPECT_LT(s.connection().cwnd, 10'000u);
     s.expect_nothing_for(5_s);
+}
+
+TEST(TailLossProbe, Section7_4_LossThatARecoveryAnswersIsNotAnsweredTwice) {
+    InFlight s{with_sack, 3000};
+    s.expect_after(200_ms, Data().seq(2001).length(1000));
+    s.wait(100_ms);
+    s.inject(Ack().seq(1).ack(1).sack({{2001, 3001}}));
+    EXPECT_EQ(s.counters().fast_retransmits.load(), 1u);
+    const uint32_t threshold = s.connection().ssthresh;
+    s.inject(Ack().seq(1).ack(2001).sack({{2001, 3001}}));
+    s.call_send_bytes(1000);
+    s.ignore_sent();
+    s.inject(Ack().seq(1).ack(4001));
+    EXPECT_EQ(s.counters().tail_probe_repairs.load(), 0u);
+    EXPECT_EQ(s.connection().ssthresh, threshold);
 }
 
 TEST(TailLossProbe, Section7_4_ProbeThatCameTwiceShrinksNothing) {
