@@ -28,7 +28,9 @@ class Loop {
 
     /// Worker and devices must outlive the loop. One device per interface of the worker.
     Loop(Worker& worker, std::span<Device* const> devices)
-        : worker_{worker}, devices_(devices.begin(), devices.end()) {
+        : worker_{worker},
+          devices_(devices.begin(), devices.end()),
+          batches_sent_(devices.size(), 0) {
         SYNFIN_ASSERT(devices_.size() == worker.interface_count());
     }
     Loop(Worker& worker, Device& device) : Loop{worker, std::array<Device*, 1>{&device}} {}
@@ -70,11 +72,25 @@ class Loop {
         return received + sent;
     }
 
+    // As many full bursts as batches were sent in the last pass: a peer may answer each frame,
+    // and what is sent again for want of an answer that waits here would bring still more of them.
     template <class Profile>
     unsigned receive(uint8_t port, Instant now, Profile profile) {
+        const unsigned burst = worker_.receive_burst();
+        unsigned received = 0;
+        for (unsigned left = std::max(batches_sent_[port], 1u); left > 0; --left) {
+            const unsigned count = receive_burst(port, burst, now, profile);
+            received += count;
+            if (count < burst) break;
+        }
+        return received;
+    }
+
+    template <class Profile>
+    unsigned receive_burst(uint8_t port, unsigned most, Instant now, Profile profile) {
         profile.enter(Stage::rx);
         Device& device = *devices_[port];
-        const unsigned count = device.receive(frames_.data(), worker_.receive_burst());
+        const unsigned count = device.receive(frames_.data(), most);
         if (count == 0) return 0;
         for (unsigned i = 0; i < count; ++i) frames_[i].port = port;
         worker_.receive(std::span<const Frame>{frames_.data(), count}, now, profile.get());
@@ -87,6 +103,7 @@ class Loop {
     unsigned transmit(uint8_t port, Instant now, Profile profile) {
         Device& device = *devices_[port];
         unsigned sent = 0;
+        batches_sent_[port] = 0;
         for (unsigned pass = 0; pass < batches_per_pass; ++pass) {
             unsigned wanted = std::min(worker_.frames_wanted(port), TransmitBatch::capacity);
             if (wanted == 0 || device.congested()) break;
@@ -101,12 +118,14 @@ class Loop {
             sent += batch_.filled;
             profile.enter(Stage::tx);
             device.transmit(batch_);
+            ++batches_sent_[port];
         }
         return sent;
     }
 
     Worker& worker_;
     std::vector<Device*> devices_;
+    std::vector<unsigned> batches_sent_;  ///< by interface, in the last pass
     std::array<Frame, Worker::receive_burst_max> frames_;
     TransmitBatch batch_;
 };

@@ -304,6 +304,29 @@ TEST_P(Conversation, ClosedListenerForgetsHalfOpenConnectionsOnly) {
     EXPECT_EQ(user.life(*refused).reason, CloseReason::refused);
 }
 
+// A peer may answer each frame.
+TEST_P(Conversation, PassReceivesAsManyBurstsAsTheLastOneSentBatches) {
+    const auto [id, accepted] = establish();
+    const std::string bytes(200'000, 'x');
+    for (int i = 0; i < 8; ++i) {
+        EXPECT_EQ(client.worker.send(id, bytes_of(bytes)), bytes.size());
+        cable.settle();
+    }
+    const auto frames_left_of = [this](size_t arriving) {
+        client.device.arriving.assign(arriving, Bytes(60));
+        client.loop.run_once(client.now);
+        return client.device.arriving.size();
+    };
+    constexpr size_t burst = Worker::receive_burst_max;
+    EXPECT_EQ(frames_left_of(8 * burst), 7 * burst);
+    client.device.arriving.clear();
+    client.worker.send(id, bytes_of(bytes));
+    client.loop.run_once(client.now);
+    // One frame, as one connection was ready; and as that had more to say, three full batches.
+    EXPECT_GT(client.device.sent.size(), 1 + 2 * burst);
+    EXPECT_EQ(frames_left_of(8 * burst), 4 * burst);
+}
+
 TEST_P(Conversation, PollerRunsOncePerLoop) {
     struct Poller : Recorder {
         unsigned polls = 0;
