@@ -253,8 +253,9 @@ std::vector<std::string> device_arguments(const DeviceSpec& spec, unsigned index
             // The driver's default of 512 frames overflows within a millisecond of a burst.
             return {with_arguments(
                 device + ",iface=" + spec.target + unless_given(spec, "qpairs", count) +
-                    unless_given(spec, "blocksz", "65536") + unless_given(spec, "framesz", "2048") +
-                    unless_given(spec, "framecnt", "4096"),
+                    unless_given(spec, "blocksz", "65536") +
+                    unless_given(spec, "framesz", std::to_string(packet_frame_bytes)) +
+                    unless_given(spec, "framecnt", std::to_string(packet_frames)),
                 spec)};
         case DeviceKind::af_xdp:
             return {with_arguments(device + ",iface=" + spec.target +

@@ -38,6 +38,10 @@ enum class DeviceKind : uint8_t {
 };
 const char* name(DeviceKind kind);
 
+/// The ring of an af_packet device, unless the user has given another.
+inline constexpr uint32_t packet_frames = 4096;
+inline constexpr uint32_t packet_frame_bytes = 2048;
+
 enum class MemifRole : uint8_t { automatic, server, client };
 
 struct DeviceSpec {
