@@ -315,6 +315,22 @@ TEST_F(Ecn, Rfc3168_CwrFollowsALossToo) {
     s.ignore_sent();
 }
 
+TEST_F(Ecn, Rfc3168_CwrFollowsATimeoutToo) {
+    connect();
+    s.call_send_bytes(40 * mss);
+    expect_new_data(10);
+    s.expect_between(100_ms, 2_s, Data().seq(1).not_ect());
+    EXPECT_EQ(s.counters().timeouts, 1u);
+    s.inject(Ack().ack(1 + mss));
+    s.inject(Ack().ack(1 + 10 * mss));
+    for (const auto& sent : s.take_sent()) {
+        if (sent.seq < 1 + 10 * mss) continue;
+        EXPECT_TRUE(sent.flags.cwr()) << to_text(sent);
+        break;
+    }
+    EXPECT_GT(s.sent_end(), 1 + 10 * mss);
+}
+
 TEST_F(Ecn, EchoOnAConnectionWithoutAgreementReducesNothing) {
     Script plain{using_ecn(tcp::EcnUse::off)};
     plain.establish();

@@ -59,7 +59,6 @@ void leave_recovery(Connection& c, Transfer& t) {
     if (t.recovery.phase == Phase::fast && t.model == no_index) c.cwnd = c.ssthresh;
     t.recovery.phase = Phase::none;
     t.recovery.repeats_arrive = true;
-    t.recovery.duplicate_bytes = 0;
     t.undo.until = c.snd_nxt;
     rack_end_recovery(t.rack);
 }
@@ -217,11 +216,9 @@ Duration respond_to_lateness(Connection& c, Transfer& t, Environment& env, Insta
 }
 
 void begin_timeout_recovery(Connection& c, Transfer& t, Environment& env) {
-    t.timing = false;  // Karn
     t.tail_probe = TailProbe{};
     begin_trial(c, t);
     t.recovery.phase = Phase::timeout;
-    t.recovery.duplicate_acks = 0;
     t.recovery.duplicate_bytes = 0;
     t.recovery.point = c.snd_nxt;
     lose_what_is_not_reported(c, t, env);

@@ -212,6 +212,15 @@ TEST(FastRetransmit, DuplicatesWithoutAnythingInFlightMeanNothing) {
     s.expect(Data().seq(1).length(1000));
 }
 
+TEST(NewReno, Rfc5681_ThresholdIsNoLessThanTwoSegments) {
+    Script s{new_reno()};
+    s.establish(thousand);
+    s.call_send_bytes(1000);
+    s.expect(Data().seq(1).length(1000));
+    s.expect_after(300_ms, Data().seq(1).length(1000));
+    EXPECT_EQ(s.connection().ssthresh, 2000u);
+}
+
 TEST(NewReno, PartialAckSendsTheNextHoleAtOnce) {
     Script s{new_reno()};
     fill_the_initial_window(s);
@@ -232,6 +241,7 @@ TEST(NewReno, FullAckEndsTheRecovery) {
     for (int i = 0; i < 3; ++i) s.inject(Ack().seq(1).ack(1));
     s.ignore_sent();
     s.inject(Ack().seq(1).ack(12'001));
+    EXPECT_EQ(s.connection().cwnd, s.connection().ssthresh);  // and it is no reason to grow
     for (const auto& sent : s.take_sent()) EXPECT_GE(sent.seq, 12'001u) << to_text(sent);
     for (int i = 0; i < 10; ++i) s.inject(Ack().seq(1).ack(s.sent_end()));
     s.ignore_sent();
@@ -284,6 +294,18 @@ TEST(NewReno, PointThatIsLongPassedHidesNoLoss) {
         EXPECT_EQ(s.counters().fast_retransmits.load(), 2u) << in_one_piece;
         s.ignore_sent();
     }
+}
+
+// Section 3.2, step 3: what the duplicates had reported is acknowledged now, and no longer counts.
+TEST(NewReno, Rfc6582_PartialAckTakesBackWhatTheDuplicatesReported) {
+    Script s{new_reno()};
+    fill_the_initial_window(s);
+    // Segments 1 and 6 of the flight were lost.
+    for (int i = 0; i < 8; ++i) s.inject(Ack().seq(1).ack(1));
+    EXPECT_EQ(recovery_of(s).duplicate_bytes, 8000u);
+    s.inject(Ack().seq(1).ack(5001));
+    EXPECT_EQ(recovery_of(s).duplicate_bytes, 4000u);
+    s.ignore_sent();
 }
 
 TEST(NewReno, SecondLossInTheSameWindowDoesNotHalveAgain) {
