@@ -25,6 +25,7 @@ inline stack::WorkerConfig host_config(uint8_t number, Family family = Family::i
     config.time_wait = 300_s;
     auto& profile = config.profiles[0];
     profile.fin_wait_2_timeout = 300_s;
+    profile.syn_received_retries = 10;  // a client that is established does not let go
     profile.keep_alive = true;
     profile.keep_alive_idle = 30_s;
     profile.keep_alive_interval = 5_s;
