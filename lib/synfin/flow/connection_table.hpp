@@ -200,12 +200,6 @@ class ConnectionTable {
         }
     }
 
-    /// Calls `visit(index)` for each entry.
-    template <typename Visit>
-    void for_each_index(Visit&& visit) const {
-        for_each([](uint32_t index) { return index; }, visit);
-    }
-
   private:
     static constexpr uint8_t free_tag = 0;
     static constexpr uint8_t overflow_max = UINT8_MAX;

@@ -38,9 +38,6 @@ class ResponseParser {
     /// missing. Between two responses it is malformed, too: nothing is complete that never began.
     Result end_of_stream();
 
-    /// Nothing of the next response has been read: the object may be thrown away.
-    bool at_start() const { return step_ == Step::version && header_bytes_ == 0; }
-
   private:
     enum class Step : uint8_t {
         version,

@@ -27,16 +27,11 @@ class ConnectionPaths final : public tcp::Paths {
           counters_{counters},
           agreed_{size_t{connections.capacity()} * sizeof(uint16_t)} {}
 
-    /// IP and TCP headers without options.
-    static constexpr uint16_t header_bytes(const wire::IpAddress& address) {
-        return address.is_v4() ? 40 : 60;
-    }
-
     /// Whether routers may divide what the connection sends: its path takes less than the smallest
     /// packets that we make of its bytes, or just so much. A probe for more is larger.
     static bool may_be_divided(const tcp::Connection& c, size_t packet_bytes) {
         return !flow::is_interned(c.remote_address) &&
-               c.mss <= PathMtuTable::smallest_v4 - header_bytes(wire::IpAddress::v4(0)) &&
+               c.mss <= PathMtuTable::smallest_v4 - tcp::header_bytes(false) &&
                packet_bytes <= PathMtuTable::smallest_v4;
     }
     uint16_t next_identification(const tcp::Connection& c, Instant now) {
@@ -65,7 +60,8 @@ class ConnectionPaths final : public tcp::Paths {
         const wire::IpAddress destination = destination_of(c);
         bool evicted = false;
         const uint16_t mtu = table_.suspect(
-            destination, static_cast<uint16_t>(size + header_bytes(destination)), now, evicted);
+            destination, static_cast<uint16_t>(size + tcp::header_bytes(destination.is_v6())), now,
+            evicted);
         if (evicted) ++counters_.path_evictions;
         any_ = !table_.empty();
         return size_of(mtu, destination);
@@ -76,8 +72,8 @@ class ConnectionPaths final : public tcp::Paths {
     }
     void on_probe(const tcp::Connection& c, uint16_t size, bool arrived, Instant now) override {
         const wire::IpAddress destination = destination_of(c);
-        const auto mtu = static_cast<uint16_t>(size + header_bytes(destination));
-        const auto present = static_cast<uint16_t>(c.mss + header_bytes(destination));
+        const auto mtu = static_cast<uint16_t>(size + tcp::header_bytes(destination.is_v6()));
+        const auto present = static_cast<uint16_t>(c.mss + tcp::header_bytes(destination.is_v6()));
         if (arrived) {
             table_.probe_arrived(destination, mtu, now);
         } else if (!table_.probe_lost(destination, mtu, present, now)) {
@@ -91,7 +87,7 @@ class ConnectionPaths final : public tcp::Paths {
         return addresses_.resolve(c.remote_address);
     }
     static uint16_t size_of(uint16_t mtu, const wire::IpAddress& destination) {
-        return mtu == 0 ? 0 : static_cast<uint16_t>(mtu - header_bytes(destination));
+        return mtu == 0 ? 0 : static_cast<uint16_t>(mtu - tcp::header_bytes(destination.is_v6()));
     }
     /// The MSS that was agreed on; of meaning only while the connection is marked narrow_path.
     uint16_t& agreed(const tcp::Connection& c) const {

@@ -247,7 +247,7 @@ void Worker::Impl::take_too_big(std::span<const uint8_t> quoted, uint32_t mtu) {
     const bool plausible = is_plausible(mtu, q->packet_bytes, v4);
     const bool in_parts = v4 && mtu < PathMtuTable::smallest_v4;
     if (in_parts) mtu = PathMtuTable::smallest_v4;
-    const auto size = static_cast<uint16_t>(mtu - ConnectionPaths::header_bytes(q->destination));
+    const auto size = static_cast<uint16_t>(mtu - tcp::header_bytes(q->destination.is_v6()));
     auto verdict = tcp::TooBig::not_believed;
     if (plausible) {
         verdict = tcp::on_too_big(connections[index], tcp::Seq{q->seq}, size, in_parts, env, now);

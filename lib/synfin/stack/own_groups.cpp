@@ -5,7 +5,8 @@
 // It is said when a worker starts, once more a little later, and whenever somebody asks, in the
 // version of the question. RFC 3810 wants each host to wait for a part of the time that the
 // question names, so that not all answer at once; which part follows from the interface's Ethernet
-// address. An answer names all of our groups, whichever was asked about.
+// address. An answer names all of our groups, whichever was asked about; one that is due before the
+// repetition takes its place.
 #include <algorithm>
 
 #include <synfin/stack/worker_impl.hpp>
@@ -16,14 +17,13 @@ namespace {
 
 constexpr Duration repeat_after = Duration::seconds(1);  // Unsolicited Report Interval
 constexpr uint8_t initial_reports = 2;                   // Robustness Variable
-constexpr uint32_t largest_block = 256;
 
 /// No more than a byte of the addresses of a block differs, so their groups follow one another.
 std::optional<wire::GroupRange> groups_of(const wire::IpPrefix& block) {
-    constexpr uint8_t whole = 128;
-    if (block.address.is_v4() || whole - block.length > 8) return std::nullopt;
-    const uint32_t count = 1u << (whole - block.length);
-    static_assert(largest_block == 1u << 8);
+    constexpr int bits_max = 8;
+    const int bits = 128 - block.length;
+    if (block.address.is_v4() || bits > bits_max) return std::nullopt;
+    const uint32_t count = 1u << bits;
     const wire::IpAddress first =
         wire::IpAddress::v6(block.address.high(), block.address.low() & ~uint64_t{count - 1});
     return wire::GroupRange{wire::solicited_node_address(first), count};

@@ -42,7 +42,6 @@ class ProfilePool {
     }
     /// Whether it is one of those that never change.
     bool is_configured(uint16_t number) const { return number < configured_; }
-    size_t own_used() const { return own_used_; }
 
     /// A profile of these values, with one reference for the caller: a configured one if there is
     /// such, else an own one. Nothing when all own ones are taken.

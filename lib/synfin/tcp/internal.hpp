@@ -77,8 +77,6 @@ inline constexpr uint8_t max_window_shift = 14;  ///< RFC 7323 section 2.3
 inline constexpr uint16_t min_send_mss = 48;
 constexpr uint16_t default_send_mss(bool v6) { return v6 ? 1220 : 536; }  ///< MUST-15
 inline bool is_v6(const Connection& c) { return flow::is_interned(c.remote_address); }
-/// Of IP and TCP without options.
-constexpr int header_bytes(bool v6) { return v6 ? 60 : 40; }
 /// The smallest shift with which a receive buffer of this size can be announced.
 uint8_t window_shift_for(uint32_t buffer_bytes);
 

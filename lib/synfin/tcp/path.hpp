@@ -13,6 +13,9 @@ namespace synfin::tcp {
 
 struct Connection;
 
+/// Of IP and TCP, without options: what stands between the size of a segment and that of a packet.
+constexpr uint16_t header_bytes(bool v6) { return v6 ? 60 : 40; }
+
 class Paths {
   public:
     virtual ~Paths() = default;

@@ -104,11 +104,6 @@ constexpr PartialSum pseudo_header_sum_ipv6(const IpAddress& source, const IpAdd
            PartialSum{network_order(destination.low())} +
            PartialSum{uint64_t{network_order(length)} + network_order(uint32_t{protocol})};
 }
-constexpr PartialSum pseudo_header_sum(const IpAddress& source, const IpAddress& destination,
-                                       uint8_t protocol, uint32_t length) {
-    return source.is_v4() ? pseudo_header_sum_ipv4(source, destination, protocol, length)
-                          : pseudo_header_sum_ipv6(source, destination, protocol, length);
-}
 
 /// The checksum after a 16-bit word of the data has changed (RFC 1624, equation 3). All three in
 /// host order, as load_be16 reads them.

@@ -19,7 +19,8 @@ uint32_t find_index(const ConnectionTable& table, uint32_t hash, uint32_t index)
 
 std::vector<uint32_t> all_indices(const ConnectionTable& table) {
     std::vector<uint32_t> indices;
-    table.for_each_index([&](uint32_t index) { indices.push_back(index); });
+    table.for_each([](uint32_t index) { return index; },
+                   [&](uint32_t index) { indices.push_back(index); });
     std::sort(indices.begin(), indices.end());
     return indices;
 }

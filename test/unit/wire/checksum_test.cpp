@@ -99,13 +99,13 @@ TEST(Checksum, AnIncrementalUpdateAgreesWithTheExampleOfRfc1624) {
 
 TEST(Checksum, PseudoHeadersAreSummedAsIfTheyStoodInMemory) {
     const Bytes ipv4 = from_hex("c6120001c612ff02") + Bytes{0, 6, 0x12, 0x34};
-    EXPECT_EQ(network_order(finish(pseudo_header_sum(IpAddress::v4(198, 18, 0, 1),
-                                                     IpAddress::v4(198, 18, 255, 2), 6, 0x1234))),
+    EXPECT_EQ(network_order(finish(pseudo_header_sum_ipv4(
+                  IpAddress::v4(198, 18, 0, 1), IpAddress::v4(198, 18, 255, 2), 6, 0x1234))),
               naive_checksum(ipv4));
     const Bytes ipv6 = from_hex("20010db8fffffffffffffffffffffff1") +
                        from_hex("fe80000000000000abcdef0123456789") +
                        Bytes{0, 1, 0x12, 0x34, 0, 0, 0, 58};
-    EXPECT_EQ(network_order(finish(pseudo_header_sum(
+    EXPECT_EQ(network_order(finish(pseudo_header_sum_ipv6(
                   IpAddress::v6(0x20010db8ffffffff, 0xfffffffffffffff1),
                   IpAddress::v6(0xfe80000000000000, 0xabcdef0123456789), 58, 0x11234))),
               naive_checksum(ipv6));
