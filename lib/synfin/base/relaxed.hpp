@@ -2,6 +2,9 @@
 // a reader. On x86-64 and AArch64 a relaxed load and store are the plain instructions, so the owner
 // pays nothing. Several such fields read one after another are not a snapshot of one moment; where
 // that matters, a sequence counter stands beside them.
+//
+// Inline in any case: in large functions compilers stop, and a call for one instruction costs the
+// caller what it holds in registers.
 #pragma once
 
 #include <atomic>
@@ -19,14 +22,18 @@ class Relaxed {
     constexpr Relaxed() noexcept : value_{T{}} {}
     constexpr Relaxed(T value) noexcept : value_{value} {}
     Relaxed(const Relaxed& other) noexcept : value_{other.load()} {}
-    Relaxed& operator=(const Relaxed& other) noexcept { return *this = other.load(); }
-    Relaxed& operator=(T value) noexcept {
+    [[gnu::always_inline]] Relaxed& operator=(const Relaxed& other) noexcept {
+        return *this = other.load();
+    }
+    [[gnu::always_inline]] Relaxed& operator=(T value) noexcept {
         value_.store(value, std::memory_order_relaxed);
         return *this;
     }
 
-    T load() const noexcept { return value_.load(std::memory_order_relaxed); }
-    operator T() const noexcept { return load(); }
+    [[gnu::always_inline]] T load() const noexcept {
+        return value_.load(std::memory_order_relaxed);
+    }
+    [[gnu::always_inline]] operator T() const noexcept { return load(); }
 
     /// For a value that leads to other data (an index, say): who observes it sees what was written
     /// before it was published. Plain instructions on x86-64.
@@ -34,10 +41,14 @@ class Relaxed {
     T observe() const noexcept { return value_.load(std::memory_order_acquire); }
 
     // Only the owner writes, so these are a load and a store, not a read-modify-write.
-    Relaxed& operator+=(T delta) noexcept { return *this = static_cast<T>(load() + delta); }
-    Relaxed& operator-=(T delta) noexcept { return *this = static_cast<T>(load() - delta); }
-    Relaxed& operator++() noexcept { return *this += T{1}; }
-    Relaxed& operator--() noexcept { return *this -= T{1}; }
+    [[gnu::always_inline]] Relaxed& operator+=(T delta) noexcept {
+        return *this = static_cast<T>(load() + delta);
+    }
+    [[gnu::always_inline]] Relaxed& operator-=(T delta) noexcept {
+        return *this = static_cast<T>(load() - delta);
+    }
+    [[gnu::always_inline]] Relaxed& operator++() noexcept { return *this += T{1}; }
+    [[gnu::always_inline]] Relaxed& operator--() noexcept { return *this -= T{1}; }
 
   private:
     std::atomic<T> value_;

@@ -273,6 +273,7 @@ class TimeWaitTable {
     /// Between begin_write and end_write of the block's counter.
     static void store(Block& block, uint32_t place, const Record& record, int64_t start) {
         const Words words = std::bit_cast<Words>(record);
+#pragma GCC unroll 8
         for (size_t i = 0; i < words.size(); ++i) block.records[place][i] = words[i];
         block.delta_us[place] = static_cast<uint16_t>(start - block.base_us);
         block.live = block.live | uint64_t{1} << place;

@@ -72,11 +72,9 @@ void Worker::Impl::close(ConnectionId id) {
         close_after_reading = true;
         return;
     }
-    if (is_over(*c)) {  // only unread bytes have kept it
-        note_closed(id.index, CloseReason::finished);
-    } else {
-        note_closed(id.index, tcp::close(*c, env, now).closed);
-    }
+    // What is over has only been kept by unread bytes.
+    const CloseReason end = is_over(*c) ? CloseReason::finished : tcp::close(*c, env, now).closed;
+    if (end != CloseReason::none) note_closed(id.index, end);
     settle(id.index);
 }
 
@@ -118,7 +116,7 @@ void Worker::Impl::close_listener(OwnerNumber number) {
         Connection& c = connections[index];
         if (owner_of[index] != number || c.has(Mark::established_told)) continue;
         tcp::forget(c, env);
-        disown(index);
+        disown(connections[index], index);
         settle(index);
     }
 }

@@ -1,11 +1,7 @@
 // What has happened to a connection, told to its application.
-//
-// The order is the order of the stream: established, what is urgent, data, the peer's end, room to
-// send, the end. Between two handlers the application may have ended the connection; what follows
-// is then not told.
 #include <algorithm>
 
-#include <synfin/stack/worker_impl.hpp>
+#include <synfin/stack/delivery.hpp>
 #include <synfin/tcp/user_timeout.hpp>
 
 namespace synfin::stack {
@@ -14,43 +10,8 @@ using tcp::CloseReason;
 using tcp::Connection;
 using tcp::Mark;
 
-namespace {
-
-/// Whether the application still wants to hear of what the connection receives.
-bool is_read(const Connection& c) {
-    return !c.has(Mark::detached) && !c.has(Mark::send_reset) && !c.has(Mark::close_noted);
-}
-
-}  // namespace
-
 void Worker::Impl::deliver(uint32_t index, const tcp::InputResult& result) {
-    const tcp::Events& events = result.events;
-    const Connection& c = connections[index];
-    if (owner_of[index] != no_owner) [[likely]] {
-        delivering = index;
-        if (events.established) deliver_established(index);
-        if (events.report != tcp::Report::none) [[unlikely]]
-            deliver_report(index, events.report);
-        if (events.advised_user_timeout != 0) [[unlikely]]
-            adopt_user_timeout(index, events.advised_user_timeout);
-        if (events.urgent) [[unlikely]]
-            deliver_urgent(index, result.urgent_bytes);
-        if (!result.data.empty()) deliver_data(index, result.data);
-        if (events.readable) deliver_unread(index);
-        if (events.peer_closed) deliver_peer_closed(index);
-        if (events.acknowledged && c.has(Mark::send_blocked)) deliver_writable(index);
-        if (events.closed != CloseReason::none) deliver_end(index, events.closed);
-        delivering = no_index;
-    }
-    settle(index);
-}
-
-void Worker::Impl::deliver_established(uint32_t index) {
-    Connection& c = connections[index];
-    if (!tcp::takes_early_data(c)) leave_backlog(index);
-    if (c.has(Mark::established_told)) return;
-    c.set(Mark::established_told);
-    owners[owner_of[index]].application->on_established(self, id_of(index));
+    deliver_now(connections[index], index, result);
 }
 
 // RFC 9293 section 3.8.3 (b): what is not answered may go to a wrong place, so IP is to look again.
@@ -117,43 +78,11 @@ void Worker::Impl::deliver_unread(uint32_t index) {
     }
 }
 
-void Worker::Impl::deliver_peer_closed(uint32_t index) {
-    Connection& c = connections[index];
-    if (!is_read(c) || c.has(Mark::eof_told) || tcp::unread_bytes(c, env) > 0) return;
-    c.set(Mark::eof_told);
-    owners[owner_of[index]].application->on_peer_closed(self, id_of(index));
-}
-
 void Worker::Impl::deliver_writable(uint32_t index) {
     Connection& c = connections[index];
     if (c.has(Mark::close_noted) || tcp::send_space(c, env) == 0) return;
     c.clear(Mark::send_blocked);
     owners[owner_of[index]].application->on_writable(self, id_of(index));
-}
-
-void Worker::Impl::deliver_end(uint32_t index, CloseReason reason) {
-    const Connection& c = connections[index];
-    if (c.has(Mark::close_noted)) return;
-    // The application has never heard of a half-open connection that came to nothing.
-    if (c.has(Mark::passive_open) && !c.has(Mark::established_told)) return disown(index);
-    if (reason == CloseReason::reset) hold_fast_open_place(index);
-    // Both FINs are through, but the application has not read everything: the end comes after that.
-    if (reason == CloseReason::finished && is_read(c) && tcp::unread_bytes(c, env) > 0) return;
-    tell_closed(index, reason);
-}
-
-void Worker::Impl::tell_closed(uint32_t index, CloseReason reason) {
-    Connection& c = connections[index];
-    c.set(Mark::close_noted);
-    owners[owner_of[index]].application->on_closed(self, id_of(index), reason);
-    disown(index);
-    ++c.generation;
-}
-
-void Worker::Impl::disown(uint32_t index) {
-    leave_backlog(index);
-    --owners[owner_of[index]].connections;
-    owner_of[index] = no_owner;
 }
 
 void Worker::Impl::hold_fast_open_place(uint32_t index) {
@@ -163,11 +92,8 @@ void Worker::Impl::hold_fast_open_place(uint32_t index) {
     owner.fast_open_hold_end = now + tcp::fast_open_reset_hold;
 }
 
-void Worker::Impl::leave_backlog(uint32_t index) {
-    Connection& c = connections[index];
-    if (!c.has(Mark::counted_in_backlog)) return;
+void Worker::Impl::leave_backlog_of(Owner& owner, Connection& c) {
     c.clear(Mark::counted_in_backlog);
-    Owner& owner = owners[owner_of[index]];
     --owner.half_open;
     --half_open;
     // Told of before it has left: by Fast Open.
@@ -198,7 +124,7 @@ void Worker::Impl::tell(const Notice& notice) {
     Connection& c = connections[index];
     if (c.generation != notice.generation || owner_of[index] == no_owner) return;
     switch (notice.kind) {
-        case Notice::Kind::closed: tell_closed(index, notice.reason); break;
+        case Notice::Kind::closed: tell_closed(c, index, notice.reason); break;
         case Notice::Kind::peer_closed:
             if (c.has(Mark::detached) || c.has(Mark::send_reset)) return;
             owners[owner_of[index]].application->on_peer_closed(self, id_of(index));

@@ -11,16 +11,14 @@ using tcp::Mark;
 using tcp::Seq;
 using tcp::State;
 
-void Worker::Impl::let_go_if_over(uint32_t index) {
-    Connection& c = connections[index];
-    // Its tuple is free at once, also while the application has not read everything yet.
-    if (c.state == State::closed) leave_table(index);
-    if (owner_of[index] != no_owner || c.has(Mark::ready)) return;
+void Worker::Impl::settle_undelivered(uint32_t index) { settle_now(connections[index], index); }
+
+void Worker::Impl::let_go(Connection& c, uint32_t index) {
     const bool waits = c.state == State::time_wait && config.time_wait != Duration{};
-    if (waits) enter_time_wait(index);
-    if (c.has(Mark::in_table)) leave_table(index);
+    if (waits) enter_time_wait(c);
+    if (c.has(Mark::in_table)) leave_table(c, index);
     if (!waits) release_addresses(c.tuple());
-    tcp::release(c, env);
+    if (c.transfer != no_index) tcp::release(c, env);
     profiles.release(c.profile);
     c.state = State::closed;
     c.flags = 0;
@@ -28,9 +26,7 @@ void Worker::Impl::let_go_if_over(uint32_t index) {
     connections.give_back(index);
 }
 
-void Worker::Impl::leave_table(uint32_t index) {
-    Connection& c = connections[index];
-    if (!c.has(Mark::in_table)) return;
+void Worker::Impl::leave_table(Connection& c, uint32_t index) {
     c.clear(Mark::in_table);
     table.erase(c.hash, index);
     if (c.has(Mark::owns_port)) ports.release(scope_of(c.tuple()), c.local_port);
@@ -39,8 +35,7 @@ void Worker::Impl::leave_table(uint32_t index) {
 // ---- TIME_WAIT
 
 // The record keeps the port and the addresses until it ends.
-void Worker::Impl::enter_time_wait(uint32_t index) {
-    Connection& c = connections[index];
+void Worker::Impl::enter_time_wait(Connection& c) {
     c.clear(Mark::owns_port);
     time_waits.insert(tcp::make_time_wait(c), c.hash, now, [this](const tcp::TimeWait& oldest) {
         ++tcp_counters.time_wait_overflow;

@@ -90,7 +90,7 @@ void Worker::Impl::for_each_waiting(uint32_t waiting_head, Visit&& visit) {
         const uint32_t next = c.next;
         c.clear(Mark::ready);
         if (c.state == State::closed) {
-            let_go_if_over(index);
+            let_go_if_over(connections[index], index);
         } else {
             visit(index);
         }
@@ -144,7 +144,7 @@ void Worker::Impl::give_up_neighbor(NeighborIndex neighbor) {
 void Worker::Impl::lose_segments(uint32_t index) {
     tcp::OutSegment lost;
     while (tcp::next_segment(connections[index], lost, env, now)) ++counters.neighbor_unreachable;
-    settle_after_output(index);
+    settle_after_output(connections[index], index);
 }
 
 }  // namespace synfin::stack

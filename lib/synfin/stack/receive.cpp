@@ -2,7 +2,8 @@
 // the others: all are parsed and hashed first, which asks for their table buckets; then the likely
 // connections are asked for; then each segment runs through the protocol. The lookup that counts is
 // made last, because a segment of the same burst may have opened or ended the connection.
-#include <synfin/stack/worker_impl.hpp>
+#include <synfin/stack/delivery.hpp>
+#include <synfin/tcp/usual_input.hpp>
 
 namespace synfin::stack {
 
@@ -11,6 +12,8 @@ using tcp::Seq;
 namespace {
 
 constexpr size_t parse_ahead = 4;
+/// What is done before delivery where nobody looks at where the time goes.
+constexpr auto unprofiled = [] {};
 
 tcp::Segment segment_of(const wire::Packet& p) {
     return {.seq = Seq{p.seq},
@@ -45,7 +48,7 @@ void Worker::Impl::receive(std::span<const Frame> frames, StageProfile* profile)
         ask_for_connections();
         const std::span<Arrived> segments{arrived.data(), segment_count};
         if (profile == nullptr) [[likely]] {
-            for (Arrived& a : segments) take_segment(a, [] {});
+            for (Arrived& a : segments) take_segment(a, unprofiled);
         } else {
             for (Arrived& a : segments) {
                 profile->enter(Stage::input);
@@ -191,7 +194,7 @@ void Worker::Impl::take_fragment(wire::Packet& p, uint8_t port) {
             Arrived a;
             fill_in(a, p, port);
             a.hash = flow::tuple_hash(a.tuple, hash_key);
-            return take_segment(a, [] {});
+            return take_segment(a, unprofiled);
         }
         case wire::PacketKind::icmp4: return take_icmp4(p, port);
         case wire::PacketKind::icmp6: return take_icmp6(p, port);
@@ -221,25 +224,37 @@ bool Worker::Impl::is_between_us_and_a_peer(const wire::IpAddress& destination,
 }
 
 template <typename BeforeDelivery>
-void Worker::Impl::take_segment(Arrived& a, BeforeDelivery&& before_delivery) {
+void Worker::Impl::take_segment(Arrived& a, const BeforeDelivery& before_delivery) {
     uint32_t index = a.likely;
     if (!is_in_table(index, a.tuple)) index = look_up(a.tuple, a.hash);
     if (index == no_index && a.is_v6) index = look_up_anew(a);
-    if (index == no_index) {
-        if (!is_between_us_and_a_peer(a.destination(), a.source())) return;
-        ++tcp_counters.in_segs;
-        take_segment_without_connection(a);
-        return;
-    }
+    if (index == no_index) return take_stray(a);
     ++tcp_counters.in_segs;
-    if (connections[index].state == tcp::State::syn_received && is_put_off(index, a.segment))
-        [[unlikely]]
+    tcp::Connection& c = connections[index];
+    if (c.state == tcp::State::syn_received && is_put_off(index, a.segment)) [[unlikely]]
         return;
-    const tcp::InputResult result = tcp::input(connections[index], a.segment, env, now);
+    tcp::InputResult result;
+    if (!tcp::take_usual_segment(c, a.segment, env, now, result)) [[unlikely]]
+        return take_unusual_segment(index, a, before_delivery);
     if (result.reply) [[unlikely]]
-        reply_with(*result.reply, a, connections[index].profile);
+        reply_with(*result.reply, a, c.profile);
+    before_delivery();
+    deliver_now(c, index, result);
+}
+
+template <typename BeforeDelivery>
+[[gnu::noinline]] void Worker::Impl::take_unusual_segment(uint32_t index, const Arrived& a,
+                                                          const BeforeDelivery& before_delivery) {
+    const tcp::InputResult result = tcp::input(connections[index], a.segment, env, now);
+    if (result.reply) reply_with(*result.reply, a, connections[index].profile);
     before_delivery();
     deliver(index, result);
+}
+
+[[gnu::noinline]] void Worker::Impl::take_stray(const Arrived& a) {
+    if (!is_between_us_and_a_peer(a.destination(), a.source())) return;
+    ++tcp_counters.in_segs;
+    take_segment_without_connection(a);
 }
 
 // An IPv6 address may have got its id from an earlier segment of the same burst.

@@ -53,31 +53,39 @@ wire::DeviceChecksums checksums_of(const Interface& interface) {
 
 }  // namespace
 
+// A function of its own, and everything in it inline: so the registers are its own, and what the
+// loop holds is saved once.
+[[gnu::noinline]] bool Worker::Impl::write_usual_segment(Connection& c, Frame& frame,
+                                                         const Interface& interface,
+                                                         const wire::L2Header& header) {
+    const tcp::Profile& profile = profiles[c.profile];
+    const auto ends = [&] {
+        return ends_of(c, profile, static_cast<uint8_t>(profile.diffserv << 2));
+    };
+    const auto write = [&](const wire::TcpFields& fields, const auto& options,
+                           std::span<const uint8_t> payload) __attribute__((always_inline)) {
+        SYNFIN_ASSERT(payload.size() <= interface.device.mtu);
+        frame.length = static_cast<uint32_t>(wire::write_usual_segment(
+            frame.data, header, fields, options, ends, payload, checksums_of(interface)));
+    };
+    return tcp::next_usual_segment(c, profile, env, now, write);
+}
+
 // Of a usual segment nothing is left to say behind it, almost always.
 [[gnu::always_inline]] inline void Worker::Impl::write_connection(uint32_t index,
                                                                   TransmitBatch& batch,
                                                                   const Interface& interface,
                                                                   const wire::L2Header& header) {
     Connection& c = connections[index];
-    const tcp::Profile& profile = profiles[c.profile];
-    const auto write = [&](const wire::TcpFields& fields, const auto& options,
-                           std::span<const uint8_t> payload) {
-        SYNFIN_ASSERT(payload.size() <= interface.device.mtu);
-        Frame& frame = batch.frames[batch.filled++];
-        const auto ends = [&] {
-            return ends_of(c, profile, static_cast<uint8_t>(profile.diffserv << 2));
-        };
-        frame.length = static_cast<uint32_t>(wire::write_usual_segment(
-            frame.data, header, fields, options, ends, payload, checksums_of(interface)));
-    };
     if (!flow::is_interned(c.remote_address) && c.narrow_path == 0 &&
-        tcp::next_usual_segment(c, profile, env, now, write)) [[likely]] {
+        write_usual_segment(c, batch.frames[batch.filled], interface, header)) [[likely]] {
+        ++batch.filled;
         if (tcp::wants_output(c, env)) [[unlikely]]
             write_segments(index, batch, interface, header, segments_per_turn - 1);
     } else {
         write_segments(index, batch, interface, header, segments_per_turn);
     }
-    settle_after_output(index);
+    settle_after_output(c, index);
 }
 
 void Worker::Impl::transmit(TransmitBatch& batch) {
@@ -91,8 +99,9 @@ void Worker::Impl::transmit(TransmitBatch& batch) {
     while (!batch.full()) {
         const uint32_t index = pop_ready(port);
         if (index == no_index) break;
-        if (connections[index].state == State::closed) {
-            let_go_if_over(index);
+        Connection& c = connections[index];
+        if (c.state == State::closed) {
+            let_go_if_over(c, index);
             continue;
         }
         const Neighbor* neighbor = usable_neighbor(index, port);

@@ -8,7 +8,7 @@
 //   opening.cpp    how connections come into being: connect, a SYN at a listener
 //   usual_opening.cpp  connect once more to where it went last
 //   syn_cookies.cpp  a listener at its limits: SYN,ACKs that leave nothing behind
-//   delivery.cpp   what happened, told to the application
+//   delivery.hpp, delivery.cpp  what happened, told to the application
 //   calls.cpp      what the application asks for
 //   lifecycle.cpp  ready list, timers, TIME_WAIT, the end of a connection
 //   next_hop.cpp   a connection's way out: routes, and waiting for a neighbor
@@ -77,7 +77,13 @@ struct Worker::Impl {
     bool is_between_us_and_a_peer(const wire::IpAddress& destination,
                                   const wire::IpAddress& source);
     template <typename BeforeDelivery>
-    void take_segment(Arrived& a, BeforeDelivery&& before_delivery);
+    void take_segment(Arrived& a, const BeforeDelivery& before_delivery);
+    /// What tcp::take_usual_segment leaves.
+    template <typename BeforeDelivery>
+    void take_unusual_segment(uint32_t index, const Arrived& a,
+                              const BeforeDelivery& before_delivery);
+    /// In the table there is none for it.
+    void take_stray(const Arrived& a);
     /// The connection of a segment whose addresses had no ids, or others, when the burst began.
     uint32_t look_up_anew(Arrived& a);
     void take_segment_without_connection(const Arrived& a);
@@ -216,9 +222,11 @@ struct Worker::Impl {
     /// room.
     bool is_put_off(uint32_t index, const tcp::Segment& segment);
 
-    // ---- delivery.cpp
+    // ---- delivery.hpp, delivery.cpp
     void deliver(uint32_t index, const tcp::InputResult& result);
-    void deliver_established(uint32_t index);
+    /// The same, inline.
+    void deliver_now(tcp::Connection& c, uint32_t index, const tcp::InputResult& result);
+    void deliver_established(tcp::Connection& c, uint32_t index);
     void deliver_report(uint32_t index, tcp::Report report);
     /// The peer has advised on the user timeout (RFC 5482): the connection gets a profile of its
     /// own.
@@ -226,13 +234,20 @@ struct Worker::Impl {
     void deliver_urgent(uint32_t index, uint32_t bytes);
     void deliver_data(uint32_t index, std::span<const uint8_t> data);
     void deliver_unread(uint32_t index);
-    void deliver_peer_closed(uint32_t index);
+    void deliver_peer_closed(tcp::Connection& c, uint32_t index);
     void deliver_writable(uint32_t index);
-    void deliver_end(uint32_t index, tcp::CloseReason reason);
-    void tell_closed(uint32_t index, tcp::CloseReason reason);
+    void deliver_end(tcp::Connection& c, uint32_t index, tcp::CloseReason reason);
+    void tell_closed(tcp::Connection& c, uint32_t index, tcp::CloseReason reason);
     /// The connection has no application any more.
-    void disown(uint32_t index);
-    void leave_backlog(uint32_t index);
+    void disown(tcp::Connection& c, uint32_t index) {
+        leave_backlog(c, index);
+        --owners[owner_of[index]].connections;
+        owner_of[index] = no_owner;
+    }
+    void leave_backlog(tcp::Connection& c, uint32_t index) {
+        if (c.has(tcp::Mark::counted_in_backlog)) leave_backlog_of(owners[owner_of[index]], c);
+    }
+    void leave_backlog_of(Owner& owner, tcp::Connection& c);
     /// A RST is about to end it: if its listener counts it as pending by Fast Open, it goes on to.
     void hold_fast_open_place(uint32_t index);
     void note(uint32_t index, Notice::Kind kind, tcp::CloseReason reason = tcp::CloseReason::none);
@@ -259,34 +274,40 @@ struct Worker::Impl {
     /// something to say, lets go of it if it is over, and sees to its timer. While events are being
     /// delivered to it, that waits for the last of them.
     void settle(uint32_t index) {
-        if (index != delivering) settle_now(index);
+        if (index != delivering) settle_undelivered(index);
     }
-    void settle_now(uint32_t index) {
-        const tcp::Connection& c = connections[index];
+    void settle_undelivered(uint32_t index);
+    /// The same, inline, when nothing is being delivered to it.
+    [[gnu::always_inline]] void settle_now(tcp::Connection& c, uint32_t index) {
         if (c.state != tcp::State::closed && !c.has(tcp::Mark::ready) &&
             tcp::wants_output(c, env)) {
             push_ready(neighbors[c.neighbor].port, index);
         }
         if (is_over(c)) {
-            let_go_if_over(index);
+            let_go_if_over(c, index);
         } else if (!c.has(tcp::Mark::ready)) {  // else its timer is seen to after its output
             arm_timer(index);
         }
     }
-    void settle_after_output(uint32_t index) {
-        if (is_over(connections[index])) {
-            let_go_if_over(index);
+    [[gnu::always_inline]] void settle_after_output(tcp::Connection& c, uint32_t index) {
+        if (is_over(c)) {
+            let_go_if_over(c, index);
         } else {
             arm_timer(index);
         }
     }
-    void let_go_if_over(uint32_t index);
-    void leave_table(uint32_t index);
-    void enter_time_wait(uint32_t index);
+    [[gnu::always_inline]] void let_go_if_over(tcp::Connection& c, uint32_t index) {
+        // Its tuple is free at once, also while the application has not read everything yet.
+        if (c.state == tcp::State::closed && c.has(tcp::Mark::in_table)) leave_table(c, index);
+        if (owner_of[index] == no_owner && !c.has(tcp::Mark::ready)) let_go(c, index);
+    }
+    void let_go(tcp::Connection& c, uint32_t index);
+    void leave_table(tcp::Connection& c, uint32_t index);
+    void enter_time_wait(tcp::Connection& c);
     /// A record is gone: its port is free, and its addresses may be.
     void forget(const tcp::TimeWait& record);
     void acknowledge_in_time_wait(const tcp::TimeWait& record, const Arrived& a);
-    void push_ready(uint8_t port, uint32_t index) {
+    [[gnu::always_inline]] void push_ready(uint8_t port, uint32_t index) {
         Interface& interface = interfaces[port];
         tcp::Connection& c = connections[index];
         c.set(tcp::Mark::ready);
@@ -302,7 +323,7 @@ struct Worker::Impl {
     /// deadline that moves further away or vanishes leaves it where it is; when it fires, it is
     /// looked at again. Connections that are gone leave theirs behind, too: the next user of the
     /// place profits from it.
-    void arm_timer(uint32_t index) {
+    [[gnu::always_inline]] void arm_timer(uint32_t index) {
         const tcp::Connection& c = connections[index];
         // Most have no deadline but that of the retransmission timer, and an entry before it.
         if (tcp::has_only_retransmission_deadline(c) &&
@@ -356,6 +377,9 @@ struct Worker::Impl {
                                 const Interface& interface);
     void write_connection(uint32_t index, TransmitBatch& batch, const Interface& interface,
                           const wire::L2Header& header);
+    /// Into a frame of a batch that has room. False: the next segment is none, and nothing is done.
+    bool write_usual_segment(tcp::Connection& c, Frame& frame, const Interface& interface,
+                             const wire::L2Header& header);
     /// What the connection has to say beyond a usual segment, `most` segments at most.
     void write_segments(uint32_t index, TransmitBatch& batch, const Interface& interface,
                         const wire::L2Header& header, unsigned most);
@@ -369,6 +393,9 @@ struct Worker::Impl {
     void count_frames(const TransmitBatch& batch);
 
     // ---- small things that all of them need
+    bool has_unread(const tcp::Connection& c) const {
+        return c.transfer != no_index && tcp::unread_bytes(c, env) > 0;
+    }
     tcp::Connection* find(ConnectionId id) {
         if (id.index >= connections.touched()) return nullptr;
         tcp::Connection& c = connections[id.index];

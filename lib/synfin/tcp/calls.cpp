@@ -172,7 +172,8 @@ Events close(Connection& c, Environment& env, Instant now) {
         end_connection(c, CloseReason::aborted, env, events);
         return events;
     }
-    if (unread_bytes(c, env) > 0) {  // SHLD-3
+    const Transfer* t = transfer_of(c, env);
+    if (t != nullptr && !t->unread.empty()) {  // SHLD-3
         ++env.counters.abort_on_close;
         return abort(c, env, now);
     }

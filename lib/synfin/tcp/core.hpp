@@ -55,11 +55,13 @@ struct Environment {
         return addresses == nullptr ? wire::IpAddress::v4(id) : addresses->resolve(id);
     }
     const Profile& profile_of(const Connection& c) const { return profiles[c.profile]; }
-    Offer offer_of(const Connection& c) const {
+    /// Until it is asked again.
+    [[gnu::always_inline]] const Offer& offer_of(const Connection& c) const {
         if (!offers.empty()) [[likely]]
             return offers[c.profile];
-        return tcp::offer_of(profile_of(c), mtu);
+        return last_offer = tcp::offer_of(profile_of(c), mtu);
     }
+    mutable Offer last_offer{};  ///< what was worked out last, without `offers`
 };
 
 /// Why a connection ended.

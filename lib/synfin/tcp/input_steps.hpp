@@ -1,5 +1,5 @@
-// Steps of SEGMENT ARRIVES that the fast path (usual_input.cpp) and the general one (input.cpp)
-// take in the same way.
+// Steps of SEGMENT ARRIVES that the fast path (usual_input.hpp) and the general one (input.cpp)
+// take in the same way. Inline in any case, so that what they bring about stays in registers.
 #pragma once
 
 #include <algorithm>
@@ -13,14 +13,14 @@ inline uint32_t receive_window(const Connection& c) { return c.rcv_edge.distance
 
 /// TS.Recent follows what covers Last.ACK.sent (RFC 7323 section 4.3). Not before the ACK field has
 /// been believed: a forged stamp would have the peer's own segments dropped from then on.
-inline void update_ts_recent(Connection& c, const Segment& s, Instant now) {
+[[gnu::always_inline]] inline void update_ts_recent(Connection& c, const Segment& s, Instant now) {
     if (!c.has(Mark::timestamps) || !s.options.has_timestamps) return;
     if (s.seq.after(c.last_ack_sent)) return;
     c.ts_recent = s.options.ts_value;
     c.ts_recent_tick = paws_tick(now);
 }
 
-inline void update_send_window(Connection& c, const Segment& s) {
+[[gnu::always_inline]] inline void update_send_window(Connection& c, const Segment& s) {
     const bool newer =
         c.snd_wl1.before(s.seq) || (c.snd_wl1 == s.seq && c.snd_wl2.at_or_before(s.ack));
     if (!newer) return;
@@ -31,8 +31,9 @@ inline void update_send_window(Connection& c, const Segment& s) {
 }
 
 /// What the ACK of our FIN does to the state. True if the connection is over.
-inline bool advance_after_fin_ack(Connection& c, const Segment& s, Environment& env, Instant now,
-                                  InputResult& result) {
+[[gnu::always_inline]] inline bool advance_after_fin_ack(Connection& c, const Segment& s,
+                                                         Environment& env, Instant now,
+                                                         InputResult& result) {
     if (!fin_acknowledged(c)) return false;
     Events& events = result.events;
     switch (c.state) {
@@ -40,7 +41,9 @@ inline bool advance_after_fin_ack(Connection& c, const Segment& s, Environment& 
             move_state<State::fin_wait_1, State::fin_wait_2>(c, env.counters);
             if (arm_fin_wait_2(c, env, now)) [[unlikely]] {
                 result.reply = Reply{s.ack, Seq{}, wire::flag::rst};
-                end_connection(c, CloseReason::aborted, env, events);
+                Events end;
+                end_connection(c, CloseReason::aborted, env, end);
+                events.closed = end.closed;
                 return true;
             }
             arm_keep_alive(c, env, now);
@@ -55,8 +58,9 @@ inline bool advance_after_fin_ack(Connection& c, const Segment& s, Environment& 
 }
 
 /// What the peer's SYN says of it, in SYN_SENT.
-inline void take_peer_syn(Connection& c, const Segment& s, Environment& env, Instant now) {
-    const Offer offer = env.offer_of(c);
+[[gnu::always_inline]] inline void take_peer_syn(Connection& c, const Segment& s, Environment& env,
+                                                 Instant now) {
+    const Offer& offer = env.offer_of(c);
     const Seq rcv_nxt = s.seq + 1;
     c.rcv_nxt = rcv_nxt;
     c.last_ack_sent = rcv_nxt;
@@ -75,7 +79,8 @@ inline void take_peer_syn(Connection& c, const Segment& s, Environment& env, Ins
 /// ESTABLISHED, after either side's handshake; a close that was called earlier takes effect. `from`
 /// is the state, unless that was such a close.
 template <State from>
-inline void complete_handshake(Connection& c, Environment& env, Instant now, Events& events) {
+[[gnu::always_inline]] inline void complete_handshake(Connection& c, Environment& env, Instant now,
+                                                      Events& events) {
     constexpr uint32_t over =
         static_cast<uint32_t>(Mark::syn_unacked) | static_cast<uint32_t>(Mark::send_syn) |
         static_cast<uint32_t>(Mark::retry_reported) | static_cast<uint32_t>(Mark::extra_option);
@@ -128,7 +133,7 @@ inline void owe_acknowledgment(Connection& c, const Segment& s, bool filled_hole
 }
 
 /// Eighth, the FIN bit.
-inline void check_fin(Connection& c, Environment& env, Events& events) {
+[[gnu::always_inline]] inline void check_fin(Connection& c, Environment& env, Events& events) {
     c.rcv_nxt = c.rcv_nxt.load() + 1;
     c.rcv_edge = later_of(c.rcv_edge, c.rcv_nxt);
     if (Transfer* t = transfer_of(c, env)) {

@@ -1,5 +1,5 @@
 // What the files of this folder say to each other. Nobody else includes it, but by way of
-// usual_output.hpp, which is inline.
+// usual_input.hpp and usual_output.hpp, which are inline.
 #pragma once
 
 #include <algorithm>
@@ -15,10 +15,11 @@ inline uint32_t low_us(Instant t) { return static_cast<uint32_t>(t.us()); }
 
 // ---- connection.cpp: the queues behind a connection
 
-inline Transfer* transfer_of(const Connection& c, Environment& env) {
+[[gnu::always_inline]] inline Transfer* transfer_of(const Connection& c, Environment& env) {
     return c.transfer == no_index ? nullptr : &env.transfers.transfers[c.transfer];
 }
-inline const Transfer* transfer_of(const Connection& c, const Environment& env) {
+[[gnu::always_inline]] inline const Transfer* transfer_of(const Connection& c,
+                                                          const Environment& env) {
     return c.transfer == no_index ? nullptr : &env.transfers.transfers[c.transfer];
 }
 /// The connection's transfer, taken now if it has none; nullptr when the pool is empty.
@@ -43,7 +44,7 @@ inline Seq data_begin(const Connection& c) {
 inline Seq data_end(const Connection& c, const Environment& env) {
     return data_begin(c) + queued_bytes(c, env);
 }
-inline bool fin_acknowledged(const Connection& c) {
+[[gnu::always_inline]] inline bool fin_acknowledged(const Connection& c) {
     return c.has(Mark::fin_sent) && c.snd_una.load() == c.snd_nxt.load();
 }
 
@@ -138,7 +139,8 @@ uint32_t receive_buffer_space(const Connection& c, const Environment& env);
 /// field.
 uint16_t announce_window(Connection& c, const Environment& env);
 /// The same with the space that the buffers have.
-inline uint16_t move_right_edge(Connection& c, const Profile& profile, uint32_t space) {
+[[gnu::always_inline]] inline uint16_t move_right_edge(Connection& c, const Profile& profile,
+                                                       uint32_t space) {
     const Seq rcv_nxt = c.rcv_nxt;
     const Seq possible = rcv_nxt + space;
     const uint32_t half = profile.receive_buffer_bytes / 2;
@@ -177,7 +179,7 @@ uint8_t sack_blocks(const Transfer& t, const Environment& env, unsigned max, wir
 
 inline constexpr Duration rto_after_syn_timeout = Duration::seconds(3);  ///< (5.7)
 /// RTO before back-off (RFC 6298 section 2).
-inline Duration base_rto(const Connection& c, const Profile& p) {
+[[gnu::always_inline]] inline Duration base_rto(const Connection& c, const Profile& p) {
     if (c.srtt_us == 0) {
         const bool data_after_syn_timeout =
             c.has(Mark::syn_retransmitted) && !c.has(Mark::syn_unacked);
@@ -192,12 +194,13 @@ inline Duration base_rto(const Connection& c, const Environment& env) {
     return base_rto(c, env.profile_of(c));
 }
 /// RTO with back-off (5.5), bounded; `base` is base_rto.
-inline Duration backed_off_rto(const Connection& c, const Profile& p, Duration base) {
+[[gnu::always_inline]] inline Duration backed_off_rto(const Connection& c, const Profile& p,
+                                                      Duration base) {
     if (c.rto_shift == 0) [[likely]]
         return base;  // bounded already
     return std::min(base * (int64_t{1} << c.rto_shift), p.rto_max);
 }
-inline Duration backed_off_rto(const Connection& c, const Profile& p) {
+[[gnu::always_inline]] inline Duration backed_off_rto(const Connection& c, const Profile& p) {
     return backed_off_rto(c, p, base_rto(c, p));
 }
 inline Duration backed_off_rto(const Connection& c, const Environment& env) {
@@ -224,7 +227,8 @@ inline void take_round_trip_sample(Connection& c, uint32_t sample_us) {
 // ---- timers.cpp
 
 /// `t` is the connection's transfer, if it has one.
-inline void arm_timeout(Connection& c, Transfer* t, Duration timeout, Instant now) {
+[[gnu::always_inline]] inline void arm_timeout(Connection& c, Transfer* t, Duration timeout,
+                                               Instant now) {
     c.set(Mark::retransmit_armed);
     c.retransmit_deadline_us = low_us(now + timeout);
     if (t != nullptr) t->loss_timer = LossTimer::timeout;
@@ -268,8 +272,11 @@ inline void arm_user_timeout(Connection& c, const Profile& p, Instant now) {
 inline void arm_user_timeout(Connection& c, const Environment& env, Instant now) {
     arm_user_timeout(c, env.profile_of(c), now);
 }
+bool start_fin_wait_2(Connection& c, const Environment& env, Instant now);
 /// True if nobody wants to wait for the peer's FIN.
-bool arm_fin_wait_2(Connection& c, const Environment& env, Instant now);
+inline bool arm_fin_wait_2(Connection& c, const Environment& env, Instant now) {
+    return c.state == State::fin_wait_2 && c.has(Mark::detached) && start_fin_wait_2(c, env, now);
+}
 
 // ---- acknowledgment.cpp
 
@@ -438,7 +445,7 @@ void note_oversized_sent_again(Connection& c, Transfer& t, Seq begin, Seq end, E
 
 // ---- input_syn_sent.cpp, input.cpp
 
-/// input() without the fast path of usual_input.cpp.
+/// input() without the fast path of usual_input.hpp.
 void input_in_general(Connection& c, const Segment& segment, Environment& env, Instant now,
                       InputResult& result);
 void input_syn_sent(Connection& c, const Segment& segment, Environment& env, Instant now,
@@ -454,7 +461,7 @@ inline void stop_all_timers(Connection& c) {
 }
 /// The end by FINs: both are through, and ours was acknowledged.
 template <State from, State to>
-inline void finish(Connection& c, Environment& env, Events& events) {
+[[gnu::always_inline]] inline void finish(Connection& c, Environment& env, Events& events) {
     stop_all_timers(c);
     move_state<from, to>(c, env.counters);
     events.closed = CloseReason::finished;

@@ -25,7 +25,7 @@ void start_sequence(Connection& c, Seq iss) {
 void take_listeners_syn(Connection& c, const Segment& syn, Environment& env, Instant now) {
     move_state<State::closed, State::listen>(c, env.counters);
     c.set(Mark::passive_open);
-    const Offer offer = env.offer_of(c);
+    const Offer& offer = env.offer_of(c);
     offer_options(c, offer, true);
     negotiate(c, syn, offer, env, now);
     c.rcv_nxt = syn.seq + 1;
@@ -48,7 +48,7 @@ uint32_t departure_by_echo(const Connection& c, const Segment& segment, Instant 
 
 void open_active(Connection& c, std::optional<Seq> last_seq, Environment& env, Instant now,
                  bool fast_open) {
-    const Offer offer = env.offer_of(c);
+    const Offer& offer = env.offer_of(c);
     offer_options(c, offer, false);
     // Until the peer's MSS is known (MUST-15 does not apply: it may still come), our own bounds it.
     c.mss = receive_mss(c, offer);

@@ -34,7 +34,8 @@ class Seq {
     uint32_t value_ = 0;
 };
 
-constexpr Seq earlier_of(Seq a, Seq b) { return a.before(b) ? a : b; }
-constexpr Seq later_of(Seq a, Seq b) { return a.after(b) ? a : b; }
+// By their values: compilers choose between the objects in memory else.
+constexpr Seq earlier_of(Seq a, Seq b) { return Seq{a.before(b) ? a.value() : b.value()}; }
+constexpr Seq later_of(Seq a, Seq b) { return Seq{a.after(b) ? a.value() : b.value()}; }
 
 }  // namespace synfin::tcp

@@ -254,8 +254,7 @@ void start_keep_alive(Connection& c, const Environment& env, Instant now) {
     c.long_deadline_us = (now + env.profile_of(c).keep_alive_idle).us();
 }
 
-bool arm_fin_wait_2(Connection& c, const Environment& env, Instant now) {
-    if (c.state != State::fin_wait_2 || !c.has(Mark::detached)) return false;
+bool start_fin_wait_2(Connection& c, const Environment& env, Instant now) {
     const Duration timeout = env.profile_of(c).fin_wait_2_timeout;
     c.long_deadline_us = (now + timeout).us();
     return timeout == Duration{};

@@ -78,7 +78,7 @@ template <typename Write>
         return false;
     }
     flags &= ~bits(Mark::send_syn);
-    const Offer offer = env.offer_of(c);
+    const Offer& offer = env.offer_of(c);
     const bool passive = state == State::syn_received;
     Seq ack;
     if (passive) {
