@@ -128,22 +128,16 @@ class PortAllocator {
         SYNFIN_ASSERT(port >= first_ && port <= last_);
         const uint32_t number = find_again(scope, last_released_);
         if (number == no_index || pools_[number].is_free(port)) return false;
-        release(scope, port);
+        release_of(number, port);
         return true;
     }
 
     /// Gives back a port that was taken.
     void release(const PortScope& scope, uint16_t port) {
         const uint32_t number = find_again(scope, last_released_);
-        SYNFIN_ASSERT(number != no_index);
-        Pool& pool = pools_[number];
-        SYNFIN_ASSERT(port >= first_ && port <= last_ && !pool.is_free(port) && pool.taken > 0);
-        pool.set_free(port);
-        --taken_;
-        if (--pool.taken == 0) {
-            append_idle(number);
-            forget_if_unnamed(pool);
-        }
+        SYNFIN_ASSERT(number != no_index && port >= first_ && port <= last_);
+        SYNFIN_ASSERT(!pools_[number].is_free(port));
+        release_of(number, port);
     }
 
     /// Ports in use, of all scopes.
@@ -235,6 +229,17 @@ class PortAllocator {
     }
 
     /// A pool has lost its scope.
+    void release_of(uint32_t number, uint16_t port) {
+        Pool& pool = pools_[number];
+        SYNFIN_ASSERT(pool.taken > 0);
+        pool.set_free(port);
+        --taken_;
+        if (--pool.taken == 0) {
+            append_idle(number);
+            forget_if_unnamed(pool);
+        }
+    }
+
     void forget_last() { last_taken_ = last_released_ = no_index; }
 
     template <typename Allowed>

@@ -263,6 +263,7 @@ class TimeWaitTable {
 
     static Record load(const Block& block, uint32_t place) {
         Words words;
+#pragma GCC unroll 8
         for (size_t i = 0; i < words.size(); ++i) words[i] = block.records[place][i];
         return std::bit_cast<Record>(words);
     }

@@ -21,13 +21,13 @@ size_t Worker::Impl::send(ConnectionId id, std::span<const uint8_t> bytes,
                                             tcp::Environment&, Instant)) {
     Connection* c = find(id);
     if (c == nullptr || c->has(Mark::close_noted)) return 0;
-    const bool had_space = tcp::send_space(*c, env) > 0;
     const size_t taken = queue(*c, bytes, env, now);
     if (taken < bytes.size()) {
         c->set(Mark::send_blocked);
         // With bytes in flight an ACK will make room; with none it was the worker's memory that ran
         // out, and no ACK will come.
-        if (had_space && tcp::unacknowledged_bytes(*c, env) == 0 && !c->has(Mark::memory_blocked)) {
+        if (tcp::unacknowledged_bytes(*c, env) == 0 && tcp::send_space(*c, env) > 0 &&
+            !c->has(Mark::memory_blocked)) {
             c->set(Mark::memory_blocked);
             note(id.index, Notice::Kind::writable);
         }

@@ -71,6 +71,10 @@ void Worker::Impl::open_passive(OwnerNumber listener, const Arrived& syn,
         ++tcp_counters.half_open_drops;
         return;
     }
+    if (!last_seq && is_like_last_syn(listener, syn)) [[likely]] {
+        if (open_passive_again(listener, syn)) [[likely]]
+            return;
+    }
     const uint32_t index = add_passive(listener, syn);
     if (index == no_index) return;
     Connection& c = connections[index];
@@ -78,6 +82,7 @@ void Worker::Impl::open_passive(OwnerNumber listener, const Arrived& syn,
     c.set(Mark::counted_in_backlog);
     ++owner.half_open;
     ++half_open;
+    remember_passive_opening(index, syn);
     if (owner.fast_open != 0 && syn.segment.options.has_fast_open) {
         take_fast_open(index, syn.segment);
     } else {

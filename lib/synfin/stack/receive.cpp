@@ -236,8 +236,10 @@ void Worker::Impl::take_segment(Arrived& a, const BeforeDelivery& before_deliver
     tcp::InputResult result;
     if (!tcp::take_usual_segment(c, a.segment, env, now, result)) [[unlikely]]
         return take_unusual_segment(index, a, before_delivery);
-    if (result.reply) [[unlikely]]
-        reply_with(*result.reply, a, c.profile);
+    if (result.reply) [[unlikely]] {
+        const tcp::Reply reply = *result.reply;  // the result itself stays in registers
+        reply_with(reply, a, c.profile);
+    }
     before_delivery();
     deliver_now(c, index, result);
 }
@@ -252,7 +254,8 @@ template <typename BeforeDelivery>
 }
 
 [[gnu::noinline]] void Worker::Impl::take_stray(const Arrived& a) {
-    if (!is_between_us_and_a_peer(a.destination(), a.source())) return;
+    if (!is_between_us_and_a_peer(a.destination(), a.source())) [[unlikely]]
+        return;
     ++tcp_counters.in_segs;
     take_segment_without_connection(a);
 }
@@ -274,8 +277,8 @@ void Worker::Impl::take_segment_without_connection(const Arrived& a) {
         return;
     }
     const wire::TcpFlags flags = a.segment.flags;
-    if (flags.syn() && !flags.ack() && !flags.rst()) {
-        if (flags.fin()) {
+    if (flags.syn() && !flags.ack() && !flags.rst()) [[likely]] {
+        if (flags.fin()) [[unlikely]] {
             ++tcp_counters.drop_illegal_flags;
             return;
         }

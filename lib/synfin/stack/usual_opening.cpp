@@ -1,10 +1,10 @@
-// The fast path of connect: once more to where it went last.
+// The fast path of opening: once more what was opened last, by connect or by a peer's SYN.
 //
 // Whoever opens many connections opens them one behind the other, from one source to one
 // destination. All that the general way finds out is then the same but for the local port, what
 // follows from it, and the time. So a connection that was opened in general is kept as an image,
-// and what is like it begins as a copy. Whatever could differ is left to the general way: this file
-// decides nothing.
+// and what is like it begins as a copy. The same holds for the peers of a listener, and for what
+// their SYNs ask for. Whatever could differ is left to the general way: this file decides nothing.
 #include <utility>
 
 #include <synfin/stack/worker_impl.hpp>
@@ -88,6 +88,60 @@ uint32_t Worker::Impl::open_again(uint64_t user_data) {
     }
     push_ready(neighbor.port, index);
     return index;
+}
+
+void Worker::Impl::remember_passive_opening(uint32_t index, const Arrived& syn) {
+    const Connection& c = connections[index];
+    const tcp::Segment& s = syn.segment;
+    auto& last = last_passive_opening;
+    const bool is_usual = s.options.kinds() == wire::TcpOptionKinds::usual_syn() &&
+                          s.flags == wire::flag::syn && c.has(Mark::timestamps) &&
+                          profiles.is_configured(c.profile) && c.narrow_path == 0 && !syn.is_v6;
+    last.listener = is_usual ? owner_of[index] : no_owner;
+    if (!is_usual) return;
+    last.port = syn.port;
+    last.window_scale = s.options.window_scale;
+    last.mss = s.options.mss;
+    last.window = s.window;
+    last.image.become(c);
+}
+
+bool Worker::Impl::is_like_last_syn(OwnerNumber listener, const Arrived& syn) const {
+    const auto& last = last_passive_opening;
+    const Connection& image = last.image;
+    const tcp::Segment& s = syn.segment;
+    return last.listener == listener && owners[listener].profile == image.profile &&
+           syn.port == last.port && syn.tuple.remote_address == image.remote_address &&
+           syn.tuple.local_address == image.local_address &&
+           syn.tuple.local_port == image.local_port && s.flags == wire::flag::syn &&
+           s.options.kinds() == wire::TcpOptionKinds::usual_syn() &&
+           s.options.window_scale == last.window_scale && s.options.mss == last.mss &&
+           s.window == last.window && !paths.any() && connections.used() != connections.capacity();
+}
+
+bool Worker::Impl::open_passive_again(OwnerNumber listener, const Arrived& syn) {
+    const Connection& image = last_passive_opening.image;
+    // The neighbor's place may have been given to another meanwhile.
+    Neighbor& neighbor = neighbors[image.neighbor];
+    if (!neighbor.router && neighbor.address != syn.source()) return false;
+    const uint32_t index = connections.take();
+    Connection& c = connections[index];
+    c.become(image);
+    c.remote_port = syn.tuple.remote_port;
+    c.hash = syn.hash;
+    Owner& owner = owners[listener];
+    owner_of[index] = listener;
+    ++owner.connections;
+    if (!table.insert(syn.hash, index)) [[unlikely]] {
+        unmake_connection(index);
+        return false;
+    }
+    neighbor.used = true;
+    tcp::open_passive_likewise(c, syn.segment, syn.tuple, env, now);
+    ++owner.half_open;
+    ++half_open;
+    push_ready(neighbor.port, index);
+    return true;
 }
 
 }  // namespace synfin::stack

@@ -6,7 +6,7 @@
 //   datagrams.cpp  what is not TCP: ARP, ICMP, ICMPv6
 //   neighbor_discovery.cpp  solicitations and advertisements (IPv6)
 //   opening.cpp    how connections come into being: connect, a SYN at a listener
-//   usual_opening.cpp  connect once more to where it went last
+//   usual_opening.cpp  once more what was opened last
 //   syn_cookies.cpp  a listener at its limits: SYN,ACKs that leave nothing behind
 //   delivery.hpp, delivery.cpp  what happened, told to the application
 //   calls.cpp      what the application asks for
@@ -202,6 +202,12 @@ struct Worker::Impl {
                             uint16_t profile, NeighborIndex neighbor);
 
     // ---- usual_opening.cpp
+    /// Whether a SYN at the listener asks for what the last one asked for, but for port and time.
+    bool is_like_last_syn(OwnerNumber listener, const Arrived& syn) const;
+    /// Then: true, and the connection is open, or open_passive() has to see to it in general.
+    bool open_passive_again(OwnerNumber listener, const Arrived& syn);
+    /// What open_passive() has just opened in general, before anything else has happened to it.
+    void remember_passive_opening(uint32_t index, const Arrived& syn);
     /// Whether connect() with these would open what it has opened last, but for port and time.
     bool is_like_last(const wire::SocketAddress& remote, const Application& application,
                       const ConnectOptions& options) const;
@@ -239,12 +245,12 @@ struct Worker::Impl {
     void deliver_end(tcp::Connection& c, uint32_t index, tcp::CloseReason reason);
     void tell_closed(tcp::Connection& c, uint32_t index, tcp::CloseReason reason);
     /// The connection has no application any more.
-    void disown(tcp::Connection& c, uint32_t index) {
+    [[gnu::always_inline]] void disown(tcp::Connection& c, uint32_t index) {
         leave_backlog(c, index);
         --owners[owner_of[index]].connections;
         owner_of[index] = no_owner;
     }
-    void leave_backlog(tcp::Connection& c, uint32_t index) {
+    [[gnu::always_inline]] void leave_backlog(tcp::Connection& c, uint32_t index) {
         if (c.has(tcp::Mark::counted_in_backlog)) leave_backlog_of(owners[owner_of[index]], c);
     }
     void leave_backlog_of(Owner& owner, tcp::Connection& c);
@@ -393,7 +399,7 @@ struct Worker::Impl {
     void count_frames(const TransmitBatch& batch);
 
     // ---- small things that all of them need
-    bool has_unread(const tcp::Connection& c) const {
+    [[gnu::always_inline]] bool has_unread(const tcp::Connection& c) const {
         return c.transfer != no_index && tcp::unread_bytes(c, env) > 0;
     }
     tcp::Connection* find(ConnectionId id) {
@@ -482,6 +488,14 @@ struct Worker::Impl {
         OwnerNumber owner = no_owner;
         tcp::Connection image;  ///< as it was before its SYN left
     } last_opening;
+    struct {
+        OwnerNumber listener = no_owner;  ///< no_owner: nothing is remembered
+        uint8_t port = 0;
+        uint8_t window_scale = 0;
+        uint16_t mss = 0;
+        uint16_t window = 0;
+        tcp::Connection image;  ///< as it was before its SYN,ACK left
+    } last_passive_opening;     ///< and what its SYN said
     uint64_t ports_asked = 0;
     uint64_t port_hash = 0;
     /// What the next openings will choose their ports by, so that what they need can be asked for:

@@ -36,10 +36,8 @@ bool memory_keeps_send_buffer_small(const Connection& c, const Environment& env)
     return send_buffer(c, env) < wanted_send_buffer(c, env.profile_of(c));
 }
 
-using Append = uint32_t (ByteQueue::*)(std::span<const uint8_t>, BufferPool&);
-
-uint32_t queue_bytes(Connection& c, std::span<const uint8_t> bytes, Append append,
-                     Environment& env) {
+template <auto append>
+uint32_t queue_bytes(Connection& c, std::span<const uint8_t> bytes, Environment& env) {
     const uint32_t space = send_space(c, env);
     if (space < bytes.size() && memory_keeps_send_buffer_small(c, env)) {
         ++env.counters.send_buffers_kept_small;
@@ -49,8 +47,11 @@ uint32_t queue_bytes(Connection& c, std::span<const uint8_t> bytes, Append appen
     if (t == nullptr) return 0;
     const uint32_t taken = (t->unsent_or_unacked.*append)(
         bytes.first(std::min<size_t>(bytes.size(), space)), env.buffers);
-    if (taken > 0) adopt_congestion_control(c, *t, env);
-    drop_idle_transfer(c, env);
+    if (taken == 0) {
+        drop_transfer_if_idle(c, *t, env);
+    } else if (has_model(c, env) != (t->model != no_index)) [[unlikely]] {
+        adopt_congestion_control(c, *t, env);
+    }
     return taken;
 }
 
@@ -82,11 +83,11 @@ uint32_t send_space(const Connection& c, const Environment& env) {
 }
 
 uint32_t send(Connection& c, std::span<const uint8_t> bytes, Environment& env, Instant) {
-    return queue_bytes(c, bytes, &ByteQueue::append_copy, env);
+    return queue_bytes<&ByteQueue::append_copy>(c, bytes, env);
 }
 
 uint32_t send_static(Connection& c, std::span<const uint8_t> bytes, Environment& env, Instant) {
-    return queue_bytes(c, bytes, &ByteQueue::append_static, env);
+    return queue_bytes<&ByteQueue::append_static>(c, bytes, env);
 }
 
 void set_pushing(Connection& c, Pushing pushing, Environment& env) {

@@ -66,10 +66,22 @@ namespace {
 
 void give_back_transfer(Connection& c, Environment& env) {
     Transfer& t = env.transfers.transfers[c.transfer];
-    t.flight.restart(Seq{}, env.transfers.flights);
+    t.flight.end(env.transfers.flights);
     if (t.model != no_index) env.transfers.models.give_back(t.model);
     env.transfers.transfers.give_back(c.transfer);
     c.transfer = no_index;
+}
+
+// Accounts for what is in flight, in a flight as it was made. A FIN may be there before anything
+// needs a transfer; it left when its timer was started.
+[[gnu::always_inline]] inline void start_flight(const Connection& c, Transfer& t,
+                                                Environment& env) {
+    t.small_end = c.snd_una;
+    t.flight.start(c.snd_una);
+    if (c.snd_una != c.snd_nxt.load() && !c.has(Mark::syn_unacked)) {
+        const auto timeout_us = static_cast<uint32_t>(backed_off_rto(c, env).count_us());
+        t.flight.append(c.snd_nxt, c.retransmit_deadline_us - timeout_us, 0, env.transfers.flights);
+    }
 }
 
 }  // namespace
@@ -86,20 +98,16 @@ Transfer* require_transfer(Connection& c, Environment& env) {
         if (index == no_index) return nullptr;
         Transfer& t = env.transfers.transfers[index];
         t.renew();
-        restart_flight(c, t, env);
+        start_flight(c, t, env);
         c.transfer.publish(index);
+        return &t;
     }
     return &env.transfers.transfers[c.transfer];
 }
 
-// A FIN may be in flight before anything needs a transfer; it left when its timer was started.
 void restart_flight(const Connection& c, Transfer& t, Environment& env) {
-    t.small_end = c.snd_una;
     t.flight.restart(c.snd_una, env.transfers.flights);
-    if (c.snd_una != c.snd_nxt.load() && !c.has(Mark::syn_unacked)) {
-        const auto timeout_us = static_cast<uint32_t>(backed_off_rto(c, env).count_us());
-        t.flight.append(c.snd_nxt, c.retransmit_deadline_us - timeout_us, 0, env.transfers.flights);
-    }
+    start_flight(c, t, env);
 }
 
 void drop_transfer_if_idle(Connection& c, Transfer& t, Environment& env) {
@@ -116,9 +124,9 @@ void drop_transfer_if_idle(Connection& c, Transfer& t, Environment& env) {
 void release(Connection& c, Environment& env) {
     Transfer* t = transfer_of(c, env);
     if (t == nullptr) return;
-    t->unsent_or_unacked.clear(env.buffers);
-    t->unread.clear(env.buffers);
-    release_held(*t, env);
+    if (!t->unsent_or_unacked.empty()) t->unsent_or_unacked.clear(env.buffers);
+    if (!t->unread.empty()) t->unread.clear(env.buffers);
+    if (t->held != no_index) release_held(*t, env);
     give_back_transfer(c, env);
 }
 

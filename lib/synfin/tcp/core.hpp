@@ -155,6 +155,12 @@ uint32_t early_data_room(const AddressPair& pair, const Profile& profile, const 
 void open_passive(Connection& c, const Segment& syn, std::optional<Seq> last_seq, Environment& env,
                   Instant now);
 
+/// The same for a connection of `tuple` that is a copy of one which open_passive has just filled
+/// in, with timestamps, for a SYN that said the same: only the ports and the sequence numbers
+/// differ, and the time.
+void open_passive_likewise(Connection& c, const Segment& syn, const flow::FourTuple& tuple,
+                           Environment& env, Instant now);
+
 /// The SYN that has just opened `c` passively carries the option of Fast Open (RFC 7413), and the
 /// listener allows it. Where the cookie is right, there is data, and `has_room` for one more such
 /// connection, the result has `established` set, and the data: they are the application's before

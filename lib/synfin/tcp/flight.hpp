@@ -76,6 +76,12 @@ class Flight {
 
     /// Nothing is in flight, and what comes begins at `at`.
     void restart(Seq at, FlightPool& pool);
+    /// The same for a flight as it was made.
+    void start(Seq at) { first_.begin = first_.end = highest_delivered_ = at; }
+    /// Gives back what the pool has lent: nobody will ask this flight again.
+    void end(FlightPool& pool) {
+        if (count_ != 0) restart(Seq{}, pool);
+    }
 
     /// Whether new data can be accounted for. If not, something has to be acknowledged first.
     bool can_append(const FlightPool& pool) const;

@@ -9,7 +9,9 @@
 
 namespace synfin::tcp {
 
-inline uint32_t receive_window(const Connection& c) { return c.rcv_edge.distance_from(c.rcv_nxt); }
+[[gnu::always_inline]] inline uint32_t receive_window(const Connection& c) {
+    return c.rcv_edge.distance_from(c.rcv_nxt);
+}
 
 /// TS.Recent follows what covers Last.ACK.sent (RFC 7323 section 4.3). Not before the ACK field has
 /// been believed: a forged stamp would have the peer's own segments dropped from then on.

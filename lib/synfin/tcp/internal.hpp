@@ -128,7 +128,7 @@ void write_plain_options(const Connection& c, const Environment& env, Instant no
 // ---- receive_window.cpp
 
 /// What may be announced with so many bytes unread.
-inline uint32_t receive_space(const Profile& profile, uint32_t unread) {
+[[gnu::always_inline]] inline uint32_t receive_space(const Profile& profile, uint32_t unread) {
     const uint32_t buffer = profile.receive_buffer_bytes;
     const uint32_t space = buffer > unread ? buffer - unread : 0;
     const uint32_t clamp = profile.window_clamp;
@@ -210,7 +210,7 @@ inline Duration backed_off_rto(const Connection& c, const Environment& env) {
 void back_off_rto(Connection& c);
 /// How long the same octets have been tried, when the timer expires for the (backoff + 1)th time.
 Duration time_tried(const Connection& c, const Environment& env);
-inline void take_round_trip_sample(Connection& c, uint32_t sample_us) {
+[[gnu::always_inline]] inline void take_round_trip_sample(Connection& c, uint32_t sample_us) {
     const uint32_t r = std::max(sample_us, 1u);
     c.rto_shift = 0;
     if (c.srtt_us == 0) {  // (2.2)
@@ -234,20 +234,33 @@ inline void take_round_trip_sample(Connection& c, uint32_t sample_us) {
     if (t != nullptr) t->loss_timer = LossTimer::timeout;
 }
 void arm_retransmission(Connection& c, Environment& env, Instant now);
+/// After which wait the probe of the tail is due, or zero if there is to be none: RFC 8985
+/// section 7.2. What would come no earlier than the retransmission timer, `timeout`, is left to
+/// that. No std::optional, which g++ builds in memory: reading it back there would wait until the
+/// segment that was just written has left for the cache.
+[[gnu::always_inline]] inline Duration tail_probe_wait(const Connection& c, Duration timeout) {
+    constexpr Duration least = Duration::milliseconds(10);
+    constexpr Duration longest_delayed_ack = Duration::milliseconds(200);
+    if (!c.has(Mark::sack_permitted) || c.srtt_us == 0 || c.rto_shift != 0) return Duration{};
+    Duration wait = std::max(Duration::microseconds(2 * int64_t{c.srtt_us}), least);
+    const uint32_t flight = c.snd_nxt.load().distance_from(c.snd_una);
+    if (flight <= c.mss) wait = wait + longest_delayed_ack;
+    return wait < timeout ? wait : Duration{};
+}
 /// The retransmission timer, or a tail probe before it (RFC 8985 section 7.2).
 void arm_loss_timer(Connection& c, Environment& env, Instant now);
 /// New data has left while the timer runs: the probe of the tail waits for that.
 void put_off_tail_probe(Connection& c, Transfer& t, const Environment& env, Instant now);
 void arm_reordering(Connection& c, Duration wait, Environment& env, Instant now);
 /// A probe that has become due waits for nothing any more; it would carry what no timer guards.
-inline void disarm_retransmission(Connection& c) {
+[[gnu::always_inline]] inline void disarm_retransmission(Connection& c) {
     constexpr uint32_t marks = static_cast<uint32_t>(Mark::retransmit_armed) |
                                static_cast<uint32_t>(Mark::persisting) |
                                static_cast<uint32_t>(Mark::send_probe);
     c.flags &= ~marks;
 }
 /// The same at the moment when everything has been acknowledged: idleness begins.
-inline void stop_retransmission(Connection& c, Instant now) {
+[[gnu::always_inline]] inline void stop_retransmission(Connection& c, Instant now) {
     disarm_retransmission(c);
     c.long_deadline_us = never_us;
     c.retransmit_deadline_us = low_us(now);
@@ -274,7 +287,8 @@ inline void arm_user_timeout(Connection& c, const Environment& env, Instant now)
 }
 bool start_fin_wait_2(Connection& c, const Environment& env, Instant now);
 /// True if nobody wants to wait for the peer's FIN.
-inline bool arm_fin_wait_2(Connection& c, const Environment& env, Instant now) {
+[[gnu::always_inline]] inline bool arm_fin_wait_2(Connection& c, const Environment& env,
+                                                  Instant now) {
     return c.state == State::fin_wait_2 && c.has(Mark::detached) && start_fin_wait_2(c, env, now);
 }
 
@@ -340,12 +354,12 @@ inline const CongestionControl& congestion_control(const Connection& c, const En
     return congestion_control(env.profile_of(c).congestion);
 }
 /// RFC 6928.
-inline uint32_t initial_window(const Connection& c, const Environment& env) {
+[[gnu::always_inline]] inline uint32_t initial_window(const Connection& c, const Environment& env) {
     const uint32_t mss = c.mss;
     const uint32_t segments = env.profile_of(c).initial_window_segments;
     return std::min(segments * mss, std::max(2 * mss, segments * 1460));
 }
-inline void start_congestion_control(Connection& c, const Environment& env) {
+[[gnu::always_inline]] inline void start_congestion_control(Connection& c, const Environment& env) {
     // RFC 6928: ten segments, and one if the SYN or SYN,ACK had to be sent more than twice.
     c.cwnd = c.backoff > 1 ? c.mss : initial_window(c, env);
     c.ssthresh = UINT32_MAX;
@@ -454,7 +468,7 @@ void input_syn_sent(Connection& c, const Segment& segment, Environment& env, Ins
 void process_text(Connection& c, const Segment& segment, Environment& env, Instant now,
                   InputResult& result);
 /// What a connection at its end does not have.
-inline void stop_all_timers(Connection& c) {
+[[gnu::always_inline]] inline void stop_all_timers(Connection& c) {
     disarm_retransmission(c);
     c.clear(Mark::delayed_ack);
     c.long_deadline_us = never_us;

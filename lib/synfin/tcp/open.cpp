@@ -2,6 +2,7 @@
 // and the answers of CLOSED and LISTEN to everything else.
 #include <algorithm>
 
+#include <synfin/base/assert.hpp>
 #include <synfin/tcp/internal.hpp>
 #include <synfin/tcp/negotiation.hpp>
 
@@ -59,9 +60,12 @@ void open_active(Connection& c, std::optional<Seq> last_seq, Environment& env, I
     move_state<State::closed, State::syn_sent>(c, env.counters);
 }
 
+// What is opened as a copy lies between IPv4 addresses, which are their own fingerprints.
+
 void open_active_likewise(Connection& c, const flow::FourTuple& tuple, Environment& env,
                           Instant now) {
-    const TupleSecrets secrets = tuple_secrets(env.fingerprint(tuple), env.secret);
+    SYNFIN_ASSERT(!is_v6(c));
+    const TupleSecrets secrets = tuple_secrets(tuple, env.secret);
     c.ts_offset = secrets.timestamp;
     c.snd_una = c.snd_nxt = initial_sequence(secrets, now);
     ++env.counters.active_opens;
@@ -76,6 +80,23 @@ void open_passive(Connection& c, const Segment& syn, std::optional<Seq> last_seq
     start_sequence(c, iss);
     c.snd_wl2 = iss;
     move_state<State::listen, State::syn_received>(c, env.counters);
+}
+
+void open_passive_likewise(Connection& c, const Segment& syn, const flow::FourTuple& tuple,
+                           Environment& env, Instant now) {
+    SYNFIN_ASSERT(!is_v6(c));
+    const TupleSecrets secrets = tuple_secrets(tuple, env.secret);
+    c.ts_offset = secrets.timestamp;
+    const Seq iss = initial_sequence(secrets, now);
+    c.snd_una = iss;
+    c.snd_nxt = iss;
+    c.snd_wl2 = iss;
+    const Seq rcv_nxt = syn.seq + 1;
+    c.rcv_nxt = c.rcv_edge = c.last_ack_sent = rcv_nxt;
+    c.snd_wl1 = syn.seq;
+    c.ts_recent = syn.options.ts_value;
+    c.ts_recent_tick = paws_tick(now);
+    ++env.counters.passive_opens;
 }
 
 CookieReply answer_with_cookie(const wire::SocketAddress& local, const wire::SocketAddress& remote,

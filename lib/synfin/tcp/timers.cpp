@@ -119,19 +119,11 @@ void on_loss_timer(Connection& c, Environment& env, Instant now, Events& events)
     }
 }
 
-// After which wait the probe of the tail is due, or none (zero) if there is to be none: RFC 8985
-// section 7.2. What would come no earlier than the retransmission timer is left to that. No
-// std::optional, which g++ builds in memory: reading it back there would wait until the segment
-// that was just written has left for the cache.
+// The same, zero also if the probe has to stay away for what has happened to the flight.
 Duration probe_timeout(const Connection& c, const Transfer& t, Duration timeout, Instant now) {
     constexpr Duration none{};
-    constexpr Duration least = Duration::milliseconds(10);
-    constexpr Duration longest_delayed_ack = Duration::milliseconds(200);
-    if (!c.has(Mark::sack_permitted) || c.srtt_us == 0 || c.rto_shift != 0) return none;
-    Duration wait = std::max(Duration::microseconds(2 * int64_t{c.srtt_us}), least);
-    const uint32_t flight = c.snd_nxt.load().distance_from(c.snd_una);
-    if (flight <= c.mss) wait = wait + longest_delayed_ack;
-    if (wait >= timeout) return none;
+    const Duration wait = tail_probe_wait(c, timeout);
+    if (wait == none) return none;
     if (t.recovery.phase != Recovery::Phase::none || t.flight.sacked_bytes() != 0 ||
         t.unsent_or_unacked.empty() || t.tail_probe.under_way || c.snd_wnd == 0) {
         return none;

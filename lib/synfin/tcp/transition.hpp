@@ -39,7 +39,7 @@ constexpr Transition transition(State from, State to) {
 
 /// set_state where both states are known when this is compiled.
 template <State from, State to>
-inline void move_state(Connection& connection, Counters& counters) {
+[[gnu::always_inline]] inline void move_state(Connection& connection, Counters& counters) {
     constexpr Transition t = transition(from, to);
     static_assert(t.legal);
     SYNFIN_ASSERT(connection.state == from);

@@ -34,22 +34,32 @@ inline wire::usual::Timestamps timestamps_of(const Connection& c, Instant now) {
     return {timestamp_clock(c.ts_offset, now), c.ts_recent};
 }
 
+/// Whether the connection has been idle for no longer than its RTO; nearly always, the least RTO
+/// says it.
+[[gnu::always_inline]] inline bool is_busy(const Connection& c, const Profile& profile,
+                                           Instant now) {
+    const Duration idle = idle_time(c, now);
+    return (c.srtt_us != 0 && idle <= profile.rto_min) || idle <= base_rto(c, profile);
+}
+
 /// Whether all that is queued may leave at once, as one piece in one segment.
-inline bool leaves_at_once(const Connection& c, const Transfer& t, const Environment& env,
-                           Instant now) {
+[[gnu::always_inline]] inline bool leaves_at_once(const Connection& c, const Transfer& t,
+                                                  const Profile& profile, const Environment& env,
+                                                  Instant now) {
     const uint32_t length = t.unsent_or_unacked.bytes;
     return length != 0 && length + agreed_option_bytes(c) <= c.mss && length <= c.snd_wnd &&
            length <= c.cwnd && env.buffers.nodes[t.unsent_or_unacked.head].length == length &&
            t.flight.empty() && t.recovery.duplicate_bytes == 0 &&
            t.recovery.phase == Recovery::Phase::none && !t.tail_probe.due && t.model == no_index &&
-           t.pushing == Pushing::usual && !env.profile_of(c).cork && c.narrow_path == 0 &&
+           t.pushing == Pushing::usual && !profile.cork && c.narrow_path == 0 &&
            !c.has(Mark::fin_sent) && !t.urgent_out && !t.owes_dsack() && t.held == no_index &&
-           t.unread.empty() && idle_time(c, now) <= base_rto(c, env);
+           t.unread.empty() && is_busy(c, profile, now);
 }
 
 /// Takes all that is queued for sent, with the FIN behind it if that is owed.
-inline std::span<const uint8_t> take_text(Connection& c, Transfer& t, bool fin, Environment& env,
-                                          Instant now) {
+[[gnu::always_inline]] inline std::span<const uint8_t> take_text(Connection& c, Transfer& t,
+                                                                 bool fin, Environment& env,
+                                                                 Instant now) {
     const BufferNode& node = env.buffers.nodes[t.unsent_or_unacked.head];
     t.cursor_node = t.unsent_or_unacked.head;
     t.cursor_offset = 0;
@@ -65,6 +75,18 @@ inline std::span<const uint8_t> take_text(Connection& c, Transfer& t, bool fin, 
     }
     c.snd_nxt = end;
     return {node.data, node.length};
+}
+
+/// arm_loss_timer, when what has just left at once is all that is in flight.
+[[gnu::always_inline]] inline void arm_loss_timer_of_text(Connection& c, Transfer& t,
+                                                          const Profile& profile, Instant now) {
+    const Duration timeout = base_rto(c, profile);
+    const Duration wait = tail_probe_wait(c, timeout);
+    if (wait == Duration{} || t.tail_probe.under_way) {
+        return arm_timeout(c, &t, backed_off_rto(c, profile, timeout), now);
+    }
+    arm_timeout(c, nullptr, wait, now);
+    t.loss_timer = LossTimer::tail_probe;
 }
 
 template <typename Write>
@@ -133,11 +155,11 @@ template <typename Write>
 [[gnu::always_inline]] inline bool next_text(Connection& c, Transfer& t, const Profile& profile,
                                              bool fin, Environment& env, Instant now,
                                              Write& write) {
-    if (!leaves_at_once(c, t, env, now)) return false;
+    if (!leaves_at_once(c, t, profile, env, now)) return false;
     wire::TcpFields fields = acknowledge(c, profile, env, fin);
     fields.flags |= wire::flag::psh;  // MUST-61
     const std::span<const uint8_t> payload = take_text(c, t, fin, env, now);
-    arm_loss_timer(c, env, now);
+    arm_loss_timer_of_text(c, t, profile, now);
     arm_user_timeout(c, profile, now);
     write_with_options(c, now, fields, payload, write);
     return true;

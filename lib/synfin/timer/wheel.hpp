@@ -90,7 +90,7 @@ class TimerWheel {
 
     /// The same for a moment of which only the low 32 bits are known, less than 35 minutes from the
     /// wheel's present. May say no for one that has passed.
-    bool expires_by_low(uint32_t index, uint32_t low_us) const {
+    [[gnu::always_inline]] bool expires_by_low(uint32_t index, uint32_t low_us) const {
         const Link& link = links_[entry_of(index)];
         const uint32_t present = static_cast<uint32_t>(current_);
         const int32_t ahead = static_cast<int32_t>(low_us - present);
@@ -174,7 +174,7 @@ class TimerWheel {
 
     static constexpr uint32_t first_head_of_level(uint32_t level) { return 1 + level * slots; }
 
-    uint32_t entry_of(uint32_t index) const {
+    [[gnu::always_inline]] uint32_t entry_of(uint32_t index) const {
         SYNFIN_ASSERT(index < capacity_);
         return index + first_entry;
     }

@@ -102,6 +102,154 @@ TEST(UsualOpening, OpensWhatTheGeneralWayOpens) {
     }
 }
 
+/// A host that listens, and peers that are made by hand.
+struct Listening {
+    static WorkerConfig config() {
+        WorkerConfig config = config_of(1);
+        for (const uint8_t peer : {uint8_t{7}, uint8_t{8}, uint8_t{9}}) {
+            config.interfaces[0].static_neighbors.push_back({address_of(peer), mac_of(peer)});
+        }
+        tcp::Profile small;
+        small.receive_buffer_bytes = 20'000;
+        small.mss_clamp = 700;
+        small.ecn = tcp::EcnUse::off;
+        config.profiles = {{}, small};
+        config.time_wait = Duration::milliseconds(20);
+        return config;
+    }
+    Listening() {
+        user.when_peer_closed = [](Worker& worker, ConnectionId id) { worker.close(id); };
+        EXPECT_TRUE(host.worker.listen({address_of(1), 80}, user).has_value());
+        EXPECT_TRUE(host.worker.listen({address_of(1), 81}, user, {.profile = 1}).has_value());
+    }
+    /// What the host has to say to a segment.
+    std::vector<Bytes> answer(const HandMade& made) {
+        host.run(segment_frame(made));
+        return host.take_sent();
+    }
+    /// Another peer comes and goes, so that the next SYN is like none before it.
+    void interrupt(unsigned round) {
+        HandMade other{.from_mac = mac_of(7), .from = address_of(7)};
+        other.from_port = static_cast<uint16_t>(20'000 + round);
+        host.run(segment_frame(other));
+        other.seq += 1;
+        other.flags = wire::flag::rst;
+        host.run(segment_frame(other));
+        host.take_sent();
+    }
+    Host host{config()};
+    Recorder user;
+};
+
+HandMade random_syn(Prng& random, HandMade syn) {
+    if (random.below(6) == 0) {
+        const auto peer = static_cast<uint8_t>(8 + random.below(2));
+        syn.from = address_of(peer);
+        syn.from_mac = mac_of(peer);
+    }
+    if (random.below(6) == 0) syn.to_port = static_cast<uint16_t>(80 + random.below(2));
+    if (random.below(6) == 0) syn.window = static_cast<uint16_t>(1000 + random.below(60'000));
+    if (random.below(6) == 0) {
+        syn.flags = random.below(2) == 0 ? wire::flag::syn
+                                         : wire::flag::syn | wire::flag::ece | wire::flag::cwr;
+    }
+    if (random.below(6) == 0) {
+        wire::TcpOptions& o = syn.options;
+        o = {};
+        o.has_mss = o.has_window_scale = o.sack_permitted = true;
+        o.has_timestamps = random.below(4) != 0;
+        o.mss = static_cast<uint16_t>(500 + random.below(1000));
+        o.window_scale = static_cast<uint8_t>(random.below(15));
+    }
+    syn.from_port += 1;
+    syn.seq = static_cast<uint32_t>(random());
+    syn.options.ts_value = static_cast<uint32_t>(random());
+    return syn;
+}
+
+// One host is interrupted before each SYN, so that it has to see to it in general.
+TEST(UsualOpening, PeersAreLetInAsTheGeneralWayLetsThemIn) {
+    constexpr size_t seq_at = 14 + 20 + 4;
+    Listening usual;
+    Listening general;
+    Prng random{11};
+    HandMade syn;
+    for (unsigned round = 0; round < 600; ++round) {
+        const Duration passed = Duration::microseconds(static_cast<int64_t>(random.below(30'000)));
+        usual.host.now = general.host.now = usual.host.now + passed;
+        general.interrupt(round);
+        syn = random_syn(random, syn);
+        HandMade next = syn;
+        const std::vector<Bytes> syn_ack = usual.answer(next);
+        ASSERT_EQ(syn_ack.size(), 1u);
+        ASSERT_EQ(syn_ack, general.answer(next));
+
+        const uint32_t iss = wire::load_be32(syn_ack[0].data() + seq_at);
+        next.seq += 1;
+        next.ack = iss + 1;
+        next.flags = wire::flag::ack | wire::flag::fin;
+        const bool stamped = next.options.has_timestamps;
+        const uint32_t stamp = next.options.ts_value;
+        next.options = {};
+        next.options.has_timestamps = stamped;
+        next.options.ts_value = stamp + 1;
+        ASSERT_EQ(usual.answer(next), general.answer(next));
+        next.seq += 1;
+        next.ack += 1;
+        next.flags = wire::flag::ack;
+        ASSERT_EQ(usual.answer(next), general.answer(next));
+        ASSERT_EQ(usual.user.closed, round + 1);
+    }
+    ASSERT_EQ(general.user.closed, 600u);
+    for (Listening* listening : {&usual, &general}) {
+        EXPECT_TRUE(listening->host.holds_nothing());
+        EXPECT_EQ(listening->host.worker.gauges().half_open, 0u);
+    }
+    EXPECT_EQ(usual.host.worker.tcp_counters().passive_opens, 600u);
+    EXPECT_EQ(general.host.worker.tcp_counters().passive_opens, 1200u);
+}
+
+// A listener that is closed takes what is remembered of it along.
+TEST(UsualOpening, ListenerWithAnotherProfileLetsInByIt) {
+    Listening listening;
+    HandMade syn;
+    syn.options.has_mss = syn.options.has_window_scale = syn.options.sack_permitted = true;
+    syn.options.has_timestamps = true;
+    syn.options.mss = 1460;
+    for (const uint16_t profile : {uint16_t{0}, uint16_t{1}}) {
+        listening.host.worker.close_listener({address_of(1), 80});
+        ASSERT_TRUE(
+            listening.host.worker.listen({address_of(1), 80}, listening.user, {.profile = profile})
+                .has_value());
+        for (unsigned n = 0; n < 2; ++n) {
+            ++syn.from_port;
+            const std::vector<Bytes> frames = listening.answer(syn);
+            ASSERT_EQ(frames.size(), 1u);
+            const uint16_t mss = wire::load_be16(frames[0].data() + 14 + 20 + 20 + 2);
+            EXPECT_EQ(mss, profile == 0 ? 1460 : 700);
+        }
+    }
+}
+
+TEST(UsualOpening, HalfOpenConnectionsOfPeersRunOutAtTheBacklog) {
+    Host host{config_of(1, 9)};
+    Recorder user;
+    ASSERT_TRUE(
+        host.worker
+            .listen({address_of(1), 80}, user, {.backlog = 5, .syn_cookies = SynCookies::never})
+            .has_value());
+    HandMade syn;
+    syn.options.has_mss = syn.options.has_window_scale = syn.options.sack_permitted = true;
+    syn.options.has_timestamps = true;
+    for (unsigned n = 0; n < 8; ++n) {
+        ++syn.from_port;
+        host.run(segment_frame(syn));
+    }
+    EXPECT_EQ(host.take_sent().size(), 5u);
+    EXPECT_EQ(host.worker.gauges().half_open, 5u);
+    EXPECT_EQ(host.worker.tcp_counters().half_open_drops, 3u);
+}
+
 // With few ports, what was foreseen for one opening is often taken by the one before.
 TEST(UsualOpening, PortsForeseenTwiceAreTakenOnce) {
     WorkerConfig config = Couple::client_config();
