@@ -26,6 +26,12 @@ class AddressPlan {
     /// source that is still in use when its first connection ends takes a port again at once, and
     /// the SYN is no newer than the connection that waits.
     static constexpr unsigned rounds_per_source = 64;
+    /// Where we close first, a port is taken again only when our TIME_WAIT is over. Then a source
+    /// may be kept for so long that opening elsewhere, where nothing is foreseen, costs nothing.
+    static constexpr unsigned rounds_per_source_if_we_close = 1024;
+
+    /// For as many rounds from now on.
+    void keep_sources_for(unsigned rounds) { rounds_per_source_ = rounds; }
 
     struct Pair {
         wire::IpAddress source;
@@ -61,6 +67,7 @@ class AddressPlan {
     size_t block_ = 0;
     size_t target_ = 0;
     unsigned round_ = 0;
+    unsigned rounds_per_source_ = rounds_per_source;
 };
 
 }  // namespace synfin::load

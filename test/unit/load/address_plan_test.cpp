@@ -85,6 +85,16 @@ TEST(AddressPlan, SourceIsKeptForSomeRoundsOfTheTargets) {
     EXPECT_NE(plan->next().source, first);
 }
 
+TEST(AddressPlan, SourceIsKeptForAsManyRoundsAsIsSaid) {
+    auto plan = AddressPlan::make({{IpAddress::v4(10, 0, 0, 0), 24}}, {target}, {});
+    ASSERT_TRUE(plan.has_value());
+    plan->keep_sources_for(3);
+    const IpAddress first = plan->next().source;
+    EXPECT_EQ(plan->next().source, first);
+    EXPECT_EQ(plan->next().source, first);
+    EXPECT_NE(plan->next().source, first);
+}
+
 TEST(AddressPlan, SkippingGoesOnWhereThatManyWouldHaveLed) {
     const auto plan = AddressPlan::make({{IpAddress::v4(10, 0, 0, 0), 24}}, {target}, {});
     AddressPlan walked = *plan;

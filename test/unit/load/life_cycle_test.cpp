@@ -1,5 +1,6 @@
 // Every kind of life that a synthetic user can lead, between two workers: exact counts on both
 // sides, and nothing left behind.
+#include <set>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -92,6 +93,27 @@ TEST(Life, WhoClosesFirstKeepsTimeWait) {
         const bool at_client = first == First::client;
         EXPECT_EQ(run.hosts.client_worker->gauges().time_wait, at_client ? 10u : 0u);
         EXPECT_EQ(run.hosts.server_worker->gauges().time_wait, at_client ? 0u : 10u);
+    }
+}
+
+TEST(Life, WhoKeepsTimeWaitMayStayLongerAtASource) {
+    for (const First first : {First::client, First::server}) {
+        ClientConfig client;
+        client.first = first;
+        client.connections = 1024;
+        client.concurrency = 10;
+        ServerConfig server;
+        server.service = first == First::server ? Service::close : Service::http;
+        LoadRun run{client, server};
+        ASSERT_TRUE(run.to_the_end());
+        std::set<wire::IpAddress> sources;
+        run.hosts.client_worker->for_each_connection(
+            [&](const stack::ConnectionInfo& info) { sources.insert(info.local.address); },
+            run.hosts.now);
+        run.hosts.server_worker->for_each_connection(
+            [&](const stack::ConnectionInfo& info) { sources.insert(info.remote.address); },
+            run.hosts.now);
+        EXPECT_EQ(sources.size(), first == First::client ? 1u : 16u);
     }
 }
 
