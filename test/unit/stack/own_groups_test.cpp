@@ -131,13 +131,13 @@ TEST_F(Groups, Rfc3810_HostsShareTheTimeByTheirEthernetAddresses) {
     const auto answered_after = [](uint8_t last_octet) {
         WorkerConfig config = Groups::config();
         config.interfaces[0].mac.bytes[4] = last_octet;
-        Host host{config};
-        for (int step = 0; host.worker.next_deadline() && step < 10; ++step) {
-            host.now = *host.worker.next_deadline();
-            host.run();
+        Host answering{config};
+        for (int step = 0; answering.worker.next_deadline() && step < 10; ++step) {
+            answering.now = *answering.worker.next_deadline();
+            answering.run();
         }
-        host.run(query(28, 10'000));
-        return *host.worker.next_deadline() - host.now;
+        answering.run(query(28, 10'000));
+        return *answering.worker.next_deadline() - answering.now;
     };
     EXPECT_GE(answered_after(0x80), Duration::seconds(5));
     EXPECT_LT(answered_after(0x01), Duration::milliseconds(80));
