@@ -87,10 +87,6 @@ inline uint32_t agreed_option_bytes(const Connection& c) {
 }
 /// The largest packet that the connection sends.
 uint16_t path_mtu(const Connection& c);
-/// How many bytes of options a segment with data or a plain ACK carries now.
-uint32_t option_bytes(const Connection& c, const Environment& env);
-/// How much data a segment carries now.
-uint32_t payload_max(const Connection& c, const Environment& env);
 inline uint32_t timestamp_clock(const Connection& c, Instant now) {
     return timestamp_clock(c.ts_offset, now);
 }
@@ -114,6 +110,18 @@ inline uint16_t receive_mss(const Connection& c, const Environment& env) {
 inline bool owes_user_timeout(const Connection& c) {
     constexpr auto extra = static_cast<uint32_t>(Mark::extra_option);
     return (c.flags & (extra | static_cast<uint32_t>(Mark::syn_unacked))) == extra;
+}
+/// How many bytes of options a segment with data carries now, if it carries more than agreed.
+uint32_t all_option_bytes(const Connection& c, const Transfer& t);
+/// How many bytes of options a segment with data carries now.
+inline uint32_t option_bytes(const Connection& c, const Transfer& t) {
+    const bool tells_more = t.held_count != 0 || t.owes_dsack() || owes_user_timeout(c);
+    return tells_more ? all_option_bytes(c, t) : agreed_option_bytes(c);
+}
+/// How much data a segment carries now.
+inline uint32_t payload_max(const Connection& c, const Transfer& t) {
+    const uint32_t options = option_bytes(c, t);
+    return c.mss > options ? c.mss - options : 1;
 }
 /// All of these write into cleared options: a copy of what has just been written piece by piece
 /// would have to wait for all of it.

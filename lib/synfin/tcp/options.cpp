@@ -82,22 +82,14 @@ uint16_t path_mtu(const Connection& c) {
     return static_cast<uint16_t>(c.mss + header_bytes(is_v6(c)));
 }
 
-uint32_t option_bytes(const Connection& c, const Environment& env) {
+uint32_t all_option_bytes(const Connection& c, const Transfer& t) {
     uint32_t bytes = agreed_option_bytes(c);
-    if (owes_user_timeout(c)) [[unlikely]]
-        bytes += user_timeout_option_bytes;
-    if (c.has(Mark::sack_permitted)) {
-        const Transfer* t = transfer_of(c, env);
-        const uint32_t told =
-            t == nullptr ? 0 : uint32_t{t->held_count} + (t->owes_dsack() ? 1 : 0);
-        if (told > 0) bytes += 4 + 8 * std::min(told, (max_option_bytes - bytes - 4) / 8);
+    if (owes_user_timeout(c)) bytes += user_timeout_option_bytes;
+    const uint32_t told = uint32_t{t.held_count} + (t.owes_dsack() ? 1 : 0);
+    if (c.has(Mark::sack_permitted) && told > 0) {
+        bytes += 4 + 8 * std::min(told, (max_option_bytes - bytes - 4) / 8);
     }
     return bytes;
-}
-
-uint32_t payload_max(const Connection& c, const Environment& env) {
-    const uint32_t options = option_bytes(c, env);
-    return c.mss > options ? c.mss - options : 1;
 }
 
 }  // namespace synfin::tcp

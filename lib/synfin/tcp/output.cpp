@@ -267,13 +267,10 @@ bool emit_bare_fin(Connection& c, OutSegment& out, Environment& env, Instant now
     return true;
 }
 
-// Whether `length` of `allowed` bytes end a burst of several segments that the congestion window
-// cuts off, or the peer's, where it has become less than half of what it was. Nothing follows
-// before an ACK comes; a receiver that puts segments together hands on what it has when it sees
-// PSH.
-bool ends_burst(const Connection& c, const Transfer& t, uint32_t length, uint32_t allowed,
-                uint32_t payload_max, Instant now) {
-    if (t.burst_us != low_us(now)) return false;
+// Whether `length` of `allowed` bytes end a burst that is going on: the congestion window cuts it
+// off, or the peer's, where that has become less than half of what it was. Nothing follows before
+// an ACK comes; a receiver that puts segments together hands on what it has when it sees PSH.
+bool ends_burst(const Connection& c, uint32_t length, uint32_t allowed, uint32_t payload_max) {
     const uint32_t window_left = (c.snd_una.load() + c.snd_wnd).distance_from(c.snd_nxt.load());
     const uint32_t with_another = length + payload_max;
     if (allowed < with_another && window_left > length) return true;
@@ -307,8 +304,12 @@ bool emit_new(Connection& c, Transfer& t, OutSegment& out, uint32_t payload_max,
     write_data(c, t, seq, length, out, env);
     const Seq end = seq + out.payload_length + (out.flags.fin() ? 1 : 0);
     if (out.flags.fin()) c.set(Mark::fin_sent);
-    if (length > 0 && ends_burst(c, t, length, allowed, payload_max, now)) out.flags |= flag::psh;
-    t.burst_us = low_us(now);
+    const uint32_t now_us = low_us(now);
+    const bool in_burst = t.burst_us == now_us;
+    t.burst_us = now_us;
+    if (in_burst && length > 0 && ends_burst(c, length, allowed, payload_max)) {
+        out.flags |= flag::psh;
+    }
     if (length < payload_max) t.small_end = end;
     if (c.ecn && length > 0) mark_new_data(c, t, end, out);
     account_new(c, t, end, env, now);
@@ -318,13 +319,14 @@ bool emit_new(Connection& c, Transfer& t, OutSegment& out, uint32_t payload_max,
     if (!t.timing) {
         t.timing = true;
         t.timed = end;
-        t.timed_at_us = low_us(now);
+        t.timed_at_us = now_us;
     }
     if (!c.has(Mark::retransmit_armed) || c.has(Mark::persisting)) {  // (5.1)
         c.clear(Mark::persisting);
         arm_loss_timer(c, env, now);
         arm_user_timeout(c, env, now);
-    } else {
+    } else if (!in_burst || seq.distance_from(c.snd_una) <= c.mss) {
+        // Of a burst, what follows the second segment changes nothing about the deadline.
         put_off_tail_probe(c, t, env, now);
     }
     ++env.counters.out_segs;
@@ -465,7 +467,7 @@ bool next_segment_in_general(Connection& c, OutSegment& out, Environment& env, I
     Transfer* t = transfer_of(c, env);
     if (c.ecn && t != nullptr && t->mark_change_count > 0) [[unlikely]]
         return emit_ack_of_mark_change(c, *t, out, env, now);
-    const uint32_t payload_max = t == nullptr ? 0 : tcp::payload_max(c, env);
+    const uint32_t payload_max = t == nullptr ? 0 : tcp::payload_max(c, *t);
     bool sent = false;
     if (!awaits_handshake(c)) {
         sent = t == nullptr ? emit_bare_fin(c, out, env, now)

@@ -117,7 +117,7 @@ void note_path_probe(const Connection& c, Transfer& t, Seq begin, uint32_t bytes
                      Environment& env) {
     ++env.counters.path_probes;
     t.oversized.phase = Phase::probing;
-    t.oversized.size = static_cast<uint16_t>(bytes + option_bytes(c, env));
+    t.oversized.size = static_cast<uint16_t>(bytes + option_bytes(c, t));
     t.oversized.begin = begin;
     t.oversized.end = begin + bytes;
 }

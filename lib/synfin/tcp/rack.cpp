@@ -45,9 +45,9 @@ void take_latest(Rack& rack, const Delivery::Latest& latest, uint32_t now_us) {
 }
 
 // Step 4. How long something may be late before it is lost.
-uint32_t reordering_window_us(const Connection& c, const Transfer& t, const Environment& env) {
+uint32_t reordering_window_us(const Connection& c, const Transfer& t) {
     const Rack& rack = t.rack;
-    const uint32_t three_segments = 3 * payload_max(c, env);
+    const uint32_t three_segments = 3 * payload_max(c, t);
     const bool enough_arrived = t.flight.sacked_bytes() >= three_segments;
     if (!rack.reordering_seen && (t.recovery.phase != Recovery::Phase::none || enough_arrived)) {
         return 0;
@@ -89,7 +89,7 @@ void rack_end_recovery(Rack& rack) {
 Duration rack_detect_losses(const Connection& c, Transfer& t, Environment& env, Instant now) {
     const Rack& rack = t.rack;
     if (rack.rtt_us == 0) return Duration{};
-    const uint32_t tolerance = rack.rtt_us + reordering_window_us(c, t, env);
+    const uint32_t tolerance = rack.rtt_us + reordering_window_us(c, t);
     const uint32_t now_us = low_us(now);
     int32_t longest_wait = 0;
     t.flight.lose_if(env.transfers.flights, [&](const FlightRange& r) {

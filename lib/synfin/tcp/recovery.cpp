@@ -66,10 +66,10 @@ void leave_recovery(Connection& c, Transfer& t) {
 // ---- without SACK
 
 // A duplicate ACK says that some segment has arrived, but not which. One at least has not.
-void count_duplicate(const Connection& c, Transfer& t, const Environment& env) {
+void count_duplicate(const Connection& c, Transfer& t) {
     Recovery& r = t.recovery;
     if (r.duplicate_acks < duplicate_threshold) ++r.duplicate_acks;
-    const uint32_t segment = payload_max(c, env);
+    const uint32_t segment = payload_max(c, t);
     const uint32_t missing = std::max(t.flight.lost_bytes(), segment);
     const uint32_t flight = flight_size(c);
     const uint32_t most = flight > missing ? flight - missing : 0;
@@ -77,11 +77,11 @@ void count_duplicate(const Connection& c, Transfer& t, const Environment& env) {
 }
 
 // What was acknowledged is what was sent again, and what duplicates had reported behind it.
-void uncount_duplicates(const Connection& c, Transfer& t, uint32_t acked, const Environment& env) {
+void uncount_duplicates(const Connection& c, Transfer& t, uint32_t acked) {
     Recovery& r = t.recovery;
     r.duplicate_acks = 0;
     if (c.snd_una.load().after(r.point)) r.repeats_arrive = false;
-    const uint32_t segment = payload_max(c, env);
+    const uint32_t segment = payload_max(c, t);
     const uint32_t behind = acked > segment ? acked - segment : 0;
     const bool goes_on = r.phase == Phase::fast;
     r.duplicate_bytes = goes_on ? r.duplicate_bytes - std::min(behind, r.duplicate_bytes) : 0;
@@ -91,7 +91,7 @@ void uncount_duplicates(const Connection& c, Transfer& t, uint32_t acked, const 
 }
 
 void lose_first_segment(const Connection& c, Transfer& t, Environment& env) {
-    Seq end = c.snd_una.load() + payload_max(c, env);
+    Seq end = c.snd_una.load() + payload_max(c, t);
     end = earlier_of(end, c.snd_nxt);
     t.flight.lose_before(end, env.transfers.flights);
     const uint32_t flight = flight_size(c);
@@ -183,8 +183,8 @@ Duration respond_to_ack(Connection& c, Transfer& t, const Segment& s, AckReport&
         judge_tail_probe(c, t, s, ack, env);
     } else {
         const uint32_t reported = r.duplicate_bytes;
-        if (ack.acked > 0) uncount_duplicates(c, t, ack.acked, env);
-        if (ack.duplicate) count_duplicate(c, t, env);
+        if (ack.acked > 0) uncount_duplicates(c, t, ack.acked);
+        if (ack.duplicate) count_duplicate(c, t);
         const int64_t newly = int64_t{delivered} + r.duplicate_bytes - reported;
         delivered = static_cast<uint32_t>(std::max<int64_t>(newly, 0));
         detect_loss_by_duplicates(c, t, ack, env);

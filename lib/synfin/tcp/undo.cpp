@@ -45,7 +45,7 @@ uint32_t flight_size(const Connection& c) { return c.snd_nxt.load().distance_fro
 void judge_first_answer(Connection& c, Transfer& t, const Segment& s, const AckReport& ack,
                         Environment& env) {
     Undo::Trial& trial = t.undo.trial;
-    const uint32_t segment = payload_max(c, env);
+    const uint32_t segment = payload_max(c, t);
     const Seq end = c.snd_nxt.load() + segment;
     const Seq edge = s.ack + (uint32_t{s.window} << c.snd_scale);
     const bool has_new = !end.after(data_end(c, env)) && !end.after(edge);
