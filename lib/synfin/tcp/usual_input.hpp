@@ -7,6 +7,8 @@
 // section 3.10.7.4 hold without being asked for one by one, and there is nothing to recover, to
 // probe or to reassemble. Whatever differs is left to input_in_general. So this file decides
 // nothing: what it takes, input_in_general would take in the same way.
+#pragma once
+
 #include <synfin/tcp/input_steps.hpp>
 #include <synfin/tcp/internal.hpp>
 

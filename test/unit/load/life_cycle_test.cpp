@@ -80,15 +80,19 @@ INSTANTIATE_TEST_SUITE_P(
         Life{1, CloseBy::fin, First::server, true}, Life{7, CloseBy::fin, First::client, true}),
     name_of);
 
+LoadRun run_closed_first_by(First first, uint64_t connections) {
+    ClientConfig client;
+    client.first = first;
+    client.connections = connections;
+    client.concurrency = 10;
+    ServerConfig server;
+    server.service = first == First::server ? Service::close : Service::http;
+    return LoadRun{client, server};
+}
+
 TEST(Life, WhoClosesFirstKeepsTimeWait) {
     for (const First first : {First::client, First::server}) {
-        ClientConfig client;
-        client.first = first;
-        client.connections = 10;
-        client.concurrency = 10;
-        ServerConfig server;
-        server.service = first == First::server ? Service::close : Service::http;
-        LoadRun run{client, server};
+        LoadRun run = run_closed_first_by(first, 10);
         ASSERT_TRUE(run.to_the_end());
         const bool at_client = first == First::client;
         EXPECT_EQ(run.hosts.client_worker->gauges().time_wait, at_client ? 10u : 0u);
@@ -98,13 +102,7 @@ TEST(Life, WhoClosesFirstKeepsTimeWait) {
 
 TEST(Life, WhoKeepsTimeWaitMayStayLongerAtASource) {
     for (const First first : {First::client, First::server}) {
-        ClientConfig client;
-        client.first = first;
-        client.connections = 1024;
-        client.concurrency = 10;
-        ServerConfig server;
-        server.service = first == First::server ? Service::close : Service::http;
-        LoadRun run{client, server};
+        LoadRun run = run_closed_first_by(first, 1024);
         ASSERT_TRUE(run.to_the_end());
         std::set<wire::IpAddress> sources;
         run.hosts.client_worker->for_each_connection(

@@ -175,12 +175,17 @@ TEST(Figure6, BasicHandshakeAsSeenByTheServer) {
 
 // ---- figure 7: simultaneous open
 
-TEST(Figure7, Must10_SimultaneousOpenEndsEstablished) {
-    Script s;
+/// Both ends have sent a SYN, the peer this one, and we have answered it.
+void cross_syns(Script& s, const Packet& theirs = Syn().seq(0)) {
     s.call_open();
     s.expect(Syn().seq(0));
-    s.inject(Syn().seq(0));
+    s.inject(theirs);
     s.expect(SynAck().seq(0).ack(1));
+}
+
+TEST(Figure7, Must10_SimultaneousOpenEndsEstablished) {
+    Script s;
+    cross_syns(s);
     s.expect_state(State::syn_received);
     s.inject(SynAck().seq(0).ack(1));
     s.expect_state(State::established);
@@ -197,10 +202,7 @@ TEST(Figure7, Must10_SimultaneousOpenEndsEstablished) {
 
 TEST(Figure7, SimultaneousOpenIsCompletedByAPlainAckToo) {
     Script s;
-    s.call_open();
-    s.expect(Syn().seq(0));
-    s.inject(Syn().seq(0));
-    s.expect(SynAck().seq(0).ack(1));
+    cross_syns(s);
     s.inject(Ack().seq(1).ack(1));
     s.expect_state(State::established);
     s.expect_nothing();
@@ -208,10 +210,7 @@ TEST(Figure7, SimultaneousOpenIsCompletedByAPlainAckToo) {
 
 TEST(Figure7, TextOfACrossingSynWaitsForTheEndOfTheHandshake) {
     Script s;
-    s.call_open();
-    s.expect(Syn().seq(0));
-    s.inject(Syn().seq(0).payload("abc"));
-    s.expect(SynAck().seq(0).ack(1));
+    cross_syns(s, Syn().seq(0).payload("abc"));
     s.expect_received("");
     s.inject(Ack().seq(4).ack(1));
     s.expect_state(State::established);
@@ -221,10 +220,7 @@ TEST(Figure7, TextOfACrossingSynWaitsForTheEndOfTheHandshake) {
 
 TEST(Figure7, TextOfACrossingSynIsTakenOnceWhenItComesAgain) {
     Script s;
-    s.call_open();
-    s.expect(Syn().seq(0));
-    s.inject(Syn().seq(0).payload("abc"));
-    s.expect(SynAck().seq(0).ack(1));
+    cross_syns(s, Syn().seq(0).payload("abc"));
     s.inject(Data().seq(1).ack(1).payload("abcdef"));
     s.expect_received("abcdef");
     s.wait(1_s);
@@ -233,10 +229,7 @@ TEST(Figure7, TextOfACrossingSynIsTakenOnceWhenItComesAgain) {
 
 TEST(Figure7, TextOfACrossingSynIsRefusedWhenTheUserHasClosedMeanwhile) {
     Script s;
-    s.call_open();
-    s.expect(Syn().seq(0));
-    s.inject(Syn().seq(0).payload("abc"));
-    s.expect(SynAck().seq(0).ack(1));
+    cross_syns(s, Syn().seq(0).payload("abc"));
     s.call_close();
     s.expect(FinAck().seq(1).ack(1));
     s.inject(Ack().seq(4).ack(2));
@@ -246,10 +239,7 @@ TEST(Figure7, TextOfACrossingSynIsRefusedWhenTheUserHasClosedMeanwhile) {
 
 TEST(Figure7, FinOfACrossingSynIsNotBelieved) {
     Script s;
-    s.call_open();
-    s.expect(Syn().seq(0));
-    s.inject(Syn().seq(0).fin());
-    s.expect(SynAck().seq(0).ack(1));
+    cross_syns(s, Syn().seq(0).fin());
     s.inject(Ack().seq(1).ack(1));
     s.expect_state(State::established);
     s.inject(FinAck().seq(1).ack(1));
@@ -259,10 +249,7 @@ TEST(Figure7, FinOfACrossingSynIsNotBelieved) {
 
 TEST(Figure7, SynThatComesAgainIsUnacceptableAndGetsAnAck) {
     Script s;
-    s.call_open();
-    s.expect(Syn().seq(0));
-    s.inject(Syn().seq(0));
-    s.expect(SynAck().seq(0).ack(1));
+    cross_syns(s);
     s.inject(Syn().seq(0));
     s.expect(Ack().seq(1).ack(1));
     s.expect_state(State::syn_received);
@@ -270,10 +257,7 @@ TEST(Figure7, SynThatComesAgainIsUnacceptableAndGetsAnAck) {
 
 TEST(Figure7, TheSynAckOfASimultaneousOpenIsRepeatedWhenLost) {
     Script s;
-    s.call_open();
-    s.expect(Syn().seq(0));
-    s.inject(Syn().seq(0));
-    s.expect(SynAck().seq(0).ack(1));
+    cross_syns(s);
     s.expect_between(900_ms, 3_s, SynAck().seq(0).ack(1));
 }
 
