@@ -228,7 +228,7 @@ class PortAllocator {
         return last;
     }
 
-    /// A pool has lost its scope.
+    /// `port` of the pool has been taken.
     void release_of(uint32_t number, uint16_t port) {
         Pool& pool = pools_[number];
         SYNFIN_ASSERT(pool.taken > 0);
@@ -240,6 +240,7 @@ class PortAllocator {
         }
     }
 
+    /// A pool has lost its scope.
     void forget_last() { last_taken_ = last_released_ = no_index; }
 
     template <typename Allowed>

@@ -116,7 +116,7 @@ void Worker::Impl::close_listener(OwnerNumber number) {
         Connection& c = connections[index];
         if (owner_of[index] != number || c.has(Mark::established_told)) continue;
         tcp::forget(c, env);
-        disown(connections[index], index);
+        disown(c, index);
         settle(index);
     }
 }
