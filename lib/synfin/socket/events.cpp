@@ -50,11 +50,23 @@ bool is_closed_by_us(tcp::State state) {
     }
 }
 
+// As on Linux: before anything is sent or received, the handshake counts for it.
+void begin_times(Socket& socket, Instant now) {
+    tcp::History& h = socket.history;
+    h.text_out_at = h.text_in_at = h.ack_in_at = now;
+}
+
 }  // namespace
+
+tcp::History* Sockets::history(Worker&, ConnectionId id) {
+    Socket* socket = socket_of(id);
+    return socket == nullptr ? nullptr : &socket->history;
+}
 
 void Sockets::on_established(Worker& worker, ConnectionId id) {
     if (Socket* socket = socket_of(id)) {  // our connect() has succeeded
         socket->role = Role::connected;
+        begin_times(*socket, worker.now());
         ++socket->happenings;
         return;
     }
@@ -68,6 +80,8 @@ void Sockets::on_established(Worker& worker, ConnectionId id) {
     socket->local = worker.local(id);
     socket->remote = worker.remote(id);
     socket->id = id;
+    socket->history.segments_in = 2;  // the handshake's
+    begin_times(*socket, worker.now());
     worker.set_user_data(id, static_cast<uint64_t>(reinterpret_cast<uintptr_t>(socket.get())));
     listener->accept_queue.push_back(std::move(socket));
     ++listener->happenings;

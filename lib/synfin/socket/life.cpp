@@ -10,10 +10,13 @@
 namespace synfin::socket {
 
 Sockets::Sockets(stack::Worker& worker, Host& host, const SocketsConfig& config)
-    : worker_{worker}, host_{host}, config_{config} {}
+    : worker_{worker}, host_{host}, config_{config} {
+    worker_.set_historian(this);
+}
 
 // The worker may live on, so none of its connections may name a socket of ours any more.
 Sockets::~Sockets() {
+    worker_.set_historian(nullptr);
     for (auto& [descriptor, what] : descriptors_) {
         if (const SocketPtr* socket = std::get_if<SocketPtr>(&what)) {
             if ((*socket)->role == Role::listening) stop_listening(**socket);

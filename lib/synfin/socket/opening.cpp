@@ -171,7 +171,8 @@ int Sockets::open(Socket& socket, const wire::SocketAddress& remote, bool fast_o
     socket.error = socket.soft_error = 0;
     socket.receive_ended = socket.send_ended = false;
     socket.connect_reported = socket.peer_finished = false;
-    socket.bytes_given = socket.bytes_read = 0;
+    socket.bytes_read = 0;
+    socket.history = {};
     socket.urgent_bytes = 0;
     socket.rest.clear();
     socket.rest_read = 0;

@@ -8,6 +8,7 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 
+#include <synfin/socket/info.hpp>
 #include <synfin/socket/sockets.hpp>
 
 namespace synfin::socket {
@@ -20,6 +21,7 @@ constexpr int overhead_factor = 2;
 constexpr int min_send_buffer = 2304;
 constexpr int min_receive_buffer = 1152;
 constexpr int most_linger2 = 120;  // seconds
+constexpr int default_mss = 536;
 
 int seconds_of(Duration d) { return static_cast<int>(d.count_ms() / 1000); }
 
@@ -61,103 +63,6 @@ std::optional<Duration> duration_in(const void* value, socklen_t length) {
     if (time.tv_sec >= Duration::forever() / Duration::seconds(1)) return Duration::forever();
     const Duration d = Duration::seconds(time.tv_sec) + Duration::microseconds(time.tv_usec);
     return d == Duration{} ? Duration::forever() : d;
-}
-
-// How Linux numbers the states (include/net/tcp_states.h).
-uint8_t number_of(tcp::State state) {
-    switch (state) {
-        case tcp::State::established: return 1;
-        case tcp::State::syn_sent: return 2;
-        case tcp::State::syn_received: return 3;
-        case tcp::State::fin_wait_1: return 4;
-        case tcp::State::fin_wait_2: return 5;
-        case tcp::State::time_wait: return 6;
-        case tcp::State::closed: return 7;
-        case tcp::State::close_wait: return 8;
-        case tcp::State::last_ack: return 9;
-        case tcp::State::listen: return 10;
-        case tcp::State::closing: return 11;
-    }
-    return 7;
-}
-
-uint32_t us_of(Duration d) { return static_cast<uint32_t>(d.count_us()); }
-
-constexpr int default_mss = 536;
-constexpr uint32_t infinite_threshold = 0x7fffffff;
-
-// What a segment carries, as Linux counts: without the room for timestamps.
-uint32_t payload_max(const tcp::Info& from) {
-    constexpr uint32_t timestamps_bytes = 12;
-    const uint32_t options = from.timestamps ? timestamps_bytes : 0;
-    return from.snd_mss > options ? from.snd_mss - options : 1;
-}
-
-// Of a socket that has no connection, or none yet.
-tcp_info blank_info(const Socket& socket) {
-    tcp_info info{};
-    info.tcpi_state = number_of(tcp::State::closed);
-    info.tcpi_rto = us_of(socket.profile.rto_initial);
-    info.tcpi_rttvar = info.tcpi_rto / 4;
-    info.tcpi_snd_mss = info.tcpi_rcv_mss = info.tcpi_advmss = default_mss;
-    info.tcpi_snd_cwnd = socket.profile.initial_window_segments;
-    info.tcpi_snd_ssthresh = infinite_threshold;
-    info.tcpi_reordering = 3;
-    info.tcpi_pacing_rate = info.tcpi_max_pacing_rate = ~uint64_t{0};
-    info.tcpi_min_rtt = ~uint32_t{0};
-    if (socket.role == Role::listening) {
-        info.tcpi_state = number_of(tcp::State::listen);
-        info.tcpi_unacked = static_cast<uint32_t>(socket.accept_queue.size());
-        info.tcpi_sacked = socket.backlog;
-    }
-    return info;
-}
-
-tcp_info info_of(const Socket& socket, const tcp::Info& from) {
-    tcp_info info = blank_info(socket);
-    if (from.state == tcp::State::closed) return info;
-    info.tcpi_state = number_of(from.state);
-    info.tcpi_ca_state = from.timed_out ? 4 : from.recovering ? 3 : 0;
-    info.tcpi_retransmits = from.probing ? uint8_t{0} : from.backoff;
-    info.tcpi_probes = from.probing ? from.backoff : uint8_t{0};
-    info.tcpi_backoff = from.backoff;
-    if (from.timestamps) info.tcpi_options |= TCPI_OPT_TIMESTAMPS;
-    if (from.sack) info.tcpi_options |= TCPI_OPT_SACK;
-    if (from.window_scaling) info.tcpi_options |= TCPI_OPT_WSCALE;
-    if (from.ecn) info.tcpi_options |= TCPI_OPT_ECN;
-    if (from.early_data) info.tcpi_options |= TCPI_OPT_SYN_DATA;
-    info.tcpi_snd_wscale = from.snd_scale & 0xf;
-    info.tcpi_rcv_wscale = from.rcv_scale & 0xf;
-    info.tcpi_rto = us_of(from.rto);
-    info.tcpi_ato = us_of(from.delayed_ack);
-    info.tcpi_snd_mss = payload_max(from);
-    info.tcpi_rcv_mss = payload_max(from);
-    info.tcpi_advmss = from.rcv_mss;
-    info.tcpi_pmtu = from.path_mtu;
-    const auto in_segments = [segment = payload_max(from)](uint32_t bytes) {
-        return (bytes + segment - 1) / segment;
-    };
-    info.tcpi_unacked = in_segments(from.in_flight_bytes);
-    info.tcpi_sacked = in_segments(from.sacked_bytes);
-    info.tcpi_lost = in_segments(from.lost_bytes);
-    info.tcpi_retrans = in_segments(from.resent_bytes);
-    info.tcpi_rcv_ssthresh = info.tcpi_rcv_space = from.receive_window;
-    info.tcpi_snd_wnd = from.send_window;
-    info.tcpi_notsent_bytes = from.unsent_bytes;
-    info.tcpi_bytes_sent =
-        socket.bytes_given - std::min<uint64_t>(socket.bytes_given, from.unsent_bytes);
-    info.tcpi_bytes_acked =
-        socket.bytes_given - std::min<uint64_t>(socket.bytes_given, from.queued_bytes);
-    info.tcpi_bytes_received = socket.bytes_read + from.unread_bytes;
-    if (from.pacing_rate != 0) info.tcpi_pacing_rate = from.pacing_rate;
-    if (from.srtt == Duration{}) return info;  // no round trip has been measured yet
-    info.tcpi_rtt = us_of(from.srtt);
-    info.tcpi_rttvar = us_of(from.rttvar);
-    info.tcpi_min_rtt = us_of(from.min_rtt == Duration{} ? from.srtt : from.min_rtt);
-    const uint32_t segment = std::max<uint32_t>(from.snd_mss, 1);
-    info.tcpi_snd_cwnd = from.cwnd / segment;
-    if (from.ssthresh < infinite_threshold) info.tcpi_snd_ssthresh = from.ssthresh / segment;
-    return info;
 }
 
 // What has no meaning here is taken without effect, so that programs need not care.
@@ -305,8 +210,8 @@ int get_socket_option(Socket& socket, int name, void* value, socklen_t* length,
     }
 }
 
-int get_tcp_option(const Socket& socket, int name, void* value, socklen_t* length,
-                   const stack::Worker& worker) {
+int get_tcp_option(Socket& socket, int name, void* value, socklen_t* length,
+                   stack::Worker& worker) {
     const tcp::Profile& p = socket.profile;
     switch (name) {
         case TCP_NODELAY: return give(!p.nagle, value, length);
@@ -338,7 +243,8 @@ int get_tcp_option(const Socket& socket, int name, void* value, socklen_t* lengt
         case TCP_FASTOPEN: return give(static_cast<int>(socket.fast_open), value, length);
         case TCP_FASTOPEN_CONNECT: return give(socket.fast_open_connect, value, length);
         case TCP_INFO: {
-            const tcp_info info = info_of(socket, worker.info(socket.id));
+            worker.settle_history(socket.id, socket.history);
+            const tcp_info info = info_of(socket, worker.info(socket.id), worker.now());
             return give(&info, sizeof info, value, length);
         }
         case TCP_CONGESTION: {

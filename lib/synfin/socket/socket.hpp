@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include <synfin/stack/application.hpp>
+#include <synfin/tcp/history.hpp>
 #include <synfin/tcp/profile.hpp>
 #include <synfin/wire/address.hpp>
 
@@ -37,11 +38,11 @@ struct Socket {
     wire::SocketAddress local;
     wire::SocketAddress remote;
     stack::ConnectionId id;
-    int error = 0;             ///< SO_ERROR: told once, by whichever call comes first
-    int soft_error = 0;        ///< trouble on the way: the reason, should the connection fail
-    uint64_t bytes_given = 0;  ///< what sends have taken since the connection was opened
-    uint64_t bytes_read = 0;   ///< and what has been read
-    Instant text_came;         ///< when something was received last
+    int error = 0;            ///< SO_ERROR: told once, by whichever call comes first
+    int soft_error = 0;       ///< trouble on the way: the reason, should the connection fail
+    uint64_t bytes_read = 0;  ///< since the connection was opened
+    Instant text_came;        ///< when something was received last
+    tcp::History history;     ///< what has passed on the connection
 
     // ---- what either side has ended
     bool receive_ended = false;  ///< the peer's FIN, or shutdown: nothing comes after the data

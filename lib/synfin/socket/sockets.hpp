@@ -96,6 +96,7 @@ class Sockets : public stack::Application {
     void on_urgent(stack::Worker&, stack::ConnectionId id, uint32_t bytes) override;
     void on_writable(stack::Worker&, stack::ConnectionId id) override;
     void on_closed(stack::Worker&, stack::ConnectionId id, tcp::CloseReason reason) override;
+    tcp::History* history(stack::Worker&, stack::ConnectionId id) override;
 
   private:
     using SocketPtr = std::shared_ptr<Socket>;

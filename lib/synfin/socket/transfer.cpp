@@ -326,13 +326,13 @@ ssize_t Sockets::transmit(const SocketPtr& socket, std::span<const iovec> pieces
             return -EPIPE;
         }
         if (socket->role == Role::connected) {
+            worker_.settle_history(socket->id, socket->history);
             while (sent < wanted) {
                 const std::span<uint8_t> stretch = stretch_at(pieces, sent);
                 const auto allowed = stretch.first(unsent_room(*socket, stretch.size()));
                 const size_t taken = urgent ? worker_.send_urgent(socket->id, allowed)
                                             : worker_.send(socket->id, allowed);
                 sent += taken;
-                socket->bytes_given += taken;
                 if (taken < stretch.size()) break;
             }
             if (sent > 0) note_answer(*socket);

@@ -11,6 +11,7 @@
 
 #include <synfin/base/instant.hpp>
 #include <synfin/tcp/core.hpp>
+#include <synfin/tcp/history.hpp>
 
 namespace synfin::stack {
 
@@ -56,6 +57,12 @@ class Application {
     /// after the application's own close. `finished` comes when our FIN and the peer's are both
     /// through (TIME_WAIT counts as through). The id is stale afterwards.
     virtual void on_closed(Worker& worker, ConnectionId id, tcp::CloseReason reason) = 0;
+    /// Where to note what passes on this connection, for the application that is Worker's
+    /// historian; nullptr: nowhere.
+    virtual tcp::History* history(Worker& worker, ConnectionId id) {
+        static_cast<void>(worker), static_cast<void>(id);
+        return nullptr;
+    }
     /// Once per loop, after input and timers: the place for work of its own (opening connections).
     virtual void on_poll(Worker& worker, Instant now) {
         static_cast<void>(worker), static_cast<void>(now);

@@ -47,12 +47,13 @@ void Worker::Impl::receive(std::span<const Frame> frames, StageProfile* profile)
         hash_segments();
         ask_for_connections();
         const std::span<Arrived> segments{arrived.data(), segment_count};
-        if (profile == nullptr) [[likely]] {
+        if (profile == nullptr && historian == nullptr) [[likely]] {
             for (Arrived& a : segments) take_segment(a, unprofiled);
         } else {
             for (Arrived& a : segments) {
-                profile->enter(Stage::input);
-                take_segment(a, [profile] { profile->enter(Stage::application); });
+                enter(Stage::input);
+                note_arrival(a);
+                take_segment(a, [&enter] { enter(Stage::application); });
             }
         }
     }
@@ -194,6 +195,7 @@ void Worker::Impl::take_fragment(wire::Packet& p, uint8_t port) {
             Arrived a;
             fill_in(a, p, port);
             a.hash = flow::tuple_hash(a.tuple, hash_key);
+            note_arrival(a);
             return take_segment(a, unprofiled);
         }
         case wire::PacketKind::icmp4: return take_icmp4(p, port);
@@ -221,6 +223,21 @@ bool Worker::Impl::is_between_us_and_a_peer(const wire::IpAddress& destination,
     }
     last_asked = {destination, source};
     return true;
+}
+
+tcp::History* Worker::Impl::history_of(uint32_t index) {
+    const OwnerNumber owner = owner_of[index];
+    if (owner == no_owner || owners[owner].application != historian) return nullptr;
+    return historian->history(self, id_of(index));
+}
+
+[[gnu::noinline]] void Worker::Impl::note_arrival(const Arrived& a) {
+    if (historian == nullptr) return;
+    const uint32_t index = look_up(a.tuple, a.hash);
+    if (index == no_index) return;
+    if (tcp::History* history = history_of(index)) {
+        tcp::note_arrival(*history, connections[index], a.segment, env, now);
+    }
 }
 
 template <typename BeforeDelivery>

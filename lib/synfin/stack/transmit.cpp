@@ -77,7 +77,7 @@ wire::DeviceChecksums checksums_of(const Interface& interface) {
                                                                   const Interface& interface,
                                                                   const wire::L2Header& header) {
     Connection& c = connections[index];
-    if (!flow::is_interned(c.remote_address) && c.narrow_path == 0 &&
+    if (historian == nullptr && !flow::is_interned(c.remote_address) && c.narrow_path == 0 &&
         write_usual_segment(c, batch.frames[batch.filled], interface, header)) [[likely]] {
         ++batch.filled;
         if (tcp::wants_output(c, env)) [[unlikely]]
@@ -112,6 +112,12 @@ void Worker::Impl::transmit(TransmitBatch& batch) {
     run_neighbors();
 }
 
+[[gnu::noinline]] void Worker::Impl::note_departure(uint32_t index) {
+    if (tcp::History* history = history_of(index)) {
+        tcp::note_departure(*history, connections[index], out, env, now);
+    }
+}
+
 [[gnu::noinline]] void Worker::Impl::write_segments(uint32_t index, TransmitBatch& batch,
                                                     const Interface& interface,
                                                     const wire::L2Header& header, unsigned most) {
@@ -120,6 +126,8 @@ void Worker::Impl::transmit(TransmitBatch& batch) {
         if (batch.full()) return push_ready_front(batch.port, index);
         if (written == most) return push_ready(batch.port, index);
         if (!tcp::next_segment(c, out, env, now)) return;
+        if (historian != nullptr) [[unlikely]]
+            note_departure(index);
         Frame& frame = batch.frames[batch.filled++];
         frame.length = static_cast<uint32_t>(write_usually(c, frame, interface, header));
         if (frame.length == 0) [[unlikely]]

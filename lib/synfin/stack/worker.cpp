@@ -319,6 +319,12 @@ tcp::Info Worker::info(ConnectionId id) const {
     const tcp::Connection* c = impl_->find(id);
     return c == nullptr ? tcp::Info{} : tcp::info(*c, impl_->env);
 }
+void Worker::set_historian(Application* historian) { impl_->historian = historian; }
+void Worker::settle_history(ConnectionId id, tcp::History& history) {
+    if (const tcp::Connection* c = impl_->find(id)) {
+        tcp::settle(history, *c, impl_->env, impl_->now);
+    }
+}
 uint64_t Worker::user_data(ConnectionId id) const {
     const tcp::Connection* c = impl_->find(id);
     return c == nullptr ? 0 : c->user_data;

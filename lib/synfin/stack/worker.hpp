@@ -235,6 +235,12 @@ class Worker {
     wire::SocketAddress local(ConnectionId id) const;
     wire::SocketAddress remote(ConnectionId id) const;
 
+    /// From now on `historian` is asked for the history of its connections with each segment, and
+    /// told of nothing by that; nullptr: nobody. Others pay nothing for it.
+    void set_historian(Application* historian);
+    /// Settles the history as it must be before it is read, and before something is sent.
+    void settle_history(ConnectionId id, tcp::History& history);
+
     Instant now() const;  ///< the time of this loop
     /// Whether we answer for `address`: in one of the blocks, and not its subnet's broadcast.
     bool owns(const wire::IpAddress& address) const;

@@ -76,6 +76,8 @@ struct Worker::Impl {
     /// The addresses of a packet that is for us; counts what is not.
     bool is_between_us_and_a_peer(const wire::IpAddress& destination,
                                   const wire::IpAddress& source);
+    /// For the historian: the segment is about to be taken.
+    void note_arrival(const Arrived& a);
     template <typename BeforeDelivery>
     void take_segment(Arrived& a, const BeforeDelivery& before_delivery);
     /// What tcp::take_usual_segment leaves.
@@ -389,6 +391,8 @@ struct Worker::Impl {
     /// What the connection has to say beyond a usual segment, `most` segments at most.
     void write_segments(uint32_t index, TransmitBatch& batch, const Interface& interface,
                         const wire::L2Header& header, unsigned most);
+    /// For the historian: `out` has been said.
+    void note_departure(uint32_t index);
     void let_routers_divide(const tcp::Connection& c, const Frame& frame,
                             const Interface& interface, const wire::L2Header& header);
     size_t write_usually(const tcp::Connection& c, const Frame& frame, const Interface& interface,
@@ -408,6 +412,8 @@ struct Worker::Impl {
         return c.generation == id.generation ? &c : nullptr;
     }
     ConnectionId id_of(uint32_t index) const { return {index, connections[index].generation}; }
+    /// Of a connection of the historian's; nullptr: nobody wants to know.
+    tcp::History* history_of(uint32_t index);
     uint32_t look_up(const flow::FourTuple& tuple, uint32_t hash) const {
         return table.find(hash, [&](uint32_t index) { return connections[index].is(tuple); });
     }
@@ -449,6 +455,7 @@ struct Worker::Impl {
     std::vector<Interface> interfaces;
     Instant now;
     Application* poller = nullptr;
+    Application* historian = nullptr;
 
     IndexPool<tcp::Connection> connections;
     Region owner_memory;

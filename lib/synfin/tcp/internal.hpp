@@ -409,6 +409,9 @@ inline bool is_answered_echo(const Connection& c, const Transfer& t) {
 
 // ---- sack_blocks.cpp
 
+/// RFC 2883 section 4: the first block reports a duplicate if it lies below the cumulative ACK or
+/// within the second block.
+bool is_duplicate_report(const Segment& segment);
 void take_sack_blocks(const Connection& c, Transfer& t, const Segment& segment, AckReport& report,
                       Environment& env);
 

@@ -17,20 +17,6 @@ struct Block {
 
 Block block_of(const wire::SackBlock& b) { return {Seq{b.left}, Seq{b.right}}; }
 
-// RFC 2883 section 4: the first block reports a duplicate if it lies below the cumulative ACK or
-// within the second block.
-bool is_duplicate_report(const Segment& s) {
-    const Block first = block_of(s.options.sack[0]);
-    if (!first.left.before(first.right)) return false;
-    constexpr uint32_t largest_window = uint32_t{1} << 30;
-    if (first.left.before(s.ack)) {
-        return first.right.at_or_before(s.ack) && s.ack.distance_from(first.left) <= largest_window;
-    }
-    if (s.options.sack_count < 2) return false;
-    const Block second = block_of(s.options.sack[1]);
-    return first.left.at_or_after(second.left) && first.right.at_or_before(second.right);
-}
-
 bool is_in_flight(const Connection& c, Block b) {
     return b.left.before(b.right) && b.left.at_or_after(c.snd_una) &&
            b.right.at_or_before(c.snd_nxt);
@@ -62,6 +48,19 @@ void take_blocks(const Connection& c, Transfer& t, std::span<const wire::SackBlo
 }
 
 }  // namespace
+
+bool is_duplicate_report(const Segment& s) {
+    if (s.options.sack_count == 0) return false;
+    const Block first = block_of(s.options.sack[0]);
+    if (!first.left.before(first.right)) return false;
+    constexpr uint32_t largest_window = uint32_t{1} << 30;
+    if (first.left.before(s.ack)) {
+        return first.right.at_or_before(s.ack) && s.ack.distance_from(first.left) <= largest_window;
+    }
+    if (s.options.sack_count < 2) return false;
+    const Block second = block_of(s.options.sack[1]);
+    return first.left.at_or_after(second.left) && first.right.at_or_before(second.right);
+}
 
 void take_sack_blocks(const Connection& c, Transfer& t, const Segment& s, AckReport& report,
                       Environment& env) {

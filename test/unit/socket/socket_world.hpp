@@ -40,8 +40,6 @@ class SocketWorld : public ::testing::Test {
   protected:
     static constexpr uint16_t port = 80;
 
-    SocketWorld() { world.connect(client_host, server_host); }
-
     sockaddr_in address(const sim::Host& host, uint16_t number = port) const {
         sockaddr_in in{};
         socklen_t length = sizeof in;
@@ -102,6 +100,7 @@ class SocketWorld : public ::testing::Test {
     sim::World world{1};
     sim::Host& client_host = world.add_host(sim::World::simple_host(1));
     sim::Host& server_host = world.add_host(sim::World::simple_host(2));
+    sim::Link& link = world.connect(client_host, server_host);
     WorldHost client_waiter{world};
     WorldHost server_waiter{world};
     Sockets client{client_host.worker(), client_waiter};
