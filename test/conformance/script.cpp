@@ -136,12 +136,25 @@ uint32_t Script::call_send_urgent(std::string_view text) {
     return taken;
 }
 
-uint32_t Script::call_send_more(uint32_t count) {
-    story_.push_back("send more " + std::to_string(count));
+uint32_t Script::queue(uint32_t count) {
     std::vector<uint8_t> bytes;
     for (uint32_t i = 0; i < count; ++i) bytes.push_back(stream_byte(stream_.size() + i, our_salt));
     const uint32_t taken = tcp::send(c_, bytes, env_, now_);
     stream_.append(reinterpret_cast<const char*>(bytes.data()), taken);
+    return taken;
+}
+
+uint32_t Script::call_send_record(uint32_t count) {
+    story_.push_back("send record " + std::to_string(count));
+    const uint32_t taken = queue(count);
+    tcp::end_record(c_, env_);
+    settle();
+    return taken;
+}
+
+uint32_t Script::call_send_more(uint32_t count) {
+    story_.push_back("send more " + std::to_string(count));
+    const uint32_t taken = queue(count);
     tcp::set_pushing(c_, tcp::Pushing::later, env_);
     more_follows_ = true;
     settle();

@@ -76,6 +76,8 @@ class Script {
     uint32_t call_send_urgent(std::string_view text);
     /// The user says that more follows.
     uint32_t call_send_more(uint32_t count);
+    /// A record of its own: no other bytes share its segments.
+    uint32_t call_send_record(uint32_t count);
     void call_set_pushing(tcp::Pushing pushing);
     void call_shutdown();
     void call_close();
@@ -196,6 +198,8 @@ class Script {
     void note_injected(const Packet& packet, const tcp::Segment& segment);
     void arrive(const tcp::Segment& segment);
     void arrive_at_listener(const tcp::Segment& segment, std::optional<tcp::Seq> last_seq);
+    /// The next `count` bytes of our test stream; returns how many were taken.
+    uint32_t queue(uint32_t count);
     void take_events(const tcp::Events& events);
     void take_result(const tcp::InputResult& result);
     void react(const std::function<void()>& reaction);

@@ -284,6 +284,8 @@ ssize_t Sockets::transmit_early(const SocketPtr& socket, std::span<const iovec> 
     socket->role = Role::fresh;
     const ssize_t early = open_with_data(*socket, remote, pieces);
     if (early < 0) return early;
+    const bool whole = static_cast<size_t>(early) == total(pieces);
+    if (whole && early > 0 && (flags & MSG_EOR) != 0) worker_.end_record(socket->id);
     if (waits) {
         const int connected = await_connection(socket);
         if (connected != 0 && (connected != -EINPROGRESS || early == 0)) return connected;
@@ -312,6 +314,7 @@ ssize_t Sockets::transmit(const SocketPtr& socket, std::span<const iovec> pieces
                           int flags) {
     const bool urgent = (flags & MSG_OOB) != 0;
     const bool more_follows = (flags & MSG_MORE) != 0;
+    const bool ends_record = (flags & MSG_EOR) != 0;
     const bool waits = !socket->non_blocking && (flags & MSG_DONTWAIT) == 0;
     const std::optional<Instant> deadline = deadline_after(socket->send_timeout);
     const size_t wanted = total(pieces);
@@ -343,7 +346,10 @@ ssize_t Sockets::transmit(const SocketPtr& socket, std::span<const iovec> pieces
                                     more_follows ? tcp::Pushing::later : tcp::Pushing::usual);
                 socket->more_follows = more_follows;
             }
-            if (sent == wanted) break;
+            if (sent == wanted) {
+                if (wanted > 0 && ends_record) worker_.end_record(socket->id);
+                break;
+            }
         }
         const bool late = deadline && worker_.now() >= *deadline;
         if (!waits || late) return sent > 0 ? static_cast<ssize_t>(sent) : -EAGAIN;

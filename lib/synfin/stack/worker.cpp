@@ -259,6 +259,9 @@ size_t Worker::urgent_bytes(ConnectionId id) const {
     const tcp::Connection* c = impl_->find(id);
     return c == nullptr ? 0 : tcp::urgent_bytes(*c, impl_->env);
 }
+void Worker::end_record(ConnectionId id) {
+    if (tcp::Connection* c = impl_->find(id)) tcp::end_record(*c, impl_->env);
+}
 void Worker::set_pushing(ConnectionId id, tcp::Pushing pushing) { impl_->set_pushing(id, pushing); }
 std::span<const uint8_t> Worker::unread(ConnectionId id) const {
     const tcp::Connection* c = impl_->find(id);

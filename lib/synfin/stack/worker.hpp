@@ -192,6 +192,8 @@ class Worker {
     /// The same as send, and urgent: the peer's user is asked to read up to the end of these bytes
     /// soon. New applications should not (SHLD-13).
     size_t send_urgent(ConnectionId id, std::span<const uint8_t> bytes);
+    /// No segment carries what has been queued last together with what send() takes next (MSG_EOR).
+    void end_record(ConnectionId id);
     /// Whether what is queued and fills no segment waits for more (MSG_MORE) or leaves now.
     void set_pushing(ConnectionId id, tcp::Pushing pushing);
     /// How far urgent data reaches behind what on_data has been given so far (MUST-33).

@@ -29,7 +29,7 @@ void free_node(uint32_t node, BufferPool& pool) {
 uint32_t room_at_tail(const ByteQueue& queue, const BufferPool& pool) {
     if (queue.tail == no_index) return 0;
     const BufferNode& node = pool.nodes[queue.tail];
-    if (node.chunk == no_index) return 0;
+    if (node.chunk == no_index || node.ends_record) return 0;
     const uint8_t* end = pool.chunks[node.chunk].bytes + BufferChunk::size;
     return static_cast<uint32_t>(end - (node.data + node.length));
 }
@@ -40,7 +40,7 @@ bool goes_on_at_tail(const ByteQueue& queue, std::span<const uint8_t> data,
                      const BufferPool& pool) {
     if (queue.tail == no_index) return false;
     const BufferNode& node = pool.nodes[queue.tail];
-    return node.chunk == no_index && node.data + node.length == data.data();
+    return node.chunk == no_index && !node.ends_record && node.data + node.length == data.data();
 }
 
 }  // namespace
@@ -86,6 +86,10 @@ uint32_t ByteQueue::append_static(std::span<const uint8_t> data, BufferPool& poo
     link_at_tail(*this, node, pool);
     bytes += length;
     return length;
+}
+
+void ByteQueue::end_record(BufferPool& pool) {
+    if (tail != no_index) pool.nodes[tail].ends_record = true;
 }
 
 void ByteQueue::append_queue(ByteQueue& other, BufferPool& pool) {

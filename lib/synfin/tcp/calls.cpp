@@ -90,6 +90,10 @@ uint32_t send_static(Connection& c, std::span<const uint8_t> bytes, Environment&
     return queue_bytes<&ByteQueue::append_static>(c, bytes, env);
 }
 
+void end_record(Connection& c, Environment& env) {
+    if (Transfer* t = transfer_of(c, env)) t->unsent_or_unacked.end_record(env.buffers);
+}
+
 void set_pushing(Connection& c, Pushing pushing, Environment& env) {
     if (Transfer* t = transfer_of(c, env)) t->pushing = pushing;
 }

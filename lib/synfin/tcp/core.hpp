@@ -247,6 +247,9 @@ uint32_t send_static(Connection& c, std::span<const uint8_t> bytes, Environment&
 /// The same as `send`, and all bytes up to the end of these are urgent (section 3.8.5): the urgent
 /// pointer says so at once, even into a closed window. New applications should not (SHLD-13).
 uint32_t send_urgent(Connection& c, std::span<const uint8_t> bytes, Environment& env, Instant now);
+/// What has been queued last ends a record: the bytes of the next `send` go in other segments,
+/// those that are sent again included.
+void end_record(Connection& c, Environment& env);
 /// Whether what is queued and fills no segment may leave; nothing queued, nothing changes.
 void set_pushing(Connection& c, Pushing pushing, Environment& env);
 /// How many bytes `send` would take now.

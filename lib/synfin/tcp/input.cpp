@@ -261,8 +261,7 @@ void take_fin(Connection& c, Seq fin_seq, Environment& env, Events& events) {
     c.set(Mark::ack_now);
     Transfer* t = require_transfer(c, env);
     if (t == nullptr) return;
-    t->held_fin = true;
-    t->held_fin_seq = fin_seq;
+    hold_fin(*t, fin_seq, env);
 }
 
 void take_held_fin(Connection& c, Environment& env, Events& events) {

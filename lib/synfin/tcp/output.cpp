@@ -43,8 +43,8 @@ void write_acknowledgment(Connection& c, OutSegment& out, Environment& env, Inst
 }
 
 // Points the segment at `length` queued bytes from `offset` behind snd_una's data. Fewer bytes if
-// they lie in too many pieces.
-void gather(Transfer& t, uint32_t offset, uint32_t length, const BufferPool& pool,
+// they lie in too many pieces, or a record ends before; returns whether one ends there.
+bool gather(Transfer& t, uint32_t offset, uint32_t length, const BufferPool& pool,
             OutSegment& out) {
     if (t.cursor_node == no_index || offset < t.cursor_offset) {
         t.cursor_node = t.unsent_or_unacked.head;
@@ -61,10 +61,13 @@ void gather(Transfer& t, uint32_t offset, uint32_t length, const BufferPool& poo
         const uint32_t count = std::min(length, n.length - skip);
         out.pieces[out.piece_count++] = {n.data + skip, count};
         out.payload_length += count;
+        if (n.ends_record && skip + count == n.length) [[unlikely]]
+            return true;
         length -= count;
         skip = 0;
         node = n.next;
     }
+    return false;
 }
 
 // Where a segment without data begins: at SND.NXT, but not beyond the window. What a closed or
@@ -155,16 +158,18 @@ uint32_t half_of_largest_window(const Connection& c) {
 void write_data(Connection& c, Transfer& t, Seq seq, uint32_t length, OutSegment& out,
                 Environment& env) {
     out.seq = seq;
-    if (length > 0) gather(t, seq.distance_from(data_begin(c)), length, env.buffers, out);
+    const bool ends_record =
+        length > 0 && gather(t, seq.distance_from(data_begin(c)), length, env.buffers, out);
     const Seq end = seq + out.payload_length;
     const bool at_end = end == data_end(c, env);
     if (at_end && c.has(Mark::send_closed)) out.flags |= flag::fin;
-    // MUST-61: the last of what is queued is pushed, unless the user has said that more follows,
-    // and not for so long that the persist timer had to send it. So is what fills more than half of
-    // the peer's window: it may have room for no more before its user has read.
+    // MUST-61: the last of a record, and of what is queued, is pushed, unless the user has said
+    // that more follows, and not for so long that the persist timer had to send it. So is what
+    // fills more than half of the peer's window: it may have room for no more before its user has
+    // read.
     const bool more_follows =
         (t.pushing == Pushing::later && !c.has(Mark::persisting)) || t.pushing == Pushing::unpushed;
-    const bool pushed = at_end && (!more_follows || c.has(Mark::send_closed));
+    const bool pushed = ends_record || (at_end && (!more_follows || c.has(Mark::send_closed)));
     if (length > 0 && (pushed || length > half_of_largest_window(c))) out.flags |= flag::psh;
 }
 
@@ -302,7 +307,8 @@ bool emit_new(Connection& c, Transfer& t, OutSegment& out, uint32_t payload_max,
         return false;
     }
     write_data(c, t, seq, length, out, env);
-    const Seq end = seq + out.payload_length + (out.flags.fin() ? 1 : 0);
+    length = out.payload_length;
+    const Seq end = seq + length + (out.flags.fin() ? 1 : 0);
     if (out.flags.fin()) c.set(Mark::fin_sent);
     const uint32_t now_us = low_us(now);
     const bool in_burst = t.burst_us == now_us;
@@ -314,8 +320,8 @@ bool emit_new(Connection& c, Transfer& t, OutSegment& out, uint32_t payload_max,
     if (c.ecn && length > 0) mark_new_data(c, t, end, out);
     account_new(c, t, end, env, now);
     if (t.pushing != Pushing::later && length == unsent) t.pushing = Pushing::usual;
-    if (probe != 0) note_path_probe(c, t, seq, out.payload_length, env);
-    if (t.recovery.phase == Recovery::Phase::fast) t.recovery.sent += out.payload_length;
+    if (probe != 0) note_path_probe(c, t, seq, length, env);
+    if (t.recovery.phase == Recovery::Phase::fast) t.recovery.sent += length;
     if (!t.timing) {
         t.timing = true;
         t.timed = end;

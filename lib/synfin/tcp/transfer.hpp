@@ -20,6 +20,7 @@ struct BufferNode {
     uint32_t length = 0;
     uint32_t next = no_index;
     uint32_t chunk = no_index;  ///< no_index: the application's immutable memory
+    bool ends_record = false;   ///< no segment carries these bytes and what follows them
 };
 inline uint32_t& pool_link(BufferNode& n) { return n.next; }
 
@@ -51,6 +52,8 @@ struct ByteQueue {
     /// Both return how many bytes were taken: all, or as many as the pool has room for.
     uint32_t append_copy(std::span<const uint8_t> data, BufferPool& pool);
     uint32_t append_static(std::span<const uint8_t> data, BufferPool& pool);
+    /// What is appended from now on begins a node, and segments, of its own.
+    void end_record(BufferPool& pool);
     /// Moves all of `other` behind this.
     void append_queue(ByteQueue& other, BufferPool& pool);
     void remove_front(uint32_t count, BufferPool& pool);
@@ -238,6 +241,7 @@ struct Transfer {
     uint16_t held_count = 0;
     bool held_fin = false;  ///< the peer's FIN lies behind a hole, at held_fin_seq
     Seq held_fin_seq;
+    uint32_t held_fin_changed = 0;  ///< as HeldRange::changed, while it follows no range
     uint32_t held_bytes = 0;
     uint32_t held_changes = 0;
     /// [duplicate_begin, duplicate_end) came a second time: the next ACK says so (RFC 2883).

@@ -59,6 +59,17 @@ TEST_F(History, WhatIsSentAgainIsCountedApart) {
     EXPECT_EQ(info(server, p.server).tcpi_data_segs_in, 1u);
 }
 
+TEST_F(History, RecordsHaveSegmentsOfTheirOwn) {
+    for (const int flags : {0, int{MSG_EOR}}) {
+        const Pair p = established();
+        set(client, p.client, IPPROTO_TCP, TCP_NODELAY, 1);
+        for (int i = 0; i < 3; ++i) EXPECT_EQ(client.send(p.client, "record", 6, flags), 6);
+        settle();
+        EXPECT_EQ(read(server, p.server), "recordrecordrecord");
+        EXPECT_EQ(info(client, p.client).tcpi_data_segs_out, flags == 0 ? 1u : 3u);
+    }
+}
+
 TEST_F(History, SynThatIsSentAgainCounts) {
     established();  // the hosts know each other
     const int fd = stream(client, SOCK_NONBLOCK);

@@ -72,6 +72,53 @@ TEST(MoreFollows, EndsWithASendThatDoesNotSaySo) {
     s.expect(Ack().seq(1).ack(1).length(200));
 }
 
+/// Three records of a user whose window is closed, and then opened for all of them.
+struct ThreeRecords : Established {
+    explicit ThreeRecords(uint32_t first, uint32_t second, uint32_t third)
+        : Established{with_no_nagle(), {.window = 0, .mss = 1000}} {
+        call_send_record(first);
+        call_send_record(second);
+        call_send_record(third);
+        expect_nothing();
+        inject(Ack().seq(1).ack(1).window(10'000));
+    }
+    static tcp::Profile with_no_nagle() {
+        tcp::Profile profile;
+        profile.nagle = false;
+        return profile;
+    }
+};
+
+TEST(Record, SharesNoSegmentWithTheNext) {
+    ThreeRecords s{400, 500, 100};
+    s.expect(Data().seq(1).ack(1).length(400));
+    s.expect(Data().seq(401).ack(1).length(500));
+    s.expect(Data().seq(901).ack(1).length(100));
+    s.inject(Ack().seq(1).ack(1001).window(10'000));
+    s.expect_nothing();
+}
+
+TEST(Record, OfSeveralSegmentsEndsWithASmallOne) {
+    ThreeRecords s{1000, 2500, 600};
+    s.expect(Data().seq(1).ack(1).length(1000));
+    s.expect(Ack().seq(1001).ack(1).length(1000));
+    s.expect(Ack().seq(2001).ack(1).length(1000));
+    s.expect(Data().seq(3001).ack(1).length(500));
+    s.expect(Data().seq(3501).ack(1).length(600));
+    s.inject(Ack().seq(1).ack(4101).window(10'000));
+    s.expect_nothing();
+}
+
+TEST(Record, StaysApartWhenItIsSentAgain) {
+    ThreeRecords s{400, 500, 100};
+    s.ignore_sent();
+    s.expect_after(210_ms, Data().seq(1).ack(1).length(400));
+    s.expect(Data().seq(401).ack(1).length(500));
+    s.expect(Data().seq(901).ack(1).length(100));
+    s.inject(Ack().seq(1).ack(1001).window(10'000));
+    s.expect_nothing();
+}
+
 TEST(WindowClamp, BoundsTheWindowThatIsAnnounced) {
     tcp::Profile profile;
     profile.window_clamp = 5000;

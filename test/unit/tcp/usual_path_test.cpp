@@ -229,6 +229,9 @@ class History {
                     t.both([&](End& e) { set_pushing(e.c, pushing, e.env); });
                 }
                 break;
+            case 10:
+                if (one_in(4)) t.both([&](End& e) { end_record(e.c, e.env); });
+                break;
             default: break;
         }
         t.expect_same();
