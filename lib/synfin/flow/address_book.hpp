@@ -6,11 +6,14 @@
 // free for another. So an id that was looked up at the beginning of a burst cannot come to mean
 // another address before its end.
 //
-// The hash is keyed: peers choose their addresses. Limits: `capacity` different addresses in use;
+// The hash is keyed: peers choose their addresses. Those that were asked for last are found without
+// it, by a few bits of the address itself: whoever chooses addresses that meet there gains that the
+// hash is computed. Limits: `capacity` different addresses in use;
 // then intern() fails and the caller refuses the connection. Whoever only gets an answer without
 // state takes no reference, so nobody fills the book by sending from many addresses.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 
@@ -32,15 +35,16 @@ class AddressBook {
     AddressBook(uint32_t capacity, const SipKey& key)
         : key_{key}, entries_{capacity}, table_{capacity} {
         SYNFIN_ASSERT(capacity > 0 && capacity <= max_capacity);
+        last_found_.fill(no_index);
     }
 
     /// The id of `address`, with one more reference to it. Nothing when the book is full, and for
     /// an IPv4 address of 0.0.0.0/8, which no peer can have.
     std::optional<AddressId> intern(const wire::IpAddress& address) {
         if (address.is_v4()) return v4_id(address);
-        const uint32_t hash = hash_of(address);
-        uint32_t place = find(address, hash);
+        uint32_t place = find(address);
         if (place == no_index) {
+            const uint32_t hash = hash_of(address);
             place = entries_.take();
             if (place == no_index) return std::nullopt;
             Entry& entry = entries_[place];
@@ -57,10 +61,18 @@ class AddressBook {
         return place + 1;
     }
 
+    /// One more reference to an id that stood for the address before. False: it does not any more.
+    bool hold_again(AddressId id, const wire::IpAddress& address) {
+        if (!is_interned(id)) return true;
+        if (!stands_for(place_of(id), address)) return false;
+        ++entries_[place_of(id)].references;
+        return true;
+    }
+
     /// The id of `address` if it has one; takes no reference.
     std::optional<AddressId> lookup(const wire::IpAddress& address) const {
         if (address.is_v4()) return v4_id(address);
-        const uint32_t place = find(address, hash_of(address));
+        const uint32_t place = find(address);
         if (place == no_index) return std::nullopt;
         return place + 1;
     }
@@ -141,11 +153,23 @@ class AddressBook {
         return static_cast<uint32_t>(SipHash13::of_16_bytes(key_, address.high(), address.low()));
     }
 
-    uint32_t find(const wire::IpAddress& address, uint32_t hash) const {
-        return table_.find(hash, [&](uint32_t place) {
-            const Entry& entry = entries_[place];
-            return entry.high == address.high() && entry.low == address.low();
-        });
+    bool is(uint32_t place, const wire::IpAddress& address) const {
+        const Entry& entry = entries_[place];
+        return entry.high == address.high() && entry.low == address.low();
+    }
+    bool stands_for(uint32_t place, const wire::IpAddress& address) const {
+        return is(place, address) && entries_[place].references > 0;
+    }
+
+    uint32_t find(const wire::IpAddress& address) const {
+        const uint64_t bits = address.high() ^ address.low();
+        uint32_t& last = last_found_[(bits ^ bits >> 32) % last_found_.size()];
+        if (last != no_index && stands_for(last, address)) [[likely]]
+            return last;
+        const uint32_t place =
+            table_.find(hash_of(address), [&](uint32_t p) { return is(p, address); });
+        if (place != no_index) last = place;
+        return place;
     }
 
     SipKey key_;
@@ -153,6 +177,8 @@ class AddressBook {
     ConnectionTable table_;
     uint32_t forgotten_ = no_index;  ///< places without references, linked by next_free
     uint32_t forgotten_count_ = 0;
+    /// Places, some of them of addresses that have gone since.
+    mutable std::array<uint32_t, 256> last_found_;
 };
 
 }  // namespace synfin::flow

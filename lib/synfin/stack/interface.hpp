@@ -14,13 +14,16 @@ namespace synfin::stack {
 
 struct Interface {
     explicit Interface(const InterfaceConfig& config)
-        : end{config.mac, config.vlan},
-          usual{config.vlan == 0 ? wire::UsualBeginning{config.mac} : wire::UsualBeginning::none()},
-          device{config.device},
-          replies{config.device.mtu} {}
+        : end{config.mac, config.vlan}, device{config.device}, replies{config.device.mtu} {
+        if (config.vlan != 0) return;
+        usual_ipv4 = wire::UsualBeginning::ipv4().to(config.mac);
+        usual_ipv6 = wire::UsualBeginning::ipv6().to(config.mac);
+    }
 
     LinkEnd end;
-    wire::UsualBeginning usual;  ///< of the frames to our end that the fast path may read
+    /// Of the frames to our end that the fast path may read.
+    wire::UsualBeginning usual_ipv4;
+    wire::UsualBeginning usual_ipv6;
     DeviceProperties device;
     ReplyQueue replies;
     uint32_t ready_head = no_index;

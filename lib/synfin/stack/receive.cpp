@@ -98,11 +98,11 @@ void Worker::Impl::parse(std::span<const Frame> frames) {
             .tcp = frame.tcp_checksum_good && !frame.checksum_bad};
         octets += frame.length;
         Arrived& a = *next;
-        wire::UsualEnds ends;
-        if (wire::read_usual_frame({frame.data, frame.length}, verified,
-                                   interfaces[frame.port].usual, a.segment, ends)) [[likely]] {
+        wire::UsualIpv4Ends ends;
+        if (wire::read_usual_ipv4({frame.data, frame.length}, verified,
+                                  interfaces[frame.port].usual_ipv4, a.segment, ends)) [[likely]] {
             ++next;
-            a.segment.ecn = wire::ecn_of(wire::usual_traffic_class(frame.data));
+            a.segment.ecn = wire::ecn_of(ends.traffic_class);
             a.tuple = {.local_address = ends.destination,
                        .remote_address = ends.source,
                        .local_port = ends.destination_port,
@@ -110,13 +110,33 @@ void Worker::Impl::parse(std::span<const Frame> frames) {
             a.port = frame.port;
             a.is_v6 = false;
             a.ethernet = frame.data;
-        } else if (classify(frame, verified, a)) {
+        } else if (read_usual_ipv6(frame, verified, a) || classify(frame, verified, a)) {
             ++next;
         }
     }
     segment_count = static_cast<uint32_t>(next - arrived.data());
     counters.frames_in += frames.size();
     counters.octets_in += octets;
+}
+
+[[gnu::noinline]] bool Worker::Impl::read_usual_ipv6(const Frame& frame,
+                                                     wire::VerifiedChecksums verified, Arrived& a) {
+    wire::UsualIpv6Ends ends;
+    if (!wire::read_usual_ipv6({frame.data, frame.length}, verified,
+                               interfaces[frame.port].usual_ipv6, a.segment, ends)) {
+        return false;
+    }
+    a.segment.ecn = wire::ecn_of(ends.traffic_class);
+    a.tuple = {.local_address = known_id(ends.destination),
+               .remote_address = known_id(ends.source),
+               .local_port = ends.destination_port,
+               .remote_port = ends.source_port};
+    a.port = frame.port;
+    a.is_v6 = true;
+    a.ethernet = frame.data;
+    a.source_v6 = ends.source;
+    a.destination_v6 = ends.destination;
+    return true;
 }
 
 bool Worker::Impl::is_for_our_end(const Frame& frame, const wire::Packet& p) {
@@ -279,8 +299,11 @@ template <typename BeforeDelivery>
 
 // An IPv6 address may have got its id from an earlier segment of the same burst.
 uint32_t Worker::Impl::look_up_anew(Arrived& a) {
-    a.tuple.local_address = known_id(a.destination());
-    a.tuple.remote_address = known_id(a.source());
+    const flow::AddressId local = known_id(a.destination());
+    const flow::AddressId remote = known_id(a.source());
+    if (local == a.tuple.local_address && remote == a.tuple.remote_address) return no_index;
+    a.tuple.local_address = local;
+    a.tuple.remote_address = remote;
     a.hash = flow::tuple_hash(a.tuple, hash_key);
     return look_up(a.tuple, a.hash);
 }

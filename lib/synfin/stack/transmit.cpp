@@ -32,10 +32,12 @@ std::span<uint8_t> space_of(const Frame& frame, const Interface& interface) {
     return {frame.data, size_t{interface.device.mtu} + TransmitBatch::slack_bytes};
 }
 
-/// What all segments of a connection over IPv4 have in common.
-wire::Ipv4Ends ends_of(const Connection& c, const tcp::Profile& profile, uint8_t traffic_class) {
-    return {.source = c.local_address,
-            .destination = c.remote_address,
+/// What all segments of a connection between these addresses have in common.
+template <typename Address>
+wire::SegmentEnds<Address> ends_of(const Connection& c, const Address& local, const Address& remote,
+                                   const tcp::Profile& profile, uint8_t traffic_class) {
+    return {.source = local,
+            .destination = remote,
             .source_port = c.local_port,
             .destination_port = c.remote_port,
             .hop_limit = profile.time_to_live,
@@ -53,15 +55,10 @@ wire::DeviceChecksums checksums_of(const Interface& interface) {
 
 }  // namespace
 
-// A function of its own, and everything in it inline: so the registers are its own, and what the
-// loop holds is saved once.
-[[gnu::noinline]] bool Worker::Impl::write_usual_segment(Connection& c, Frame& frame,
-                                                         const Interface& interface,
-                                                         const wire::L2Header& header) {
-    const tcp::Profile& profile = profiles[c.profile];
-    const auto ends = [&] {
-        return ends_of(c, profile, static_cast<uint8_t>(profile.diffserv << 2));
-    };
+template <typename EndsOf>
+[[gnu::always_inline]] inline bool Worker::Impl::write_usual_segment(
+    Connection& c, const tcp::Profile& profile, Frame& frame, const Interface& interface,
+    const wire::L2Header& header, const EndsOf& ends) {
     const auto write = [&](const wire::TcpFields& fields, const auto& options,
                            std::span<const uint8_t> payload) __attribute__((always_inline)) {
         SYNFIN_ASSERT(payload.size() <= interface.device.mtu);
@@ -71,14 +68,41 @@ wire::DeviceChecksums checksums_of(const Interface& interface) {
     return tcp::next_usual_segment(c, profile, env, now, write);
 }
 
+// Functions of their own, and everything in them inline: so the registers are their own, and what
+// the loop holds is saved once.
+
+[[gnu::noinline]] bool Worker::Impl::write_usual_ipv4(Connection& c, Frame& frame,
+                                                      const Interface& interface,
+                                                      const wire::L2Header& header) {
+    const tcp::Profile& profile = profiles[c.profile];
+    return write_usual_segment(c, profile, frame, interface, header, [&] {
+        return ends_of<uint32_t>(c, c.local_address, c.remote_address, profile,
+                                 static_cast<uint8_t>(profile.diffserv << 2));
+    });
+}
+
+[[gnu::noinline]] bool Worker::Impl::write_usual_ipv6(Connection& c, Frame& frame,
+                                                      const Interface& interface,
+                                                      const wire::L2Header& header) {
+    const tcp::Profile& profile = profiles[c.profile];
+    return write_usual_segment(c, profile, frame, interface, header, [&] {
+        return ends_of(c, address_of(c.local_address), address_of(c.remote_address), profile,
+                       static_cast<uint8_t>(profile.diffserv << 2));
+    });
+}
+
 // Of a usual segment nothing is left to say behind it, almost always.
 [[gnu::always_inline]] inline void Worker::Impl::write_connection(uint32_t index,
                                                                   TransmitBatch& batch,
                                                                   const Interface& interface,
                                                                   const wire::L2Header& header) {
     Connection& c = connections[index];
-    if (historian == nullptr && !flow::is_interned(c.remote_address) && c.narrow_path == 0 &&
-        write_usual_segment(c, batch.frames[batch.filled], interface, header)) [[likely]] {
+    Frame& frame = batch.frames[batch.filled];
+    const bool is_written =
+        historian == nullptr && c.narrow_path == 0 &&
+        (flow::is_interned(c.remote_address) ? write_usual_ipv6(c, frame, interface, header)
+                                             : write_usual_ipv4(c, frame, interface, header));
+    if (is_written) [[likely]] {
         ++batch.filled;
         if (tcp::wants_output(c, env)) [[unlikely]]
             write_segments(index, batch, interface, header, segments_per_turn - 1);
@@ -149,9 +173,9 @@ void Worker::Impl::let_routers_divide(const Connection& c, const Frame& frame,
 // Writes what `out` says, if its frame is a usual one; else returns 0.
 size_t Worker::Impl::write_usually(const Connection& c, const Frame& frame,
                                    const Interface& interface, const wire::L2Header& header) {
-    if (out.piece_count > 1 || flow::is_interned(c.remote_address)) return 0;
+    if (out.piece_count > 1) return 0;
     const tcp::Profile& profile = profiles[c.profile];
-    const wire::Ipv4Ends ends = ends_of(c, profile, traffic_class_of(profile, out));
+    const uint8_t traffic_class = traffic_class_of(profile, out);
     const wire::TcpFields fields{.seq = out.seq.value(),
                                  .ack = out.ack.value(),
                                  .flags = out.flags,
@@ -159,8 +183,15 @@ size_t Worker::Impl::write_usually(const Connection& c, const Frame& frame,
                                  .urgent = out.urgent};
     const auto payload = out.piece_count == 0 ? std::span<const uint8_t>{} : out.pieces[0];
     SYNFIN_ASSERT(payload.size() <= interface.device.mtu);
-    return wire::write_if_usual(frame.data, header, ends, fields, out.options, payload,
-                                checksums_of(interface));
+    const auto write = [&](const auto& ends) {
+        return wire::write_if_usual(frame.data, header, ends, fields, out.options, payload,
+                                    checksums_of(interface));
+    };
+    if (flow::is_interned(c.remote_address)) {
+        return write(ends_of(c, address_of(c.local_address), address_of(c.remote_address), profile,
+                             traffic_class));
+    }
+    return write(ends_of<uint32_t>(c, c.local_address, c.remote_address, profile, traffic_class));
 }
 
 size_t Worker::Impl::write_in_general(const Connection& c, const Frame& frame,

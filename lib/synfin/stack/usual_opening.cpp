@@ -14,16 +14,15 @@ namespace synfin::stack {
 using tcp::Connection;
 using tcp::Mark;
 
-// Of an address that is lent (IPv6) each connection holds a reference, and a profile of a
-// connection's own may change: neither is remembered.
+// A profile of a connection's own may change: it is not remembered.
 void Worker::Impl::remember_opening(uint32_t index, const wire::SocketAddress& remote,
                                     const Application& application, const ConnectOptions& options) {
     const Connection& c = connections[index];
     const bool is_usual = c.has(Mark::owns_port) && options.source_port == 0 &&
-                          !options.fast_open && profiles.is_configured(options.profile) &&
-                          !flow::is_interned(c.remote_address);
+                          !options.fast_open && profiles.is_configured(options.profile);
     last_opening.application = is_usual ? &application : nullptr;
     if (!is_usual) return;
+    last_opening.local = address_of(c.local_address);
     last_opening.remote = remote;
     last_opening.asked_source = options.source;
     last_opening.owner = owner_of[index];
@@ -54,6 +53,15 @@ void Worker::Impl::foresee_opening(flow::FourTuple tuple) {
     table.prefetch(f.hash);
 }
 
+// An image holds none itself: those who had the ids may have gone meanwhile.
+bool Worker::Impl::hold_addresses_again(const flow::FourTuple& tuple, const wire::IpAddress& local,
+                                        const wire::IpAddress& remote) {
+    if (!addresses.hold_again(tuple.local_address, local)) return false;
+    if (addresses.hold_again(tuple.remote_address, remote)) return true;
+    addresses.release(tuple.local_address);
+    return false;
+}
+
 uint32_t Worker::Impl::open_again(uint64_t user_data) {
     const Connection& image = last_opening.image;
     flow::FourTuple tuple{.local_address = image.local_address,
@@ -62,10 +70,16 @@ uint32_t Worker::Impl::open_again(uint64_t user_data) {
     // The neighbor's place may have been given to another meanwhile.
     Neighbor& neighbor = neighbors[image.neighbor];
     if (!neighbor.router && neighbor.address != last_opening.remote.address) return no_index;
+    if (!hold_addresses_again(tuple, last_opening.local, last_opening.remote.address)) {
+        return no_index;
+    }
     const uint32_t drawn = draw_port_random();
     const uint32_t random = next_port_random(drawn);
     tuple.local_port = ports.take_again(scope_of(tuple), random, drawn);
-    if (tuple.local_port == 0) return no_index;
+    if (tuple.local_port == 0) {
+        release_addresses(tuple);
+        return no_index;
+    }
     neighbor.used = true;
 
     const Foreseen& f = foreseen[opening_turn % openings_ahead];
@@ -79,11 +93,12 @@ uint32_t Worker::Impl::open_again(uint64_t user_data) {
     c.user_data = user_data;
     owner_of[index] = last_opening.owner;
     ++owners[last_opening.owner].connections;
-    tcp::open_active_likewise(c, tuple, env, now);
+    tcp::open_active_likewise(c, fingerprint(tuple), env, now);
     if (!table.insert(hash, index)) [[unlikely]] {
         tcp::abort(c, env, now);
         unmake_connection(index);
         ports.release(scope_of(tuple), tuple.local_port);
+        release_addresses(tuple);
         return no_index;
     }
     push_ready(neighbor.port, index);
@@ -96,7 +111,7 @@ void Worker::Impl::remember_passive_opening(uint32_t index, const Arrived& syn) 
     auto& last = last_passive_opening;
     const bool is_usual = s.options.kinds() == wire::TcpOptionKinds::usual_syn() &&
                           s.flags == wire::flag::syn && c.has(Mark::timestamps) &&
-                          profiles.is_configured(c.profile) && c.narrow_path == 0 && !syn.is_v6;
+                          profiles.is_configured(c.profile) && c.narrow_path == 0;
     last.listener = is_usual ? owner_of[index] : no_owner;
     if (!is_usual) return;
     last.port = syn.port;
@@ -124,6 +139,7 @@ bool Worker::Impl::open_passive_again(OwnerNumber listener, const Arrived& syn) 
     // The neighbor's place may have been given to another meanwhile.
     Neighbor& neighbor = neighbors[image.neighbor];
     if (!neighbor.router && neighbor.address != syn.source()) return false;
+    if (!hold_addresses_again(syn.tuple, syn.destination(), syn.source())) return false;
     const uint32_t index = connections.take();
     Connection& c = connections[index];
     c.become(image);
@@ -134,10 +150,11 @@ bool Worker::Impl::open_passive_again(OwnerNumber listener, const Arrived& syn) 
     ++owner.connections;
     if (!table.insert(syn.hash, index)) [[unlikely]] {
         unmake_connection(index);
+        release_addresses(syn.tuple);
         return false;
     }
     neighbor.used = true;
-    tcp::open_passive_likewise(c, syn.segment, syn.tuple, env, now);
+    tcp::open_passive_likewise(c, syn.segment, fingerprint(syn.tuple), env, now);
     ++owner.half_open;
     ++half_open;
     push_ready(neighbor.port, index);

@@ -63,6 +63,7 @@ struct Worker::Impl {
     void ask_for_connections();
     void parse(std::span<const Frame> frames);
     void hash_segments();
+    bool read_usual_ipv6(const Frame& frame, wire::VerifiedChecksums verified, Arrived& a);
     /// What is not a usual segment: parsed slowly, and dealt with at once. True: it is a segment
     /// all the same, and `a` is filled in.
     bool classify(const Frame& frame, wire::VerifiedChecksums verified, Arrived& a);
@@ -215,6 +216,9 @@ struct Worker::Impl {
                       const ConnectOptions& options) const;
     /// Then: the connection, or no_index if connect() has to see to it in general.
     uint32_t open_again(uint64_t user_data);
+    /// One more reference to each of a tuple's ids. False if they stand for others by now.
+    bool hold_addresses_again(const flow::FourTuple& tuple, const wire::IpAddress& local,
+                              const wire::IpAddress& remote);
     /// What connect() has just opened in general, before anything else has happened to it.
     void remember_opening(uint32_t index, const wire::SocketAddress& remote,
                           const Application& application, const ConnectOptions& options);
@@ -386,8 +390,14 @@ struct Worker::Impl {
     void write_connection(uint32_t index, TransmitBatch& batch, const Interface& interface,
                           const wire::L2Header& header);
     /// Into a frame of a batch that has room. False: the next segment is none, and nothing is done.
-    bool write_usual_segment(tcp::Connection& c, Frame& frame, const Interface& interface,
-                             const wire::L2Header& header);
+    bool write_usual_ipv4(tcp::Connection& c, Frame& frame, const Interface& interface,
+                          const wire::L2Header& header);
+    bool write_usual_ipv6(tcp::Connection& c, Frame& frame, const Interface& interface,
+                          const wire::L2Header& header);
+    template <typename EndsOf>
+    bool write_usual_segment(tcp::Connection& c, const tcp::Profile& profile, Frame& frame,
+                             const Interface& interface, const wire::L2Header& header,
+                             const EndsOf& ends_of);
     /// What the connection has to say beyond a usual segment, `most` segments at most.
     void write_segments(uint32_t index, TransmitBatch& batch, const Interface& interface,
                         const wire::L2Header& header, unsigned most);
@@ -440,6 +450,10 @@ struct Worker::Impl {
         return {addresses.fingerprint(a.destination()), addresses.fingerprint(a.source()),
                 a.tuple.local_port, a.tuple.remote_port};
     }
+    /// The same of a connection's, whose addresses have names.
+    flow::FourTuple fingerprint(const flow::FourTuple& tuple) const {
+        return flow::is_interned(tuple.remote_address) ? addresses.fingerprint(tuple) : tuple;
+    }
     void release_addresses(const flow::FourTuple& tuple) {
         addresses.release(tuple.local_address);
         addresses.release(tuple.remote_address);
@@ -490,6 +504,7 @@ struct Worker::Impl {
     } last_asked;  ///< the last two that is_between_us_and_a_peer has let pass
     struct {
         const Application* application = nullptr;  ///< nullptr: nothing is remembered
+        wire::IpAddress local;
         wire::SocketAddress remote;
         wire::IpAddress asked_source;
         OwnerNumber owner = no_owner;

@@ -138,9 +138,9 @@ struct InputResult {
 void open_active(Connection& c, std::optional<Seq> last_seq, Environment& env, Instant now,
                  bool fast_open = false);
 
-/// The same, without Fast Open, for a connection to `tuple` that is a copy of one which open_active
-/// has just filled in: only the ports differ, and the time.
-void open_active_likewise(Connection& c, const flow::FourTuple& tuple, Environment& env,
+/// The same, without Fast Open, for a copy of a connection that open_active has just filled in:
+/// only the ports differ, and the time. `fingerprint` is that of its tuple.
+void open_active_likewise(Connection& c, const flow::FourTuple& fingerprint, Environment& env,
                           Instant now);
 
 /// How much data the SYN of an active OPEN between these two with Fast Open would carry now; 0: it
@@ -155,10 +155,10 @@ uint32_t early_data_room(const AddressPair& pair, const Profile& profile, const 
 void open_passive(Connection& c, const Segment& syn, std::optional<Seq> last_seq, Environment& env,
                   Instant now);
 
-/// The same for a connection of `tuple` that is a copy of one which open_passive has just filled
-/// in, with timestamps, for a SYN that said the same: only the ports and the sequence numbers
-/// differ, and the time.
-void open_passive_likewise(Connection& c, const Segment& syn, const flow::FourTuple& tuple,
+/// The same for a copy of a connection that open_passive has just filled in, with timestamps, for a
+/// SYN that said the same: only the ports and the sequence numbers differ, and the time.
+/// `fingerprint` is that of its tuple.
+void open_passive_likewise(Connection& c, const Segment& syn, const flow::FourTuple& fingerprint,
                            Environment& env, Instant now);
 
 /// The SYN that has just opened `c` passively carries the option of Fast Open (RFC 7413), and the

@@ -60,12 +60,9 @@ void open_active(Connection& c, std::optional<Seq> last_seq, Environment& env, I
     move_state<State::closed, State::syn_sent>(c, env.counters);
 }
 
-// What is opened as a copy lies between IPv4 addresses, which are their own fingerprints.
-
-void open_active_likewise(Connection& c, const flow::FourTuple& tuple, Environment& env,
+void open_active_likewise(Connection& c, const flow::FourTuple& fingerprint, Environment& env,
                           Instant now) {
-    SYNFIN_ASSERT(!is_v6(c));
-    const TupleSecrets secrets = tuple_secrets(tuple, env.secret);
+    const TupleSecrets secrets = tuple_secrets(fingerprint, env.secret);
     c.ts_offset = secrets.timestamp;
     c.snd_una = c.snd_nxt = initial_sequence(secrets, now);
     ++env.counters.active_opens;
@@ -82,10 +79,9 @@ void open_passive(Connection& c, const Segment& syn, std::optional<Seq> last_seq
     move_state<State::listen, State::syn_received>(c, env.counters);
 }
 
-void open_passive_likewise(Connection& c, const Segment& syn, const flow::FourTuple& tuple,
+void open_passive_likewise(Connection& c, const Segment& syn, const flow::FourTuple& fingerprint,
                            Environment& env, Instant now) {
-    SYNFIN_ASSERT(!is_v6(c));
-    const TupleSecrets secrets = tuple_secrets(tuple, env.secret);
+    const TupleSecrets secrets = tuple_secrets(fingerprint, env.secret);
     c.ts_offset = secrets.timestamp;
     const Seq iss = initial_sequence(secrets, now);
     c.snd_una = iss;

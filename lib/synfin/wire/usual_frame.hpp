@@ -1,10 +1,11 @@
 // The fast path of the parse: a frame as nearly all are, read in one go.
 //
-// Usual is an untagged IPv4 packet to one station, without IP options, whole, with a TCP segment
-// that carries no options, timestamps alone, or what the SYNs of most hosts carry, in their order;
-// and with nothing in it that would have to be refused. Whatever differs in any way is left to
-// parse_frame_slowly, which looks at it from the beginning and knows the names of all reasons. So
-// this file decides nothing: what it accepts, parse_frame_slowly would read in the same way.
+// Usual is an untagged packet to one station, IPv4 without options or IPv6 without extension
+// headers, whole, with a TCP segment that carries no options, timestamps alone, or what the SYNs of
+// most hosts carry, in their order; and with nothing in it that would have to be refused. Whatever
+// differs in any way is left to parse_frame_slowly, which looks at it from the beginning and knows
+// the names of all reasons. So this file decides nothing: what it accepts, parse_frame_slowly would
+// read in the same way.
 #pragma once
 
 #include <array>
@@ -15,33 +16,28 @@
 #include <synfin/wire/checksum.hpp>
 #include <synfin/wire/ethernet.hpp>
 #include <synfin/wire/ipv4.hpp>
+#include <synfin/wire/ipv6.hpp>
 #include <synfin/wire/packet.hpp>
 #include <synfin/wire/tcp.hpp>
 
 namespace synfin::wire {
 
 /// What a usual frame begins with, in two words under a mask: from one station to one station,
-/// EtherType, version and header length.
+/// EtherType, version and, of IPv4, header length.
 class UsualBeginning {
   public:
-    /// To whatever station.
-    UsualBeginning() {
-        mask_[0] = mask_[6] = 1;
-        mask_[12] = mask_[13] = mask_[14] = 0xff;
-        value_[12] = 0x08;
-        value_[14] = 0x45;
-    }
-    /// To this station only.
-    explicit UsualBeginning(const MacAddress& station) : UsualBeginning{} {
-        for (size_t i = 0; i < station.bytes.size(); ++i) {
-            mask_[i] = 0xff;
-            value_[i] = station.bytes[i];
-        }
-    }
     /// No frame begins like this.
-    static UsualBeginning none() {
-        UsualBeginning beginning;
-        beginning.excluded_ = 1;
+    UsualBeginning() : excluded_{1} {}
+    /// To whatever station.
+    static UsualBeginning ipv4() { return {ethertype::ipv4, 0xff, 0x45}; }
+    static UsualBeginning ipv6() { return {ethertype::ipv6, 0xf0, 0x60}; }
+    /// The same to this station only.
+    UsualBeginning to(const MacAddress& station) const {
+        UsualBeginning beginning = *this;
+        for (size_t i = 0; i < station.bytes.size(); ++i) {
+            beginning.mask_[i] = 0xff;
+            beginning.value_[i] = station.bytes[i];
+        }
         return beginning;
     }
 
@@ -55,26 +51,36 @@ class UsualBeginning {
     }
 
   private:
+    UsualBeginning(uint16_t type, uint8_t ip_mask, uint8_t ip) {
+        mask_[0] = mask_[6] = 1;
+        mask_[12] = mask_[13] = 0xff;
+        mask_[14] = ip_mask;
+        store_be16(&value_[12], type);
+        value_[14] = ip;
+    }
+
     alignas(16) std::array<uint8_t, 16> value_{};
     std::array<uint8_t, 16> mask_{};
     uint64_t excluded_ = 0;
 };
 
-/// Where a usual frame comes from and goes to.
+/// Where a usual frame comes from and goes to, and the byte with its code point and ECN.
+template <typename Address>
 struct UsualEnds {
-    uint32_t source = 0;
-    uint32_t destination = 0;
+    Address source{};
+    Address destination{};
     uint16_t source_port = 0;
     uint16_t destination_port = 0;
+    uint8_t traffic_class = 0;
 };
-
-/// Of a usual frame: the byte with the code point and ECN.
-inline uint8_t usual_traffic_class(const uint8_t* frame) { return frame[15]; }
+using UsualIpv4Ends = UsualEnds<uint32_t>;
+using UsualIpv6Ends = UsualEnds<IpAddress>;
 
 namespace usual {
 
 inline constexpr size_t link_bytes = EthernetView::header_bytes;
-inline constexpr size_t ip_bytes = Ipv4View::header_bytes_min;
+inline constexpr size_t ipv4_bytes = Ipv4View::header_bytes_min;
+inline constexpr size_t ipv6_bytes = Ipv6View::header_bytes;
 inline constexpr size_t tcp_bytes = TcpView::header_bytes_min;
 /// With NOP NOP timestamps, and with all that the SYNs of most hosts carry.
 inline constexpr size_t timestamps_header_bytes = tcp_bytes + 12;
@@ -115,14 +121,20 @@ inline constexpr auto possible_sources = [] {
     return possible;
 }();
 
-/// The segment of `bytes` bytes behind the IPv4 header at `ip`, with a TCP header of `header`.
-template <size_t header, typename Segment>
-inline bool read_segment(const uint8_t* ip, size_t bytes, bool verified, Segment& segment) {
-    const uint8_t* const tcp = ip + ip_bytes;
+/// Whether an IPv6 address may be a host's: a group's and those that are never on a wire begin with
+/// ones or zeros.
+inline bool is_possible_ipv6_host(const IpAddress& address) {
+    return address.high() != 0 && !is_ipv6_multicast(address);
+}
+
+/// The segment of `bytes` bytes at `tcp` with a header of `header`.
+template <size_t header, size_t address_bytes, typename Segment>
+inline bool read_segment(const uint8_t* addresses, const uint8_t* tcp, size_t bytes, bool verified,
+                         Segment& segment) {
     if (header > bytes) return false;
     if (!verified) {
         PartialSum sum =
-            sum_of<8>(ip + 12) +
+            sum_of<address_bytes>(addresses) +
             PartialSum::of32(uint32_t{ip_protocol::tcp} << 16 | static_cast<uint32_t>(bytes)) +
             sum_of<header>(tcp);
         if (bytes > header) sum += sum_bytes(tcp + header, bytes - header);
@@ -139,18 +151,36 @@ inline bool read_segment(const uint8_t* ip, size_t bytes, bool verified, Segment
     return true;
 }
 
+/// What is behind an IP header whose last `address_bytes` are the addresses.
+template <size_t address_bytes, typename Address, typename Segment>
+[[gnu::always_inline]] inline bool read_tcp(const uint8_t* tcp, size_t bytes, bool verified,
+                                            Segment& segment, UsualEnds<Address>& ends) {
+    const uint8_t* const addresses = tcp - address_bytes;
+    ends.source_port = load_be16(tcp);
+    ends.destination_port = load_be16(tcp + 2);
+    const auto read = [&]<size_t header>() {
+        return read_segment<header, address_bytes>(addresses, tcp, bytes, verified, segment);
+    };
+    switch (size_t{4} * (tcp[12] >> 4)) {
+        case timestamps_header_bytes: return read.template operator()<timestamps_header_bytes>();
+        case tcp_bytes: return read.template operator()<tcp_bytes>();
+        case syn_header_bytes: return read.template operator()<syn_header_bytes>();
+        default: return false;
+    }
+}
+
 }  // namespace usual
 
-/// True: the frame begins so, is a TCP segment, and all of that is read. False: nothing is said;
-/// ask parse_frame_slowly. `Segment` has what a segment says under the names of Packet, with
-/// sequence numbers of whatever type.
+/// True: the frame begins as one of IPv4, is a TCP segment, and all of that is read. False: nothing
+/// is said; ask parse_frame_slowly. `Segment` has what a segment says under the names of Packet,
+/// with sequence numbers of whatever type.
 template <typename Segment>
-[[gnu::always_inline]] inline bool read_usual_frame(std::span<const uint8_t> frame,
-                                                    VerifiedChecksums verified,
-                                                    const UsualBeginning& beginning,
-                                                    Segment& segment, UsualEnds& ends) {
+[[gnu::always_inline]] inline bool read_usual_ipv4(std::span<const uint8_t> frame,
+                                                   VerifiedChecksums verified,
+                                                   const UsualBeginning& beginning,
+                                                   Segment& segment, UsualIpv4Ends& ends) {
     using namespace usual;
-    constexpr size_t least = ip_bytes + tcp_bytes;
+    constexpr size_t least = ipv4_bytes + tcp_bytes;
     if (frame.size() < link_bytes + least) return false;
     if (!beginning.fits(frame.data())) return false;
     const uint8_t* const ip = frame.data() + link_bytes;
@@ -166,42 +196,69 @@ template <typename Segment>
     ends.source = load_be32(ip + 12);
     ends.destination = load_be32(ip + 16);
     if (ends.source == ends.destination) return false;
-    if (!verified.ip && !is_complete(sum_of<ip_bytes>(ip))) return false;
-    ends.source_port = load_be16(ip + ip_bytes);
-    ends.destination_port = load_be16(ip + ip_bytes + 2);
-
-    const size_t bytes = total - ip_bytes;
-    switch (size_t{4} * (ip[ip_bytes + 12] >> 4)) {
-        case timestamps_header_bytes:
-            return read_segment<timestamps_header_bytes>(ip, bytes, verified.tcp, segment);
-        case tcp_bytes: return read_segment<tcp_bytes>(ip, bytes, verified.tcp, segment);
-        case syn_header_bytes:
-            return read_segment<syn_header_bytes>(ip, bytes, verified.tcp, segment);
-        default: return false;
-    }
+    if (!verified.ip && !is_complete(sum_of<ipv4_bytes>(ip))) return false;
+    ends.traffic_class = ip[1];
+    return read_tcp<8>(ip + ipv4_bytes, total - ipv4_bytes, verified.tcp, segment, ends);
 }
 
-/// The same, with all that a packet is.
+/// The same for a frame of IPv6.
+template <typename Segment>
+[[gnu::always_inline]] inline bool read_usual_ipv6(std::span<const uint8_t> frame,
+                                                   VerifiedChecksums verified,
+                                                   const UsualBeginning& beginning,
+                                                   Segment& segment, UsualIpv6Ends& ends) {
+    using namespace usual;
+    constexpr size_t least = ipv6_bytes + tcp_bytes;
+    if (frame.size() < link_bytes + least) return false;
+    if (!beginning.fits(frame.data())) return false;
+    const uint8_t* const ip = frame.data() + link_bytes;
+
+    // Below the least, the difference is huge.
+    const size_t bytes = load_be16(ip + 4);
+    if (bytes - tcp_bytes > frame.size() - link_bytes - least) return false;
+    if (ip[6] != ip_protocol::tcp) return false;
+    ends.source = load_ipv6(ip + 8);
+    ends.destination = load_ipv6(ip + 24);
+    if (!is_possible_ipv6_host(ends.source) || !is_possible_ipv6_host(ends.destination)) {
+        return false;
+    }
+    if (ends.source == ends.destination) return false;
+    ends.traffic_class = static_cast<uint8_t>(load_be16(ip) >> 4);
+    return read_tcp<32>(ip + ipv6_bytes, bytes, verified.tcp, segment, ends);
+}
+
+/// Either, with all that a packet is.
 inline bool parse_usual_frame(std::span<const uint8_t> frame, VerifiedChecksums verified,
                               Packet& packet) {
-    UsualEnds ends;
-    if (!read_usual_frame(frame, verified, UsualBeginning{}, packet, ends)) return false;
     const uint8_t* const ip = frame.data() + usual::link_bytes;
-    packet.kind = PacketKind::tcp;
-    packet.drop = Drop::none;
-    packet.has_vlan_tag = false;
-    packet.link_group = false;
-    packet.vlan_tag = 0;
-    packet.ethernet = frame.data();
-    packet.protocol = ip_protocol::tcp;
-    packet.hop_limit = ip[8];
-    packet.traffic_class = ip[1];
-    packet.source = IpAddress::v4(ends.source);
-    packet.destination = IpAddress::v4(ends.destination);
-    packet.source_port = ends.source_port;
-    packet.destination_port = ends.destination_port;
-    packet.network = {ip, load_be16(ip + 2)};
-    return true;
+    const auto finish = [&](const auto& ends, uint8_t hop_limit, size_t total) {
+        packet.kind = PacketKind::tcp;
+        packet.drop = Drop::none;
+        packet.has_vlan_tag = false;
+        packet.link_group = false;
+        packet.vlan_tag = 0;
+        packet.ethernet = frame.data();
+        packet.protocol = ip_protocol::tcp;
+        packet.hop_limit = hop_limit;
+        packet.traffic_class = ends.traffic_class;
+        packet.source_port = ends.source_port;
+        packet.destination_port = ends.destination_port;
+        packet.network = {ip, total};
+        return true;
+    };
+    UsualIpv4Ends v4;
+    if (read_usual_ipv4(frame, verified, UsualBeginning::ipv4(), packet, v4)) {
+        packet.source = IpAddress::v4(v4.source);
+        packet.destination = IpAddress::v4(v4.destination);
+        return finish(v4, ip[8], load_be16(ip + 2));
+    }
+    UsualIpv6Ends v6;
+    if (read_usual_ipv6(frame, verified, UsualBeginning::ipv6(), packet, v6)) {
+        packet.source = v6.source;
+        packet.destination = v6.destination;
+        return finish(v6, ip[7], usual::ipv6_bytes + load_be16(ip + 4));
+    }
+    return false;
 }
 
 }  // namespace synfin::wire

@@ -1,10 +1,10 @@
 // The fast path of transmission: a segment as nearly all are, written in one go.
 //
-// Usual is IPv4, with the payload in one piece or none, and the options of usual_frame.hpp: none,
-// timestamps alone, or all that a SYN offers. Headers are composed in registers and summed there in
-// the host's order, in which each 32-bit word is one store; a sum does not care (RFC 1071 section
-// 2). Whatever differs is left to write_segment. So this file decides nothing: what it writes,
-// write_segment would write in the same way.
+// Usual is a segment with the payload in one piece or none, and the options of usual_frame.hpp:
+// none, timestamps alone, or all that a SYN offers. Headers are composed in registers and summed
+// there in the host's order, in which each 32-bit word is one store; a sum does not care (RFC 1071
+// section 2). Whatever differs is left to write_segment. So this file decides nothing: what it
+// writes, write_segment would write in the same way.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,7 @@
 #include <synfin/wire/checksum.hpp>
 #include <synfin/wire/ethernet.hpp>
 #include <synfin/wire/ipv4.hpp>
+#include <synfin/wire/ipv6.hpp>
 #include <synfin/wire/segment_writer.hpp>
 #include <synfin/wire/tcp.hpp>
 #include <synfin/wire/usual_frame.hpp>
@@ -73,18 +74,59 @@ struct OptionsOfSyn {
 }  // namespace usual
 
 /// What all segments of a connection have in common.
-struct Ipv4Ends {
-    uint32_t source = 0;
-    uint32_t destination = 0;
+template <typename Address>
+struct SegmentEnds {
+    Address source{};
+    Address destination{};
     uint16_t source_port = 0;
     uint16_t destination_port = 0;
     uint8_t hop_limit = 0;
     uint8_t traffic_class = 0;
 };
+using Ipv4Ends = SegmentEnds<uint32_t>;
+using Ipv6Ends = SegmentEnds<IpAddress>;
+
+namespace usual {
+
+constexpr size_t ip_bytes_of(const Ipv4Ends&) { return ipv4_bytes; }
+constexpr size_t ip_bytes_of(const Ipv6Ends&) { return ipv6_bytes; }
+
+/// Writes the header before a segment of `segment` bytes and returns the sum of the addresses.
+[[gnu::always_inline]] inline uint64_t write_ip(uint8_t* ip, const Ipv4Ends& ends, uint32_t segment,
+                                                DeviceChecksums device) {
+    Words addresses{ip + 12};
+    addresses.put(ends.source);
+    addresses.put(ends.destination);
+    const uint32_t to_length = 0x45000000u | uint32_t{ends.traffic_class} << 16 |
+                               (static_cast<uint32_t>(ipv4_bytes) + segment);
+    const uint32_t fragment = 0x4000;  // DF
+    const uint32_t hop_limit = uint32_t{ends.hop_limit} << 24 | uint32_t{ip_protocol::tcp} << 16;
+    const PartialSum sum{addresses.sum() + to_length + fragment + hop_limit};
+    store_be32(ip, to_length);
+    store_be32(ip + 4, fragment);
+    store_be32(ip + 8, hop_limit | (device.ip ? 0u : finish(sum)));
+    return addresses.sum();
+}
+
+[[gnu::always_inline]] inline uint64_t write_ip(uint8_t* ip, const Ipv6Ends& ends, uint32_t segment,
+                                                DeviceChecksums) {
+    store_be32(ip, 0x60000000u | uint32_t{ends.traffic_class} << 20);
+    store_be32(ip + 4, segment << 16 | uint32_t{ip_protocol::tcp} << 8 | ends.hop_limit);
+    Words addresses{ip + 8};
+    for (const IpAddress& address : {ends.source, ends.destination}) {
+        for (const uint64_t half : {address.high(), address.low()}) {
+            addresses.put(static_cast<uint32_t>(half >> 32));
+            addresses.put(static_cast<uint32_t>(half));
+        }
+    }
+    return addresses.sum();
+}
+
+}  // namespace usual
 
 /// Writes the frame at the beginning of `frame` and returns its length. The room is the caller's to
 /// know: that for all headers, and for the payload behind them. `fields` need no ports; `Options`
-/// are those of one layout; `ends_of()` says the Ipv4Ends.
+/// are those of one layout; `ends_of()` says the Ipv4Ends or Ipv6Ends.
 ///
 /// What comes in registers is written first, and the ends are read where they are needed: not all
 /// of it fits into the registers at once.
@@ -94,8 +136,9 @@ template <typename Options, typename EndsOf>
                                                          const Options& options, EndsOf&& ends_of,
                                                          std::span<const uint8_t> payload,
                                                          DeviceChecksums device) {
+    using Ends = decltype(ends_of());
     uint8_t* const ip = frame + write_l2_header(frame, l2);
-    uint8_t* const tcp = ip + Ipv4View::header_bytes_min;
+    uint8_t* const tcp = ip + usual::ip_bytes_of(Ends{});
     constexpr uint32_t header = TcpView::header_bytes_min + Options::bytes;
     const uint32_t segment = header + static_cast<uint32_t>(payload.size());
 
@@ -106,24 +149,12 @@ template <typename Options, typename EndsOf>
     usual::Words written_options{tcp + TcpView::header_bytes_min};
     options.put(written_options);
 
-    // The ports follow the addresses.
-    const Ipv4Ends ends = ends_of();
-    usual::Words addresses{ip + 12};
-    addresses.put(ends.source);
-    addresses.put(ends.destination);
+    const Ends ends = ends_of();
     const uint32_t ports = uint32_t{ends.source_port} << 16 | ends.destination_port;
     store_be32(tcp, ports);
+    const uint64_t addresses = usual::write_ip(ip, ends, segment, device);
 
-    const uint32_t to_length = 0x45000000u | uint32_t{ends.traffic_class} << 16 |
-                               (static_cast<uint32_t>(Ipv4View::header_bytes_min) + segment);
-    const uint32_t fragment = 0x4000;  // DF
-    const uint32_t hop_limit = uint32_t{ends.hop_limit} << 24 | uint32_t{ip_protocol::tcp} << 16;
-    const PartialSum ip_sum{addresses.sum() + to_length + fragment + hop_limit};
-    store_be32(ip, to_length);
-    store_be32(ip + 4, fragment);
-    store_be32(ip + 8, hop_limit | (device.ip ? 0u : finish(ip_sum)));
-
-    const PartialSum pseudo{addresses.sum() + (uint32_t{ip_protocol::tcp} << 16) + segment};
+    const PartialSum pseudo{addresses + (uint32_t{ip_protocol::tcp} << 16) + segment};
     PartialSum sum{pseudo.value() + numbers.sum() + written_options.sum() + ports + fields.urgent};
     if (!payload.empty()) {
         if (device.tcp) {
@@ -140,9 +171,10 @@ template <typename Options, typename EndsOf>
 
 /// The same with options that may be of one of the usual layouts; 0 if they are not, and then
 /// nothing has been written.
-inline size_t write_if_usual(uint8_t* frame, const L2Header& l2, const Ipv4Ends& ends,
-                             const TcpFields& fields, const TcpOptions& o,
-                             std::span<const uint8_t> payload, DeviceChecksums device) {
+template <typename Address>
+size_t write_if_usual(uint8_t* frame, const L2Header& l2, const SegmentEnds<Address>& ends,
+                      const TcpFields& fields, const TcpOptions& o,
+                      std::span<const uint8_t> payload, DeviceChecksums device) {
     const auto write = [&](const auto& options) {
         const auto ends_of = [&ends] { return ends; };
         return write_usual_segment(frame, l2, fields, options, ends_of, payload, device);

@@ -70,6 +70,33 @@ TEST(AddressBook, LookupTakesNoReference) {
     EXPECT_EQ(book.size(), 0u);
 }
 
+TEST(AddressBook, IdIsHeldAgainOnlyWhileItStandsForTheSame) {
+    AddressBook book{1, key};
+    const AddressId id = *book.intern(documentation(1));
+    EXPECT_TRUE(book.hold_again(id, documentation(1)));
+    book.release(id);
+    EXPECT_EQ(book.lookup(documentation(1)), id);
+    book.release(id);
+    EXPECT_FALSE(book.hold_again(id, documentation(1)));
+    book.reclaim();
+    ASSERT_EQ(book.intern(documentation(2)), id);
+    EXPECT_FALSE(book.hold_again(id, documentation(1)));
+    EXPECT_TRUE(book.hold_again(0xc6120001, IpAddress::v4(198, 18, 0, 1)));
+}
+
+// 4,096 addresses: those that were asked for last are found in another way than the rest.
+TEST(AddressBook, KnowsManyAddressesHoweverOftenEachIsAskedFor) {
+    AddressBook book{4096, key};
+    std::map<uint64_t, AddressId> ids;
+    for (uint64_t n = 0; n < 4096; ++n) ids[n] = *book.intern(documentation(n));
+    Prng random{3};
+    for (int i = 0; i < 100'000; ++i) {
+        const uint64_t n = random.below(8192);
+        const auto found = book.lookup(documentation(n));
+        ASSERT_EQ(found, n < 4096 ? std::optional{ids[n]} : std::nullopt);
+    }
+}
+
 TEST(AddressBook, FullBookRefusesTheNewAndKeepsTheKnown) {
     AddressBook book{3, key};
     for (uint64_t n = 0; n < 3; ++n) ASSERT_TRUE(book.intern(documentation(n)).has_value());

@@ -1,4 +1,4 @@
-// The fast path of connect beside the general one: same inputs, same outcome.
+// The fast paths of opening beside the general ones: same inputs, same outcome.
 #include <set>
 
 #include <gtest/gtest.h>
@@ -10,11 +10,19 @@
 namespace synfin::stack::test {
 namespace {
 
+/// One of 64 addresses that a host may have at once.
+IpAddress one_of_block(unsigned n, Family family) {
+    return address_of(static_cast<uint8_t>(64 + n), family);
+}
+wire::IpPrefix block_of(Family family) {
+    return {one_of_block(0, family), static_cast<uint8_t>(family == Family::ipv4 ? 26 : 122)};
+}
+
 /// A host with several sources and profiles, and one that it talks to.
 struct Couple {
-    static WorkerConfig client_config() {
-        WorkerConfig config = config_of(1, 2);
-        config.interfaces[0].addresses = {{IpAddress::v4(10, 0, 0, 64), 26}};
+    static WorkerConfig client_config(Family family = Family::ipv4) {
+        WorkerConfig config = config_of(1, 2, family);
+        config.interfaces[0].addresses = {block_of(family)};
         tcp::Profile plain;
         plain.timestamps = plain.sack = plain.window_scaling = false;
         tcp::Profile small;
@@ -29,38 +37,39 @@ struct Couple {
         config.time_wait = Duration::milliseconds(20);
         return config;
     }
-    static WorkerConfig server_config() {
-        WorkerConfig config = config_of(2, 1);
-        config.interfaces[0].static_neighbors.clear();
-        return config;
-    }
-    explicit Couple(const WorkerConfig& config = client_config()) : client{config} {
+    explicit Couple(Family family = Family::ipv4) : Couple{client_config(family), family} {}
+    explicit Couple(const WorkerConfig& config, Family family = Family::ipv4)
+        : client{config}, server{config_of(2, family)} {
         served.when_peer_closed = [](Worker& worker, ConnectionId id) { worker.close(id); };
         used.when_established = [](Worker& worker, ConnectionId id) { worker.close(id); };
         for (const uint16_t port : {uint16_t{80}, uint16_t{81}}) {
-            EXPECT_TRUE(server.worker.listen({address_of(2), port}, served).has_value());
+            EXPECT_TRUE(server.worker.listen({address_of(2, family), port}, served).has_value());
         }
     }
     Host client;
-    Host server{server_config()};
+    Host server;
     Cable cable{client, server};
     Recorder used;
     Recorder served;
 };
 
+class UsualOpeningOf : public testing::TestWithParam<Family> {};
+INSTANTIATE_TEST_SUITE_P(Families, UsualOpeningOf, testing::Values(Family::ipv4, Family::ipv6),
+                         [](const auto& tested) { return name_of(tested.param); });
+
 // Who names the port himself is served in general. So one host opens with whatever port it is
 // given, and the other names the same ports.
-TEST(UsualOpening, OpensWhatTheGeneralWayOpens) {
-    Couple usual;
-    Couple general;
+TEST_P(UsualOpeningOf, OpensWhatTheGeneralWayOpens) {
+    Couple usual{GetParam()};
+    Couple general{GetParam()};
     Prng random{7};
     ConnectOptions options;
-    wire::SocketAddress remote{address_of(2), 80};
+    wire::SocketAddress remote{address_of(2, GetParam()), 80};
     for (unsigned round = 0; round < 300; ++round) {
         if (random.below(4) == 0) remote.port = static_cast<uint16_t>(80 + random.below(2));
         if (random.below(4) == 0) options.profile = static_cast<uint16_t>(random.below(3));
         if (random.below(4) == 0) {
-            options.source = IpAddress::v4(10, 0, 0, static_cast<uint8_t>(65 + random.below(9)));
+            options.source = one_of_block(1 + static_cast<unsigned>(random.below(9)), GetParam());
         }
         options.user_data = random();
         for (unsigned n = 0; n < 3; ++n) {
@@ -104,10 +113,11 @@ TEST(UsualOpening, OpensWhatTheGeneralWayOpens) {
 
 /// A host that listens, and peers that are made by hand.
 struct Listening {
-    static WorkerConfig config() {
-        WorkerConfig config = config_of(1);
+    static WorkerConfig config(Family family) {
+        WorkerConfig config = config_of(1, family);
         for (const uint8_t peer : {uint8_t{7}, uint8_t{8}, uint8_t{9}}) {
-            config.interfaces[0].static_neighbors.push_back({address_of(peer), mac_of(peer)});
+            config.interfaces[0].static_neighbors.push_back(
+                {address_of(peer, family), mac_of(peer)});
         }
         tcp::Profile small;
         small.receive_buffer_bytes = 20'000;
@@ -117,10 +127,10 @@ struct Listening {
         config.time_wait = Duration::milliseconds(20);
         return config;
     }
-    Listening() {
+    explicit Listening(Family of = Family::ipv4) : family{of}, host{config(of)} {
         user.when_peer_closed = [](Worker& worker, ConnectionId id) { worker.close(id); };
-        EXPECT_TRUE(host.worker.listen({address_of(1), 80}, user).has_value());
-        EXPECT_TRUE(host.worker.listen({address_of(1), 81}, user, {.profile = 1}).has_value());
+        EXPECT_TRUE(host.worker.listen({address_of(1, of), 80}, user).has_value());
+        EXPECT_TRUE(host.worker.listen({address_of(1, of), 81}, user, {.profile = 1}).has_value());
     }
     /// What the host has to say to a segment.
     std::vector<Bytes> answer(const HandMade& made) {
@@ -129,7 +139,8 @@ struct Listening {
     }
     /// Another peer comes and goes, so that the next SYN is like none before it.
     void interrupt(unsigned round) {
-        HandMade other{.from_mac = mac_of(7), .from = address_of(7)};
+        HandMade other{
+            .from_mac = mac_of(7), .from = address_of(7, family), .to = address_of(1, family)};
         other.from_port = static_cast<uint16_t>(20'000 + round);
         host.run(segment_frame(other));
         other.seq += 1;
@@ -137,14 +148,15 @@ struct Listening {
         host.run(segment_frame(other));
         host.take_sent();
     }
-    Host host{config()};
+    const Family family;
+    Host host;
     Recorder user;
 };
 
-HandMade random_syn(Prng& random, HandMade syn) {
+HandMade random_syn(Prng& random, Family family, HandMade syn) {
     if (random.below(6) == 0) {
         const auto peer = static_cast<uint8_t>(8 + random.below(2));
-        syn.from = address_of(peer);
+        syn.from = address_of(peer, family);
         syn.from_mac = mac_of(peer);
     }
     if (random.below(6) == 0) syn.to_port = static_cast<uint16_t>(80 + random.below(2));
@@ -168,17 +180,17 @@ HandMade random_syn(Prng& random, HandMade syn) {
 }
 
 // One host is interrupted before each SYN, so that it has to see to it in general.
-TEST(UsualOpening, PeersAreLetInAsTheGeneralWayLetsThemIn) {
-    constexpr size_t seq_at = 14 + 20 + 4;
-    Listening usual;
-    Listening general;
+TEST_P(UsualOpeningOf, PeersAreLetInAsTheGeneralWayLetsThemIn) {
+    const size_t seq_at = 14 + (GetParam() == Family::ipv4 ? 20 : 40) + 4;
+    Listening usual{GetParam()};
+    Listening general{GetParam()};
     Prng random{11};
-    HandMade syn;
+    HandMade syn{.from = address_of(9, GetParam()), .to = address_of(1, GetParam())};
     for (unsigned round = 0; round < 600; ++round) {
         const Duration passed = Duration::microseconds(static_cast<int64_t>(random.below(30'000)));
         usual.host.now = general.host.now = usual.host.now + passed;
         general.interrupt(round);
-        syn = random_syn(random, syn);
+        syn = random_syn(random, GetParam(), syn);
         HandMade next = syn;
         const std::vector<Bytes> syn_ack = usual.answer(next);
         ASSERT_EQ(syn_ack.size(), 1u);
@@ -318,6 +330,36 @@ TEST(UsualOpening, ConnectionsRunOutAtTheLimit) {
     const auto refused = host.worker.connect({address_of(2), 80}, user);
     ASSERT_FALSE(refused.has_value());
     EXPECT_EQ(refused.error(), Error::no_resources);
+}
+
+// What is remembered names IPv6 addresses by ids, which are lent.
+TEST(UsualOpening, GoesWhereItIsAskedToThoughAnotherHasTheIdOfItsPeer) {
+    const auto address = [](uint8_t host) { return address_of(host, Family::ipv6); };
+    WorkerConfig config = config_of(1, Family::ipv6);
+    for (const uint8_t peer : {uint8_t{7}, uint8_t{8}, uint8_t{9}}) {
+        config.interfaces[0].static_neighbors.push_back({address(peer), mac_of(peer)});
+    }
+    config.max_ipv6_addresses = 3;  // ours, and those of two peers
+    Host host{config};
+    Recorder user;
+    Recorder service;
+    ASSERT_TRUE(host.worker.listen({address(1), 80}, service).has_value());
+    const auto open = [&](uint8_t peer) { return host.worker.connect({address(peer), 80}, user); };
+    ASSERT_TRUE(open(7).has_value());
+    host.worker.abort(open(9).value());
+    host.run();
+
+    HandMade eight{.from_mac = mac_of(8), .from = address(8), .to = address(1)};
+    host.run(segment_frame(eight));
+    EXPECT_EQ(open(9).error(), Error::no_resources);
+    eight.seq += 1;
+    eight.flags = wire::flag::rst;
+    host.run(segment_frame(eight));
+    host.run();
+    host.take_sent();
+    ASSERT_TRUE(open(9).has_value());
+    host.run();
+    EXPECT_EQ(Read{host.take_one()}.packet.destination, address(9));
 }
 
 // A listener in the ephemeral range may have connections that the allocator of ports knows nothing

@@ -1,4 +1,5 @@
 // The fast path of the parse, against the slow one: what it accepts is read in the same way.
+#include <map>
 #include <random>
 
 #include <gtest/gtest.h>
@@ -59,7 +60,9 @@ void expect_same_packet(const Packet& fast, const Packet& slow) {
 TEST(UsualFrame, SegmentsOfTheUsualLayoutsNeedNoSlowPath) {
     for (const Bytes& frame :
          {ipv4_tcp(), ipv4_tcp(timestamps), ipv4_tcp(syn_options), ipv4_tcp(timestamps, text),
-          ipv4_tcp({}, text), ipv4_tcp(timestamps) + Bytes(9)}) {
+          ipv4_tcp({}, text), ipv4_tcp(timestamps) + Bytes(9), ipv6_tcp(), ipv6_tcp(timestamps),
+          ipv6_tcp(syn_options), ipv6_tcp(timestamps, text), ipv6_tcp({}, text),
+          ipv6_tcp(timestamps) + Bytes(9)}) {
         Packet packet;
         EXPECT_TRUE(parse_usual_frame(frame, {}, packet));
     }
@@ -75,39 +78,69 @@ TEST(UsualFrame, OtherFramesAreLeftToTheSlowPath) {
     wrong.back() ^= 1;
     Bytes fragment = ipv4_tcp();
     fragment[ip_at + 6] = 0x20;
+    Bytes wrong_v6 = ipv6_tcp(timestamps, text);
+    wrong_v6.back() ^= 1;
+    const Bytes padding_options{6, 0, 1, 4, 0, 0, 0, 0};
     for (const Bytes& frame :
          {tagged, to_group, wrong, sealed_ipv4(fragment), ipv4_tcp(sack_options),
-          ipv4_frame(6, tcp_segment({}, text), Bytes(12, 1)), ipv6_tcp(syn_options),
-          ipv4_frame(17, Bytes(40))}) {
+          ipv4_frame(6, tcp_segment({}, text), Bytes(12, 1)), ipv4_frame(17, Bytes(40)), wrong_v6,
+          ipv6_tcp(sack_options), ipv6_tcp({}, text, padding_options, 60),
+          ipv6_frame(17, Bytes(40))}) {
         Packet packet;
         EXPECT_FALSE(parse_usual_frame(frame, {}, packet));
     }
 }
 
+/// Both checksums right, if the frame has room for them.
+Bytes sealed(Bytes frame) {
+    if (frame.size() >= ip_at + 40 && frame[ip_at] == 0x45) return sealed_ipv4(frame);
+    if (frame.size() < ip_at + 60 || frame[ip_at] >> 4 != 6) return frame;
+    const size_t end = ip_at + 40 + size_t{256} * frame[ip_at + 4] + frame[ip_at + 5];
+    if (end > frame.size() || end < ip_at + 60) return frame;
+    put16(frame, ip_at + 40 + 16, 0);
+    put16(frame, ip_at + 40 + 16, transport_checksum(frame, ip_at, 40, end));
+    return frame;
+}
+
+/// From or to an address that no host has on a wire, or to itself.
+Bytes with_special_ipv6_address(Bytes frame, std::mt19937_64& random) {
+    if (frame[ip_at] >> 4 != 6) return frame;
+    const std::vector<Bytes> specials = {
+        from_hex("00000000000000000000000000000000"), from_hex("00000000000000000000000000000001"),
+        from_hex("00000000000000000000ffff01020304"), from_hex("ff020000000000000000000000000001"),
+        from_hex("20010db8000000000000000000000001"), from_hex("20010db8000000000000000000000002")};
+    const Bytes& special = specials[random() % specials.size()];
+    std::copy(special.begin(), special.end(),
+              frame.begin() + static_cast<long>(ip_at + (random() % 2 == 0 ? 8 : 24)));
+    return frame;
+}
+
 // Seeded: usual frames with some bytes changed, cut or grown, with checksums right or wrong.
 TEST(UsualFrame, WhatItAcceptsIsReadInTheSameWayBySlowPath) {
-    const std::vector<Bytes> frames = {ipv4_tcp(), ipv4_tcp(timestamps), ipv4_tcp(syn_options),
-                                       ipv4_tcp(timestamps, text)};
+    const std::vector<Bytes> frames = {
+        ipv4_tcp(), ipv4_tcp(timestamps), ipv4_tcp(syn_options), ipv4_tcp(timestamps, text),
+        ipv6_tcp(), ipv6_tcp(timestamps), ipv6_tcp(syn_options), ipv6_tcp(timestamps, text)};
     std::mt19937_64 random{7};
-    unsigned accepted = 0;
-    for (int round = 0; round < 200'000; ++round) {
+    std::map<uint8_t, unsigned> accepted;  // by the byte with the version
+    for (int round = 0; round < 300'000; ++round) {
         Bytes frame = frames[random() % frames.size()];
+        if (random() % 16 == 0) frame = with_special_ipv6_address(frame, random);
         for (uint64_t n = random() % 3; n > 0; --n) {
             frame[random() % frame.size()] = static_cast<uint8_t>(random());
         }
         if (random() % 8 == 0) frame.resize(frame.size() + random() % 8);
         if (random() % 8 == 0) frame.resize(random() % frame.size() + 1);
-        const bool sealable = frame.size() >= ip_at + 40 && frame[ip_at] == 0x45;
-        if (sealable && random() % 4 != 0) frame = sealed_ipv4(frame);
+        if (random() % 4 != 0) frame = sealed(frame);
         const VerifiedChecksums verified{random() % 4 == 0, random() % 4 == 0};
         Packet fast;
         if (!parse_usual_frame(frame, verified, fast)) continue;
-        ++accepted;
+        ++accepted[frame[ip_at] >> 4];
         Packet slow;
         parse_frame_slowly(frame, verified, slow);
         expect_same_packet(fast, slow);
     }
-    EXPECT_GT(accepted, 20'000u);
+    EXPECT_GT(accepted[4], 20'000u);
+    EXPECT_GT(accepted[6], 20'000u);
 }
 
 }  // namespace

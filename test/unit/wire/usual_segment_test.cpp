@@ -1,5 +1,6 @@
 // The fast path of transmission, against the slow one: what it writes is written in the same way.
 #include <random>
+#include <variant>
 
 #include <gtest/gtest.h>
 
@@ -12,9 +13,12 @@ namespace {
 
 using namespace test;
 
+IpAddress ip_address(uint32_t v4) { return IpAddress::v4(v4); }
+IpAddress ip_address(const IpAddress& v6) { return v6; }
+
 struct Drawn {
     L2Header l2;
-    Ipv4Ends ends;
+    std::variant<Ipv4Ends, Ipv6Ends> ends;
     TcpFields fields;
     TcpOptions options;
     Bytes payload;
@@ -22,19 +26,27 @@ struct Drawn {
 
     Bytes write_usually() const {
         Bytes buffer(segment_headers_bytes_max + payload.size(), 0xee);
-        buffer.resize(write_if_usual(buffer.data(), l2, ends, fields, options, payload, device));
+        buffer.resize(std::visit(
+            [&](const auto& e) {
+                return write_if_usual(buffer.data(), l2, e, fields, options, payload, device);
+            },
+            ends));
         return buffer;
     }
     Bytes write_in_general() const {
         const std::span<const uint8_t> piece{payload};
         SegmentFrame segment;
         segment.l2 = &l2;
-        segment.source = IpAddress::v4(ends.source);
-        segment.destination = IpAddress::v4(ends.destination);
-        segment.source_port = ends.source_port;
-        segment.destination_port = ends.destination_port;
-        segment.hop_limit = ends.hop_limit;
-        segment.traffic_class = ends.traffic_class;
+        std::visit(
+            [&segment](const auto& e) {
+                segment.source = ip_address(e.source);
+                segment.destination = ip_address(e.destination);
+                segment.source_port = e.source_port;
+                segment.destination_port = e.destination_port;
+                segment.hop_limit = e.hop_limit;
+                segment.traffic_class = e.traffic_class;
+            },
+            ends);
         segment.flags = fields.flags;
         segment.window = fields.window;
         segment.urgent = fields.urgent;
@@ -60,13 +72,14 @@ class Draw {
     Drawn segment() {
         Drawn d;
         const auto tag = below(2) == 0 ? std::nullopt : std::optional<uint16_t>{uint16_t{5}};
-        d.l2 = make_l2_header({{2, 0, 0, 0, 0, 1}}, {{2, 0, 0, 0, 0, 2}}, ethertype::ipv4, tag);
-        d.ends = {.source = bits(),
-                  .destination = bits(),
-                  .source_port = static_cast<uint16_t>(bits()),
-                  .destination_port = static_cast<uint16_t>(bits()),
-                  .hop_limit = static_cast<uint8_t>(bits()),
-                  .traffic_class = static_cast<uint8_t>(bits())};
+        const bool v4 = below(2) == 0;
+        d.l2 = make_l2_header({{2, 0, 0, 0, 0, 1}}, {{2, 0, 0, 0, 0, 2}},
+                              v4 ? ethertype::ipv4 : ethertype::ipv6, tag);
+        if (v4) {
+            d.ends = ends_between(bits(), bits());
+        } else {
+            d.ends = ends_between(v6_address(), v6_address());
+        }
         d.fields.seq = bits();
         d.fields.ack = bits();
         d.fields.flags = TcpFlags{static_cast<uint8_t>(bits())};
@@ -83,6 +96,20 @@ class Draw {
     }
 
   private:
+    IpAddress v6_address() {
+        // Not one that stands for IPv4.
+        return IpAddress::v6(uint64_t{bits()} << 32 | 1, uint64_t{bits()} << 32 | bits());
+    }
+    template <typename Address>
+    SegmentEnds<Address> ends_between(const Address& source, const Address& destination) {
+        return {.source = source,
+                .destination = destination,
+                .source_port = static_cast<uint16_t>(bits()),
+                .destination_port = static_cast<uint16_t>(bits()),
+                .hop_limit = static_cast<uint8_t>(bits()),
+                .traffic_class = static_cast<uint8_t>(bits())};
+    }
+
     std::mt19937 generator_{20};
 };
 
