@@ -114,6 +114,7 @@ void apply_benchmark_link(LoadCommandOptions& o) {
 
 int run_load(LoadCommandOptions& options) {
     options.table.apply();
+    options.load.fit_tables(options.table, options.machine.workers, options.tcp.max_connections);
     check(options);
     apply_benchmark_link(options);
     check_reachability(options);

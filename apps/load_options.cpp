@@ -93,6 +93,15 @@ void LoadOptions::check(const OptionTable& table, uint64_t workers, uint64_t max
     }
 }
 
+void LoadOptions::fit_tables(const OptionTable& table, uint64_t workers,
+                             uint64_t& max_connections) const {
+    constexpr uint64_t least = uint64_t{1} << 14;
+    if (table.given("max-connections")) return;
+    if (rate == 0) max_connections = std::max(least, hold ? 0 : 4 * concurrency / workers);
+    // Held connections take their places besides the usual ones.
+    if (held_connections() > 0) max_connections += held_connections() / workers + 1;
+}
+
 uint64_t available_memory_bytes() {
     std::ifstream info{"/proc/meminfo"};
     for (std::string name; info >> name;) {

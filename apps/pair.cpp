@@ -193,17 +193,7 @@ void settle_defaults(PairOptions& options) {
         !options.table.given("duration")) {
         options.load.duration = Duration{};
     }
-    // A table that is hardly larger than what is in it stays in the cache.
-    if (!options.table.given("max-connections") && !options.table.given("rate")) {
-        options.tcp.max_connections = std::max(
-            uint64_t{1} << 14,
-            options.load.hold ? 0 : 4 * options.load.concurrency / options.machine.workers);
-    }
-    // Held connections take their places besides the usual ones.
-    if (options.load.held_connections() > 0 && !options.table.given("max-connections")) {
-        options.tcp.max_connections +=
-            options.load.held_connections() / options.machine.workers + 1;
-    }
+    options.load.fit_tables(options.table, options.machine.workers, options.tcp.max_connections);
     // The default is for the closed loop; in the open one it would only make starts be missed.
     if (options.table.given("rate") && !options.table.given("concurrency")) {
         options.load.concurrency = 0;

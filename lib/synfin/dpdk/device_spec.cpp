@@ -265,11 +265,12 @@ std::vector<std::string> device_arguments(const DeviceSpec& spec, unsigned index
         case DeviceKind::memif: {
             const MemifRole role = spec.role == MemifRole::automatic ? memif_role : spec.role;
             // A path, not an abstract name: a path has permissions, and works across network
-            // namespaces.
+            // namespaces. 512 frames in each direction, which is as many as both sides' caches
+            // hold: of a larger ring each place is cold again when its turn comes.
             return {with_arguments(
                 device + ",role=" + (role == MemifRole::server ? "server" : "client") +
                     ",socket=" + spec.target + unless_given(spec, "socket-abstract", "no") +
-                    unless_given(spec, "rsize", "11"),
+                    unless_given(spec, "rsize", "9"),
                 spec)};
         }
         case DeviceKind::vhost:

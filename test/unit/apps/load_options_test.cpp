@@ -110,6 +110,22 @@ TEST(LoadOptions, ConcurrencyBeyondTheWorkersLimitIsRefused) {
               std::string::npos);
 }
 
+TEST(LoadOptions, TablesOfAClosedLoopFollowItsConcurrencyAndWhatIsHeld) {
+    const auto fitted = [](const char* arguments) {
+        Checked options;
+        options.workers = 2;
+        options.read(arguments);
+        options.load.fit_tables(options.table, options.workers, options.max_connections);
+        return options.max_connections;
+    };
+    EXPECT_EQ(fitted("--concurrency 512"), 16384u);
+    EXPECT_EQ(fitted("--concurrency 100000"), 200'000u);
+    EXPECT_EQ(fitted("--concurrency 512 --held 1000000"), 16384u + 500'001u);
+    EXPECT_EQ(fitted("--concurrency 1000000 --hold"), 16384u + 500'001u);
+    // As many as may come.
+    EXPECT_EQ(fitted("--rate 1000"), 1000u);
+}
+
 TEST(LoadOptions, ConcurrencyBeyondTheMemoryIsRefusedWithBothAmounts) {
     Checked options;
     options.memory_bytes = uint64_t{100} << 20;

@@ -44,7 +44,7 @@ TEST(DeviceSpec, WhatTheUserGivesReplacesADefault) {
 TEST(DeviceSpec, MemifTakesItsRoleFromTheText) {
     EXPECT_THAT(arguments_of("memif:/run/m.sock,role=server"),
                 ElementsAre("--vdev=net_memif0,role=server,socket=/run/m.sock,socket-abstract=no,"
-                            "rsize=11"));
+                            "rsize=9"));
 }
 
 TEST(DeviceSpec, MemifWithoutARoleTakesTheOneOfTheProgram) {
