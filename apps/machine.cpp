@@ -49,9 +49,9 @@ Machine::Machine(const MachineOptions& machine, const LinkOptions& link, Role ro
         throw UsageError{fmt::format("--workers is {}, but a device has only {} queue pairs",
                                      workers_, fewest_queues(ports_, workers_))};
     }
+    std::vector<const dpdk::ReceiveHash*> hashes;
+    for (const auto& port : ports_) hashes.push_back(&port->receive_hash());
     if (workers_ > 1 && role == Role::client) {
-        std::vector<const dpdk::ReceiveHash*> hashes;
-        for (const auto& port : ports_) hashes.push_back(&port->receive_hash());
         steering_ = dpdk::Steering{
             workers_, hashes, [this] {
                 return std::all_of(ports_.begin(), ports_.end(), [this](const auto& port) {
@@ -65,6 +65,10 @@ Machine::Machine(const MachineOptions& machine, const LinkOptions& link, Role ro
                 std::make_unique<dpdk::HandoffMesh>(workers_, steering_.hands_off_connections()));
         }
     }
+    // A server's connections are where the device's own hash puts them, if anybody knows where.
+    owners_ =
+        role == Role::client ? steering_ : dpdk::Steering{workers_, hashes, [] { return false; }};
+    const bool owners_known = role == Role::client || !owners_.hands_off_connections();
     cores_ = dpdk::assign_cores(workers_, machine.cores);
     for (unsigned w = 0; w < workers_; ++w) {
         auto seat = std::make_unique<Seat>();
@@ -75,6 +79,12 @@ Machine::Machine(const MachineOptions& machine, const LinkOptions& link, Role ro
                 seat->handoffs.push_back(
                     std::make_unique<dpdk::HandoffDevice>(*seat->queues[p], *meshes_[p], w));
             }
+        }
+        if (workers_ > 1 && owners_known) {
+            std::vector<dpdk::HandoffDevice*> devices;
+            for (auto& handoff : seat->handoffs) devices.push_back(handoff.get());
+            seat->colleagues =
+                std::make_unique<dpdk::HandoffColleagues>(owners_, std::move(devices), w);
         }
         seat->view = std::make_unique<dpdk::Steering::View>(dpdk::Steering::View{&steering_, w});
         seats_.push_back(std::move(seat));
@@ -98,6 +108,7 @@ void Machine::configure(stack::WorkerConfig& config, unsigned worker,
         interface.device = ports_[i]->properties();
         config.interfaces.push_back(interface);
     }
+    config.colleagues = seats_[worker]->colleagues.get();
     if (steering_.means() != dpdk::Steering::Means::single_queue) {
         config.port_filter = &dpdk::Steering::port_filter;
         config.port_filter_context = seats_[worker]->view.get();

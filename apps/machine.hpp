@@ -59,6 +59,7 @@ class Machine {
     struct Seat {
         std::vector<std::unique_ptr<dpdk::QueueDevice>> queues;
         std::vector<std::unique_ptr<dpdk::HandoffDevice>> handoffs;
+        std::unique_ptr<dpdk::HandoffColleagues> colleagues;  ///< if it is known who owns what
         std::unique_ptr<dpdk::Steering::View> view;
         BusyTime busy;
     };
@@ -71,6 +72,7 @@ class Machine {
     std::vector<std::unique_ptr<dpdk::Port>> ports_;
     unsigned workers_;
     dpdk::Steering steering_;
+    dpdk::Steering owners_;  ///< whose a segment is that came in parts
     std::vector<std::unique_ptr<dpdk::HandoffMesh>> meshes_;  ///< one per port, if several workers
     std::vector<std::unique_ptr<Seat>> seats_;
     std::vector<unsigned> cores_;

@@ -3,18 +3,22 @@
 //
 // One single-producer single-consumer queue per ordered pair of workers carries whole frames. The
 // owner of a TCP packet follows from its ports (handoff_owner), so that a worker that opens a
-// connection can choose a local port of its own and a listener's connections are spread. Answers of
-// the neighbor protocols (ARP) are of use to all workers, because each has its own cache: they are
-// copied to the others. Everything else stays where it arrived; so do all pieces of a TCP segment
-// but the first, which are then put together only if their owner is here.
+// connection can choose a local port of its own and a listener's connections are spread. The parts
+// of a divided datagram, of which only the first bears ports, all go to one worker, which puts them
+// together and hands what they make to its owner. Answers of the neighbor protocols (ARP) are of
+// use to all workers, because each has its own cache: they are copied to the others. Everything
+// else stays where it arrived.
 #pragma once
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include <boost/lockfree/spsc_queue.hpp>
@@ -23,6 +27,7 @@
 #include <synfin/base/relaxed.hpp>
 #include <synfin/dpdk/queue_device.hpp>
 #include <synfin/dpdk/steering.hpp>
+#include <synfin/stack/colleagues.hpp>
 #include <synfin/stack/frame.hpp>
 
 namespace synfin::dpdk {
@@ -48,6 +53,21 @@ inline HandoffDestination handoff_destination(const uint8_t* bytes, uint32_t len
     constexpr uint8_t icmp = 1;
     constexpr uint8_t tcp = 6;
     constexpr uint8_t icmp6 = 58;
+    constexpr uint8_t fragment_header = 44;
+    const auto read32 = [&read16](uint32_t at) {
+        return uint32_t{read16(at)} << 16 | read16(at + 2);
+    };
+    // Which worker puts the parts together: by their source, destination and identification.
+    const auto assembler = [&](uint32_t addresses_at, uint32_t words, uint32_t identification) {
+        uint32_t mixed = identification;
+        for (uint32_t i = 0; i < words; ++i) {
+            mixed = (std::rotl(mixed, 13) ^ read32(addresses_at + 4 * i)) * 0x9e3779b1u;
+            mixed ^= mixed >> 15;
+        }
+        mixed *= 0x9e3779b1u;
+        return HandoffDestination{Kind::worker,
+                                  static_cast<unsigned>((uint64_t{mixed} * workers) >> 32)};
+    };
     // The place of the ports in an IP packet at `at`; none if it is not the first piece of TCP.
     const auto ports_of = [&](uint32_t at) -> std::optional<uint32_t> {
         if (length < at + 24) return std::nullopt;
@@ -63,6 +83,13 @@ inline HandoffDestination handoff_destination(const uint8_t* bytes, uint32_t len
     const bool v4 = type == 0x0800;
     if (length < network + (v4 ? 20u : 40u)) return {};
     const uint8_t protocol = bytes[network + (v4 ? 9 : 6)];
+    if (v4 && (read16(network + 6) & 0x3fff) != 0) {
+        return assembler(network + 12, 2, read16(network + 4));
+    }
+    if (!v4 && protocol == fragment_header) {
+        if (length < network + 48) return {};
+        return assembler(network + 8, 8, read32(network + 44));
+    }
     if (protocol == tcp) {
         if (!connections) return {};
         const auto ports = ports_of(network);
@@ -155,6 +182,27 @@ class HandoffDevice {
     void transmit(stack::TransmitBatch& batch) { inner_.transmit(batch); }
     bool congested() const { return inner_.congested(); }
 
+    /// Hands another worker a packet that stands in no frame, and of which nothing but the IP
+    /// header is known to be right.
+    void hand_over_copy(unsigned worker, std::span<const uint8_t> link_header,
+                        std::span<const uint8_t> packet) {
+        rte_mbuf* const copy = rte_pktmbuf_alloc(inner_.pool());
+        const size_t length = link_header.size() + packet.size();
+        if (copy == nullptr || length > rte_pktmbuf_tailroom(copy)) {
+            rte_pktmbuf_free(copy);
+            ++dropped_;
+            return;
+        }
+        stack::Frame frame;
+        frame.data = rte_pktmbuf_mtod(copy, uint8_t*);
+        frame.length = static_cast<uint32_t>(length);
+        frame.ip_checksum_good = true;
+        frame.owner = copy;
+        std::copy(packet.begin(), packet.end(),
+                  std::copy(link_header.begin(), link_header.end(), frame.data));
+        hand_over(frame, worker);
+    }
+
     uint64_t handed_over() const { return handed_over_; }
     /// The other worker's queue was full: like a full receive queue.
     uint64_t dropped() const { return dropped_; }
@@ -190,6 +238,27 @@ class HandoffDevice {
     unsigned self_;
     Relaxed<uint64_t> handed_over_;
     Relaxed<uint64_t> dropped_;
+};
+
+/// What a worker's segments that came in parts are to the others: a device for each of its ports.
+class HandoffColleagues final : public stack::Colleagues {
+  public:
+    /// `steering` says who gets a connection's segments. All that is lent must outlive this.
+    HandoffColleagues(const Steering& steering, std::vector<HandoffDevice*> devices, unsigned self)
+        : steering_{steering}, devices_{std::move(devices)}, self_{self} {}
+
+    bool take(uint8_t port, const wire::SocketAddress& local, const wire::SocketAddress& remote,
+              std::span<const uint8_t> link_header, std::span<const uint8_t> datagram) override {
+        const auto owner = steering_.owner(local, remote);
+        if (!owner || *owner == self_) return false;
+        devices_[port]->hand_over_copy(*owner, link_header, datagram);
+        return true;
+    }
+
+  private:
+    const Steering& steering_;
+    std::vector<HandoffDevice*> devices_;
+    unsigned self_;
 };
 
 }  // namespace synfin::dpdk

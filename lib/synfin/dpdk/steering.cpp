@@ -118,6 +118,14 @@ bool Steering::reaches(unsigned worker, const wire::SocketAddress& local,
     return false;
 }
 
+std::optional<unsigned> Steering::owner(const wire::SocketAddress& local,
+                                        const wire::SocketAddress& remote) const {
+    for (unsigned worker = 0; worker < workers_; ++worker) {
+        if (reaches(worker, local, remote)) return worker;
+    }
+    return std::nullopt;
+}
+
 bool Steering::port_filter(const void* context, const wire::SocketAddress& local,
                            const wire::SocketAddress& remote) {
     const auto& view = *static_cast<const View*>(context);

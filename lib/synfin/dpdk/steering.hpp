@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -66,6 +67,9 @@ class Steering {
     /// Whether `worker` gets the replies of a connection between these two.
     bool reaches(unsigned worker, const wire::SocketAddress& local,
                  const wire::SocketAddress& remote) const;
+    /// The worker that gets them; none, if the ports of this host do not agree on one.
+    std::optional<unsigned> owner(const wire::SocketAddress& local,
+                                  const wire::SocketAddress& remote) const;
     /// Whether workers must hand each other TCP packets, not only the neighbor protocols'.
     bool hands_off_connections() const { return means_ == Means::handoff; }
 

@@ -207,6 +207,7 @@ void Worker::Impl::fill_in(Arrived& a, const wire::Packet& p, uint8_t port) {
 
 void Worker::Impl::take_fragment(wire::Packet& p, uint8_t port) {
     const wire::Fragment fragment = wire::read_fragment(p.network);
+    const std::span<const uint8_t> link_header{p.ethernet, p.network.data()};
     const auto whole = reassembly.take(fragment, now, counters);
     if (whole.empty()) return;
     switch (wire::parse_whole(whole, fragment.identification, p)) {
@@ -215,6 +216,10 @@ void Worker::Impl::take_fragment(wire::Packet& p, uint8_t port) {
             Arrived a;
             fill_in(a, p, port);
             a.hash = flow::tuple_hash(a.tuple, hash_key);
+            if (config.colleagues != nullptr && look_up(a.tuple, a.hash) == no_index &&
+                config.colleagues->take(port, a.local(), a.remote(), link_header, whole)) {
+                return;
+            }
             note_arrival(a);
             return take_segment(a, unprofiled);
         }

@@ -21,6 +21,7 @@
 #include <synfin/base/instant.hpp>
 #include <synfin/stack/address_conflict.hpp>
 #include <synfin/stack/application.hpp>
+#include <synfin/stack/colleagues.hpp>
 #include <synfin/stack/counters.hpp>
 #include <synfin/stack/frame.hpp>
 #include <synfin/stack/stage_profile.hpp>
@@ -96,6 +97,8 @@ struct WorkerConfig {
     bool (*port_filter)(const void* context, const wire::SocketAddress& local,
                         const wire::SocketAddress& remote) = nullptr;
     const void* port_filter_context = nullptr;
+    /// Whom a segment may belong to that came in parts; nullptr: to nobody else.
+    Colleagues* colleagues = nullptr;
     uint32_t receive_burst =
         64;  ///< packets per loop and interface, at most Worker::receive_burst_max
 };

@@ -94,15 +94,62 @@ TEST(HandoffDestination, AnEchoRequestStays) {
     EXPECT_EQ(destination(bytes).kind, Kind::here);
 }
 
-TEST(HandoffDestination, AFragmentStays) {
+Bytes ipv6_fragment(uint8_t source, uint8_t identification, uint16_t offset_and_more) {
+    Bytes bytes(100);
+    put16(bytes, 12, 0x86dd);
+    bytes[14] = 0x60;
+    bytes[14 + 6] = 44;
+    bytes[14 + 23] = source;
+    put16(bytes, 54 + 2, offset_and_more);
+    bytes[54 + 7] = identification;
+    return bytes;
+}
+
+Bytes ipv4_fragment(uint8_t source, uint8_t identification, uint16_t offset_and_more) {
+    Bytes bytes = tcp_frame(80, static_cast<uint16_t>(offset_and_more * 77));
+    bytes[14 + 5] = identification;
+    put16(bytes, 14 + 6, offset_and_more);
+    bytes[14 + 15] = source;
+    return bytes;
+}
+
+TEST(HandoffDestination, PartsOfADatagramMeetWhateverTheDeviceSteersBy) {
+    for (const bool connections : {false, true}) {
+        const auto ipv4 = destination(ipv4_fragment(1, 7, 0x2000), 4, connections);
+        EXPECT_EQ(ipv4.kind, Kind::worker);
+        for (const uint16_t later : {uint16_t{0x2010}, uint16_t{0x0020}}) {
+            EXPECT_EQ(destination(ipv4_fragment(1, 7, later), 4, connections).worker, ipv4.worker);
+        }
+        const auto ipv6 = destination(ipv6_fragment(1, 7, 0x0001), 4, connections);
+        EXPECT_EQ(ipv6.kind, Kind::worker);
+        for (const uint16_t later : {uint16_t{0x0081}, uint16_t{0x0100}}) {
+            EXPECT_EQ(destination(ipv6_fragment(1, 7, later), 4, connections).worker, ipv6.worker);
+        }
+    }
+}
+
+TEST(HandoffDestination, PartsOfDifferentDatagramsAreSpread) {
+    std::array<unsigned, 4> shares{};
+    for (unsigned source = 0; source < 64; ++source) {
+        for (unsigned id = 0; id < 64; ++id) {
+            const auto s = static_cast<uint8_t>(source);
+            const auto i = static_cast<uint8_t>(id);
+            ++shares[destination(ipv4_fragment(s, i, 0x2000)).worker];
+            ++shares[destination(ipv6_fragment(s, i, 0x0001)).worker];
+        }
+    }
+    for (const unsigned share : shares) EXPECT_NEAR(share, 2048.0, 400.0);
+}
+
+TEST(HandoffDestination, WholeDatagramThatMayNotBeDividedIsNoPart) {
     Bytes bytes = tcp_frame(80, 40000);
-    put16(bytes, 14 + 6, 100);
-    EXPECT_EQ(destination(bytes).kind, Kind::here);
+    put16(bytes, 14 + 6, 0x4000);
+    EXPECT_EQ(destination(bytes, 4, false).kind, Kind::here);
 }
 
 TEST(HandoffDestination, NoFrameIsTooShortToLookAt) {
     // Each in memory of exactly its own length, so that a sanitizer sees a read behind it.
-    for (const Bytes& whole : {tcp_frame(80, 40000), arp_frame()}) {
+    for (const Bytes& whole : {tcp_frame(80, 40000), arp_frame(), ipv6_fragment(1, 7, 1)}) {
         for (size_t length = 0; length <= whole.size(); ++length) {
             const auto part = std::make_unique<uint8_t[]>(length);
             std::copy_n(whole.begin(), length, part.get());
@@ -187,6 +234,40 @@ TEST_F(HandoffMeshTest, AFrameOfAnotherArrivesThereWhole) {
 TEST_F(HandoffMeshTest, AnArpFrameArrivesEverywhere) {
     deliver(0, arp_frame());
     EXPECT_EQ(receive(0), 1u);
+    EXPECT_EQ(receive(1), 1u);
+}
+
+TEST_F(HandoffMeshTest, APacketWithoutAFrameArrivesInOne) {
+    const Bytes whole = tcp_frame(80, 40000);
+    const std::span<const uint8_t> bytes{whole};
+    devices_[0]->hand_over_copy(1, bytes.first(14), bytes.subspan(14));
+    ASSERT_EQ(devices_[1]->receive(frames_.data(), 64), 1u);
+    EXPECT_EQ(Bytes(frames_[0].data, frames_[0].data + frames_[0].length), whole);
+    EXPECT_TRUE(frames_[0].ip_checksum_good);
+    EXPECT_FALSE(frames_[0].tcp_checksum_good);
+    devices_[1]->recycle(frames_.data(), 1);
+}
+
+TEST_F(HandoffMeshTest, APacketThatNoFrameHoldsIsDropped) {
+    const Bytes large(65'000);
+    devices_[0]->hand_over_copy(1, std::span{large}.first(14), std::span{large}.subspan(14));
+    EXPECT_EQ(receive(1), 0u);
+    EXPECT_EQ(devices_[0]->dropped(), 1u);
+}
+
+TEST_F(HandoffMeshTest, WhatCameInPartsGoesToWhoeverOwnsTheConnection) {
+    const Steering steering{2, {}, [] { return false; }};
+    HandoffColleagues colleagues{steering, {devices_[0].get()}, 0};
+    const Bytes whole = tcp_frame(port_of(1), 80);
+    const auto take = [&](uint16_t port) {
+        const wire::SocketAddress local{wire::IpAddress::v4(10, 0, 0, 1), 80};
+        const wire::SocketAddress remote{wire::IpAddress::v4(10, 0, 0, 2), port};
+        return colleagues.take(0, local, remote, std::span{whole}.first(14),
+                               std::span{whole}.subspan(14));
+    };
+    EXPECT_FALSE(take(port_of(0)));
+    EXPECT_EQ(receive(1), 0u);
+    EXPECT_TRUE(take(port_of(1)));
     EXPECT_EQ(receive(1), 1u);
 }
 

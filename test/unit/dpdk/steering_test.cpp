@@ -56,6 +56,7 @@ void expect_each_port_reaches_exactly_one(const Steering& steering, unsigned wor
                 if (!steering.reaches(worker, ends.local, ends.remote)) continue;
                 ++reached;
                 ++share[worker];
+                EXPECT_EQ(steering.owner(ends.local, ends.remote), worker);
             }
             ASSERT_EQ(reached, 1u) << "port " << port;
         }

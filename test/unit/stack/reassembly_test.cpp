@@ -164,6 +164,76 @@ TEST_P(Fragments, ConnectionTakesDataInFragments) {
     EXPECT_EQ(service.life(service.ids[0]).data, std::string(1400, 'y'));
 }
 
+/// Another worker of the same host, which owns all connections from `port`.
+struct Colleague final : Colleagues {
+    explicit Colleague(Host& host, uint16_t port) : owner{host}, owned{port} {}
+    bool take(uint8_t, const wire::SocketAddress& local, const wire::SocketAddress& remote,
+              std::span<const uint8_t> link_header, std::span<const uint8_t> datagram) override {
+        ++asked;
+        EXPECT_EQ(local.port, 80);
+        if (remote.port != owned) return false;
+        Bytes frame(link_header.begin(), link_header.end());
+        frame.insert(frame.end(), datagram.begin(), datagram.end());
+        if (is_ipv4_frame(frame)) {  // a device would say that the header is right
+            uint8_t* ip = &frame[link_bytes];
+            wire::store_be16(ip + 10, 0);
+            wire::store_checksum(ip + 10, wire::sum_words(ip, 20));
+        }
+        owner.run(frame);
+        return true;
+    }
+    Host& owner;
+    uint16_t owned;
+    int asked = 0;
+};
+
+TEST_P(Fragments, SegmentOfAnotherWorkersConnectionGoesThere) {
+    Host owner{config()};
+    ASSERT_TRUE(owner.worker.listen({{}, 80}, service).has_value());
+    Colleague colleague{owner, 4000};
+    WorkerConfig with_colleague = config();
+    with_colleague.colleagues = &colleague;
+    Host assembler{with_colleague};
+    owner.run(segment_frame({.from = of(9), .to = of(1)}));
+    const uint32_t isn = Read{owner.take_one()}.packet.seq;
+    const Bytes data = segment_frame({.from = of(9),
+                                      .to = of(1),
+                                      .seq = 1001,
+                                      .ack = isn + 1,
+                                      .flags = wire::flag::ack,
+                                      .payload = std::string(1400, 'y')});
+    assembler.run(fragment_of(data, 800, 1420));
+    assembler.run(fragment_of(data, 0, 800));
+    EXPECT_TRUE(assembler.take_sent().empty());
+    ASSERT_EQ(service.ids.size(), 1u);
+    EXPECT_EQ(service.life(service.ids[0]).data, std::string(1400, 'y'));
+    EXPECT_EQ(colleague.asked, 1);
+}
+
+TEST_P(Fragments, SegmentThatIsNoOtherWorkersIsAnswered) {
+    Colleague colleague{host, 5000};
+    WorkerConfig with_colleague = config();
+    with_colleague.colleagues = &colleague;
+    Host assembler{with_colleague};
+    ASSERT_TRUE(assembler.worker.listen({{}, 80}, service).has_value());
+    const Bytes whole = syn();
+    assembler.run(fragment_of(whole, 0, 64));
+    assembler.run(fragment_of(whole, 64, 128));
+    EXPECT_EQ(colleague.asked, 1);
+    const Read answer{assembler.take_one()};
+    ASSERT_TRUE(answer.is_tcp());
+    EXPECT_EQ(answer.packet.flags, wire::flag::syn | wire::flag::ack);
+    const Bytes data = segment_frame({.from = of(9),
+                                      .to = of(1),
+                                      .seq = 1001,
+                                      .ack = answer.packet.seq + 1,
+                                      .flags = wire::flag::ack,
+                                      .payload = std::string(1400, 'y')});
+    assembler.run(fragment_of(data, 0, 800, 8));
+    assembler.run(fragment_of(data, 800, 1420, 8));
+    EXPECT_EQ(colleague.asked, 1);  // the connection is here
+}
+
 TEST_P(Fragments, Rfc3168_1_MarkOfAFragmentIsTheWholesUnlessAnotherCouldBearNone) {
     constexpr auto none = wire::Ecn::not_capable;
     constexpr auto ect = wire::Ecn::ect_0;
