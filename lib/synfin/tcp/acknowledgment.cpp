@@ -59,7 +59,7 @@ void leave_persist(Connection& c, Transfer& t, Environment& env) {
 }
 
 // RFC 6298 (5.2) and (5.3), and what RFC 8985 makes of it.
-void move_timer(Connection& c, const Transfer* t, bool advanced, Duration reordering_wait,
+void move_timer(Connection& c, Transfer* t, bool advanced, Duration reordering_wait,
                 Environment& env, Instant now) {
     if (c.snd_una == c.snd_nxt.load()) {
         if (!advanced) return;
@@ -68,7 +68,7 @@ void move_timer(Connection& c, const Transfer* t, bool advanced, Duration reorde
     } else if (reordering_wait > Duration{} && queued_bytes(c, env) > 0) {
         arm_reordering(c, reordering_wait, env, now);
     } else if (advanced || (t != nullptr && t->loss_timer != LossTimer::timeout)) {
-        arm_loss_timer(c, env, now);
+        arm_loss_timer(c, t, env, now);
     }
     if (advanced && c.snd_una != c.snd_nxt.load()) arm_user_timeout(c, env, now);
 }

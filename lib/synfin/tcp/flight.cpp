@@ -93,26 +93,11 @@ void Flight::merge_alike(FlightPool& pool) {
     }
 }
 
-bool Flight::can_append(const FlightPool& pool) const {
-    if (empty()) return true;
-    const FlightRange& back = last_ == no_index ? first_ : pool[last_];
-    if (back.fate == Fate::outstanding) return true;
+bool Flight::can_append_range(const FlightPool& pool) const {
     return count_ < max_ranges && pool.used() < pool.capacity();
 }
 
-bool Flight::append(Seq end, uint32_t now_us, uint32_t together_us, FlightPool& pool) {
-    if (empty()) {
-        first_.end = end;
-        first_.sent_us = last_began_us_ = now_us;
-        return true;
-    }
-    FlightRange& back = last(pool);
-    const bool mergeable = back.fate == Fate::outstanding && !back.retransmitted;
-    if (mergeable && now_us - last_began_us_ <= together_us) {
-        back.end = end;
-        back.sent_us = now_us;
-        return true;
-    }
+bool Flight::append_range(FlightRange& back, Seq end, uint32_t now_us, FlightPool& pool) {
     const uint32_t index = count_ < max_ranges ? pool.take() : no_index;
     if (index == no_index) {
         SYNFIN_ASSERT(back.fate == Fate::outstanding);

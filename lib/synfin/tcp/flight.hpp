@@ -73,6 +73,12 @@ class Flight {
     uint32_t lost_bytes() const { return lost_bytes_; }
     /// When the first octet in flight was sent last.
     uint32_t first_sent_us() const { return first_.sent_us; }
+    /// Whether something under way may have left before what left at `us` and ends at `end`. No, if
+    /// the first range, sent but once, did not: what follows it left no earlier, once or again.
+    bool may_precede(uint32_t us, Seq end) const {
+        return first_.fate != Fate::outstanding || first_.retransmitted ||
+               sent_after(us, end, first_.sent_us, first_.end);
+    }
 
     /// Nothing is in flight, and what comes begins at `at`.
     void restart(Seq at, FlightPool& pool);
@@ -84,11 +90,27 @@ class Flight {
     }
 
     /// Whether new data can be accounted for. If not, something has to be acknowledged first.
-    bool can_append(const FlightPool& pool) const;
+    bool can_append(const FlightPool& pool) const {
+        return last(pool).fate == Fate::outstanding || can_append_range(pool);
+    }
     /// [end of the flight, `end`) is sent for the first time. It joins the range before it if that
     /// began less than `together_us` before. Returns false if it joined something older for lack of
     /// ranges.
-    bool append(Seq end, uint32_t now_us, uint32_t together_us, FlightPool& pool);
+    bool append(Seq end, uint32_t now_us, uint32_t together_us, FlightPool& pool) {
+        if (empty()) {
+            first_.end = end;
+            first_.sent_us = last_began_us_ = now_us;
+            return true;
+        }
+        FlightRange& back = last(pool);
+        if (back.fate != Fate::outstanding || back.retransmitted ||
+            now_us - last_began_us_ > together_us) {
+            return append_range(back, end, now_us, pool);
+        }
+        back.end = end;
+        back.sent_us = now_us;
+        return true;
+    }
 
     /// Everything before `ack` has arrived.
     void acknowledge(Seq ack, Delivery& delivery, FlightPool& pool);
@@ -122,6 +144,11 @@ class Flight {
         return range.next == no_index ? nullptr : &pool[range.next];
     }
     FlightRange& last(FlightPool& pool) { return last_ == no_index ? first_ : pool[last_]; }
+    const FlightRange& last(const FlightPool& pool) const {
+        return last_ == no_index ? first_ : pool[last_];
+    }
+    bool can_append_range(const FlightPool& pool) const;
+    bool append_range(FlightRange& back, Seq end, uint32_t now_us, FlightPool& pool);
     bool split(FlightRange& range, Seq at, FlightPool& pool);
     void absorb_next(FlightRange& range, FlightPool& pool);
     void pop_first(FlightPool& pool);

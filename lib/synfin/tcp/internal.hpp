@@ -115,7 +115,8 @@ inline bool owes_user_timeout(const Connection& c) {
 uint32_t all_option_bytes(const Connection& c, const Transfer& t);
 /// How many bytes of options a segment with data carries now.
 inline uint32_t option_bytes(const Connection& c, const Transfer& t) {
-    const bool tells_more = t.held_count != 0 || t.owes_dsack() || owes_user_timeout(c);
+    const bool tells_more =
+        t.held_count != 0 || t.held_fin || t.owes_dsack() || owes_user_timeout(c);
     return tells_more ? all_option_bytes(c, t) : agreed_option_bytes(c);
 }
 /// How much data a segment carries now.
@@ -244,23 +245,32 @@ Duration time_tried(const Connection& c, const Environment& env);
     if (t != nullptr) t->loss_timer = LossTimer::timeout;
 }
 void arm_retransmission(Connection& c, Environment& env, Instant now);
-/// After which wait the probe of the tail is due, or zero if there is to be none: RFC 8985
-/// section 7.2. What would come no earlier than the retransmission timer, `timeout`, is left to
-/// that. No std::optional, which g++ builds in memory: reading it back there would wait until the
-/// segment that was just written has left for the cache.
-[[gnu::always_inline]] inline Duration tail_probe_wait(const Connection& c, Duration timeout) {
+/// After which wait the probe of the tail is due, if there is to be one (RFC 8985 section 7.2).
+[[gnu::always_inline]] inline Duration usual_tail_probe_wait(const Connection& c) {
     constexpr Duration least = Duration::milliseconds(10);
     constexpr Duration longest_delayed_ack = Duration::milliseconds(200);
-    if (!c.has(Mark::sack_permitted) || c.srtt_us == 0 || c.rto_shift != 0) return Duration{};
-    Duration wait = std::max(Duration::microseconds(2 * int64_t{c.srtt_us}), least);
+    const Duration wait = std::max(Duration::microseconds(2 * int64_t{c.srtt_us}), least);
     const uint32_t flight = c.snd_nxt.load().distance_from(c.snd_una);
-    if (flight <= c.mss) wait = wait + longest_delayed_ack;
+    return flight <= c.mss ? wait + longest_delayed_ack : wait;
+}
+/// The same, or zero if there is to be none. What would come no earlier than the retransmission
+/// timer, `timeout`, is left to that. No std::optional, which g++ builds in memory: reading it back
+/// there would wait until the segment that was just written has left for the cache.
+[[gnu::always_inline]] inline Duration tail_probe_wait(const Connection& c, Duration timeout) {
+    if (!c.has(Mark::sack_permitted) || c.srtt_us == 0 || c.rto_shift != 0) return Duration{};
+    const Duration wait = usual_tail_probe_wait(c);
     return wait < timeout ? wait : Duration{};
 }
-/// The retransmission timer, or a tail probe before it (RFC 8985 section 7.2).
-void arm_loss_timer(Connection& c, Environment& env, Instant now);
+/// The retransmission timer, or a tail probe before it (RFC 8985 section 7.2). `t` as above.
+void arm_loss_timer(Connection& c, Transfer* t, const Environment& env, Instant now);
 /// New data has left while the timer runs: the probe of the tail waits for that.
-void put_off_tail_probe(Connection& c, Transfer& t, const Environment& env, Instant now);
+void move_tail_probe(Connection& c, Transfer& t, const Environment& env, Instant now);
+inline void put_off_tail_probe(Connection& c, Transfer& t, const Environment& env, Instant now) {
+    // Nearly always the ACK that has let the data out has armed the timer at the same moment.
+    const bool stands = t.loss_timer == LossTimer::tail_probe &&
+                        c.retransmit_deadline_us == low_us(now + usual_tail_probe_wait(c));
+    if (!stands) move_tail_probe(c, t, env, now);
+}
 void arm_reordering(Connection& c, Duration wait, Environment& env, Instant now);
 /// A probe that has become due waits for nothing any more; it would carry what no timer guards.
 [[gnu::always_inline]] inline void disarm_retransmission(Connection& c) {
@@ -424,7 +434,7 @@ void remember_for_undo(const Connection& c, Transfer& t, bool by_timer);
 void note_retransmission(const Connection& c, Transfer& t, uint32_t bytes, Instant now);
 /// The timer has expired for the first time for this data: the answers will tell whether too early.
 void begin_trial(const Connection& c, Transfer& t);
-/// Takes the reduction back if this ACK proves that nothing was lost.
+/// Takes the reduction back, if that is possible and this ACK proves that nothing was lost.
 void undo_if_spurious(Connection& c, Transfer& t, const Segment& segment, const AckReport& ack,
                       Environment& env);
 
@@ -435,12 +445,22 @@ void rack_take_delivery(const Connection& c, Transfer& t, const Segment& segment
 void rack_take_dsack(const Connection& c, Rack& rack);
 void rack_end_recovery(Rack& rack);
 /// Step 5: holds for lost what is too late. Returns how long until more would be; 0: nothing would.
-Duration rack_detect_losses(const Connection& c, Transfer& t, Environment& env, Instant now);
+Duration rack_find_late(const Connection& c, Transfer& t, Environment& env, Instant now);
+inline Duration rack_detect_losses(const Connection& c, Transfer& t, Environment& env,
+                                   Instant now) {
+    const Rack& rack = t.rack;
+    const bool nothing_late = rack.rtt_us == 0 || !t.flight.may_precede(rack.sent_us, rack.end);
+    return nothing_late ? Duration{} : rack_find_late(c, t, env, now);
+}
 
 // ---- recovery.cpp
 
 /// What we think is under way: neither arrived nor lost ("pipe" of RFC 6675).
-uint32_t bytes_in_flight(const Connection& c, const Transfer& t);
+inline uint32_t bytes_in_flight(const Connection& c, const Transfer& t) {
+    const uint32_t gone =
+        t.flight.sacked_bytes() + t.flight.lost_bytes() + t.recovery.duplicate_bytes;
+    return c.snd_nxt.load().distance_from(c.snd_una) - gone;
+}
 /// Losses and the congestion window, after the queue and the scoreboard have been brought up to
 /// date. Returns as rack_detect_losses.
 Duration respond_to_ack(Connection& c, Transfer& t, const Segment& segment, AckReport& ack,

@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include <synfin/base/assert.hpp>
-#include <synfin/tcp/internal.hpp>
+#include <synfin/tcp/output_steps.hpp>
 #include <synfin/wire/tcp_options.hpp>
 
 namespace synfin::tcp {
@@ -46,16 +46,8 @@ void write_acknowledgment(Connection& c, OutSegment& out, Environment& env, Inst
 // they lie in too many pieces, or a record ends before; returns whether one ends there.
 bool gather(Transfer& t, uint32_t offset, uint32_t length, const BufferPool& pool,
             OutSegment& out) {
-    if (t.cursor_node == no_index || offset < t.cursor_offset) {
-        t.cursor_node = t.unsent_or_unacked.head;
-        t.cursor_offset = 0;
-    }
-    while (offset - t.cursor_offset >= pool.nodes[t.cursor_node].length) {
-        t.cursor_offset += pool.nodes[t.cursor_node].length;
-        t.cursor_node = pool.nodes[t.cursor_node].next;
-    }
+    uint32_t skip = seek(t, offset, pool);
     uint32_t node = t.cursor_node;
-    uint32_t skip = offset - t.cursor_offset;
     while (length > 0 && out.piece_count < OutSegment::max_pieces) {
         const BufferNode& n = pool.nodes[node];
         const uint32_t count = std::min(length, n.length - skip);
@@ -137,21 +129,11 @@ bool emit_syn(Connection& c, OutSegment& out, Environment& env, Instant now) {
     return true;
 }
 
-// [snd_nxt, end) leaves for the first time. What leaves within a 32nd of a round trip is accounted
-// for together: RACK can do without more precision, and no window needs more than some dozen
-// ranges while nothing is lost.
-void account_new(Connection& c, Transfer& t, Seq end, Environment& env, Instant now) {
-    if (!t.flight.append(end, low_us(now), c.srtt_us / 32, env.transfers.flights)) {
-        ++env.counters.flight_coarse;
-    }
+// The same, and a model learns of it.
+void account_departure(Connection& c, Transfer& t, Seq end, Environment& env, Instant now) {
     const Seq begin = c.snd_nxt;
-    c.snd_nxt = end;
-    if (t.model != no_index) [[unlikely]]
-        note_departure(c, t, end.distance_from(begin), env, now);
-}
-
-uint32_t half_of_largest_window(const Connection& c) {
-    return (uint32_t{c.max_snd_wnd} << c.snd_scale) / 2;
+    account_new(c, t, end, env, low_us(now));
+    if (t.model != no_index) note_departure(c, t, end.distance_from(begin), env, now);
 }
 
 // A segment of queued bytes from `seq`, with the FIN if it reaches the end of the stream.
@@ -186,7 +168,7 @@ Seq write_again(Connection& c, Transfer& t, Seq seq, uint32_t length, OutSegment
     if (t.model != no_index) {
         note_departure(c, t, earlier_of(end, c.snd_nxt).distance_from(seq), env, now);
     }
-    if (end.after(c.snd_nxt)) account_new(c, t, end, env, now);
+    if (end.after(c.snd_nxt)) account_departure(c, t, end, env, now);
     if (t.oversized.phase != Oversized::Phase::none) {
         note_oversized_sent_again(c, t, seq, end, env, now);
     }
@@ -252,11 +234,6 @@ uint32_t sendable_length(const Connection& c, const Transfer& t, uint32_t conges
     return 0;
 }
 
-uint32_t congestion_left(const Connection& c, const Transfer& t) {
-    const uint32_t pipe = bytes_in_flight(c, t);
-    return c.cwnd > pipe ? c.cwnd - pipe : 0;
-}
-
 // The FIN of a connection that has nothing queued and nothing in flight.
 bool emit_bare_fin(Connection& c, OutSegment& out, Environment& env, Instant now) {
     if (!c.has(Mark::send_closed) || c.has(Mark::fin_sent)) return false;
@@ -270,16 +247,6 @@ bool emit_bare_fin(Connection& c, OutSegment& out, Environment& env, Instant now
     }
     ++env.counters.out_segs;
     return true;
-}
-
-// Whether `length` of `allowed` bytes end a burst that is going on: the congestion window cuts it
-// off, or the peer's, where that has become less than half of what it was. Nothing follows before
-// an ACK comes; a receiver that puts segments together hands on what it has when it sees PSH.
-bool ends_burst(const Connection& c, uint32_t length, uint32_t allowed, uint32_t payload_max) {
-    const uint32_t window_left = (c.snd_una.load() + c.snd_wnd).distance_from(c.snd_nxt.load());
-    const uint32_t with_another = length + payload_max;
-    if (allowed < with_another && window_left > length) return true;
-    return window_left < with_another && c.snd_wnd <= half_of_largest_window(c);
 }
 
 // At least `least` bytes are not refused for the congestion window's sake.
@@ -311,29 +278,23 @@ bool emit_new(Connection& c, Transfer& t, OutSegment& out, uint32_t payload_max,
     const Seq end = seq + length + (out.flags.fin() ? 1 : 0);
     if (out.flags.fin()) c.set(Mark::fin_sent);
     const uint32_t now_us = low_us(now);
-    const bool in_burst = t.burst_us == now_us;
-    t.burst_us = now_us;
+    const bool in_burst = goes_on_in_burst(t, now_us);
     if (in_burst && length > 0 && ends_burst(c, length, allowed, payload_max)) {
         out.flags |= flag::psh;
     }
     if (length < payload_max) t.small_end = end;
     if (c.ecn && length > 0) mark_new_data(c, t, end, out);
-    account_new(c, t, end, env, now);
+    account_departure(c, t, end, env, now);
     if (t.pushing != Pushing::later && length == unsent) t.pushing = Pushing::usual;
     if (probe != 0) note_path_probe(c, t, seq, length, env);
     if (t.recovery.phase == Recovery::Phase::fast) t.recovery.sent += length;
-    if (!t.timing) {
-        t.timing = true;
-        t.timed = end;
-        t.timed_at_us = now_us;
-    }
+    time_round_trip(t, end, now_us);
     if (!c.has(Mark::retransmit_armed) || c.has(Mark::persisting)) {  // (5.1)
         c.clear(Mark::persisting);
-        arm_loss_timer(c, env, now);
+        arm_loss_timer(c, &t, env, now);
         arm_user_timeout(c, env, now);
-    } else if (!in_burst || seq.distance_from(c.snd_una) <= c.mss) {
-        // Of a burst, what follows the second segment changes nothing about the deadline.
-        put_off_tail_probe(c, t, env, now);
+    } else {
+        follow_with_timer(c, t, seq, in_burst, env, now);
     }
     ++env.counters.out_segs;
     return true;
@@ -409,7 +370,7 @@ bool emit_probe(Connection& c, OutSegment& out, uint32_t payload_max, Environmen
                env);
     out.flags = out.flags & ~flag::fin;
     const Seq end = c.snd_una.load() + out.payload_length;
-    if (end.after(c.snd_nxt)) account_new(c, *t, end, env, now);
+    if (end.after(c.snd_nxt)) account_departure(c, *t, end, env, now);
     t->timing = false;
     return true;
 }
@@ -441,19 +402,54 @@ void gather_queued(const Connection& c, uint32_t offset, uint32_t length, OutSeg
     gather(*transfer_of(c, env), offset, length, env.buffers, out);
 }
 
-bool has_output_without_mark(const Connection& c, const Environment& env) {
-    if (awaits_handshake(c) || c.state == State::closed) return false;
+namespace {
+
+// Whether `unsent` bytes of new data wait for nothing but an ACK: what sendable_length would find
+// out, but without all that it looks at. More often than not, they do.
+[[gnu::noinline]] bool awaits_acknowledgment(const Connection& c, const Transfer& t,
+                                             uint32_t unsent) {
+    if (c.narrow_path != 0 || t.model != no_index) return false;
+    const uint32_t flight = c.snd_nxt.load().distance_from(c.snd_una);
+    const uint32_t window_left = c.snd_wnd > flight ? c.snd_wnd - flight : 0;
+    const uint32_t usable = std::min(window_left, congestion_left(c, t));
+    return usable < unsent && usable < payload_max(c, t) &&
+           (usable == 0 || usable < half_of_largest_window(c));
+}
+
+bool owes_fin(const Connection& c) {
+    constexpr auto send_closed = static_cast<uint32_t>(Mark::send_closed);
+    constexpr auto fin_sent = static_cast<uint32_t>(Mark::fin_sent);
+    return (c.flags & (send_closed | fin_sent)) == send_closed;
+}
+
+// Before the end of the handshake, or while the pacer has to be waited for.
+bool has_output_in_waiting(const Connection& c, const Environment& env) {
+    if (awaits_handshake(c)) return false;
     const Transfer* t = transfer_of(c, env);
-    constexpr uint32_t either =
-        static_cast<uint32_t>(Mark::send_closed) | static_cast<uint32_t>(Mark::pacing);
-    if ((c.flags & either) != 0) {
-        if (c.has(Mark::pacing)) return t != nullptr && t->tail_probe.due;
-        if (!c.has(Mark::fin_sent)) return true;
-    }
-    if (t == nullptr) return false;
+    if (c.has(Mark::pacing)) return t != nullptr && t->tail_probe.due;
+    return c.has(Mark::send_closed) || t != nullptr;
+}
+
+}  // namespace
+
+bool has_output_without_mark(const Connection& c, const Environment& env) {
+    constexpr uint32_t waiting =
+        static_cast<uint32_t>(Mark::syn_unacked) | static_cast<uint32_t>(Mark::pacing);
+    constexpr auto armed = static_cast<uint32_t>(Mark::retransmit_armed);
+    constexpr auto persisting = static_cast<uint32_t>(Mark::persisting);
+    if (c.state == State::closed) return false;
+    if (c.has_any(waiting)) [[unlikely]]
+        return has_output_in_waiting(c, env);
+    const uint32_t place = c.transfer;
+    if (place == no_index) return owes_fin(c);
+    const Transfer& t = env.transfers.transfers[place];
     // What is to be sent again may be the FIN alone, behind an empty queue.
-    return t->flight.lost_bytes() != 0 || t->tail_probe.due ||
-           c.snd_nxt.load().before(data_end(c, env));
+    if (t.flight.lost_bytes() != 0 || t.tail_probe.due) return true;
+    const Seq end = c.snd_una.load() + t.unsent_or_unacked.bytes;
+    const Seq nxt = c.snd_nxt;
+    if (!nxt.before(end)) return owes_fin(c);
+    if ((c.flags & (armed | persisting)) != armed) return true;
+    return !awaits_acknowledgment(c, t, end.distance_from(nxt));
 }
 
 bool next_segment_in_general(Connection& c, OutSegment& out, Environment& env, Instant now) {

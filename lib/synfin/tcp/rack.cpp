@@ -86,9 +86,8 @@ void rack_end_recovery(Rack& rack) {
     if (rack.window_persists == 0) rack.window_factor = 1;
 }
 
-Duration rack_detect_losses(const Connection& c, Transfer& t, Environment& env, Instant now) {
+Duration rack_find_late(const Connection& c, Transfer& t, Environment& env, Instant now) {
     const Rack& rack = t.rack;
-    if (rack.rtt_us == 0) return Duration{};
     const uint32_t tolerance = rack.rtt_us + reordering_window_us(c, t);
     const uint32_t now_us = low_us(now);
     int32_t longest_wait = 0;

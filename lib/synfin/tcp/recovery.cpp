@@ -118,7 +118,7 @@ void detect_loss_by_duplicates(const Connection& c, Transfer& t, const AckReport
 void judge_tail_probe(Connection& c, Transfer& t, const Segment& s, const AckReport& ack,
                       Environment& env) {
     TailProbe& probe = t.tail_probe;
-    if (!probe.under_way || s.ack.before(probe.end)) return;
+    if (s.ack.before(probe.end)) return;
     if (!probe.repeated || ack.dsack) {
         probe = TailProbe{};
     } else if (s.ack.after(probe.end)) {
@@ -149,12 +149,6 @@ void lose_what_is_not_reported(const Connection& c, Transfer& t, Environment& en
 
 }  // namespace
 
-uint32_t bytes_in_flight(const Connection& c, const Transfer& t) {
-    const uint32_t gone =
-        t.flight.sacked_bytes() + t.flight.lost_bytes() + t.recovery.duplicate_bytes;
-    return flight_size(c) - gone;
-}
-
 Duration respond_to_ack(Connection& c, Transfer& t, const Segment& s, AckReport& ack,
                         Environment& env, Instant now) {
     Recovery& r = t.recovery;
@@ -169,7 +163,7 @@ Duration respond_to_ack(Connection& c, Transfer& t, const Segment& s, AckReport&
         r.duplicate_bytes = 0;
         return Duration{};
     }
-    undo_if_spurious(c, t, s, ack, env);
+    if (t.undo.possible) undo_if_spurious(c, t, s, ack, env);
     uint32_t delivered = ack.delivery.bytes;
     Duration wait;
     const bool ends =
@@ -180,7 +174,7 @@ Duration respond_to_ack(Connection& c, Transfer& t, const Segment& s, AckReport&
     if (c.has(Mark::sack_permitted)) {
         rack_take_delivery(c, t, s, ack.delivery, now);
         wait = rack_detect_losses(c, t, env, now);
-        judge_tail_probe(c, t, s, ack, env);
+        if (t.tail_probe.under_way) judge_tail_probe(c, t, s, ack, env);
     } else {
         const uint32_t reported = r.duplicate_bytes;
         if (ack.acked > 0) uncount_duplicates(c, t, ack.acked);

@@ -187,17 +187,16 @@ void arm_retransmission(Connection& c, Environment& env, Instant now) {
     arm_timeout(c, transfer_of(c, env), backed_off_rto(c, env), now);
 }
 
-void arm_loss_timer(Connection& c, Environment& env, Instant now) {
-    Transfer* t = transfer_of(c, env);
-    const Duration timeout = base_rto(c, env);
+void arm_loss_timer(Connection& c, Transfer* t, const Environment& env, Instant now) {
+    const Profile& profile = env.profile_of(c);
+    const Duration timeout = base_rto(c, profile);
     const Duration wait = t == nullptr ? Duration{} : probe_timeout(c, *t, timeout, now);
-    if (wait == Duration{})
-        return arm_timeout(c, t, backed_off_rto(c, env.profile_of(c), timeout), now);
+    if (wait == Duration{}) return arm_timeout(c, t, backed_off_rto(c, profile, timeout), now);
     arm_timeout(c, nullptr, wait, now);
     t->loss_timer = LossTimer::tail_probe;
 }
 
-void put_off_tail_probe(Connection& c, Transfer& t, const Environment& env, Instant now) {
+void move_tail_probe(Connection& c, Transfer& t, const Environment& env, Instant now) {
     if (!c.has(Mark::sack_permitted) || t.loss_timer == LossTimer::reordering) return;
     const Duration wait = probe_timeout(c, t, base_rto(c, env), now);
     if (wait == Duration{}) return;

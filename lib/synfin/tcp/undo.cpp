@@ -123,7 +123,6 @@ void note_retransmission(const Connection& c, Transfer& t, uint32_t bytes, Insta
 
 void undo_if_spurious(Connection& c, Transfer& t, const Segment& s, const AckReport& ack,
                       Environment& env) {
-    if (!t.undo.possible) return;
     if (t.recovery.phase == Phase::none && c.snd_una.load().after(t.undo.until)) {
         t.undo = Undo{};
         return;

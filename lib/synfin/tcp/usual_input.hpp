@@ -5,7 +5,8 @@
 // window; it acknowledges all that we have sent; its options are those that were agreed
 // on; and when it has been taken, nothing is left of what was on its way. Then the checks of
 // section 3.10.7.4 hold without being asked for one by one, and there is nothing to recover, to
-// probe or to reassemble. Whatever differs is left to input_in_general. So this file decides
+// probe or to reassemble. Or it is the ACK of a part of a long transfer: then there may be, and
+// only the checks are spared. Whatever differs is left to input_in_general. So this file decides
 // nothing: what it takes, input_in_general would take in the same way.
 #pragma once
 
@@ -45,23 +46,37 @@ inline constexpr uint32_t text_may_be_refused =
            !t.urgent_in && !t.urgent_out;
 }
 
-/// Whether this is the segment that was expected.
-[[gnu::always_inline]] inline bool is_usual(const Connection& c, const Segment& s,
-                                            const Transfer* t) {
+/// Whether this is the segment that was expected, as far as the ACK field does not tell.
+[[gnu::always_inline]] inline bool begins_as_expected(const Connection& c, const Segment& s) {
     if ((s.flags & ~(wire::flag::psh | wire::flag::fin)) != wire::flag::ack) return false;
     const State state = c.state;
     if (state < State::syn_received || state == State::time_wait) return false;
     if (c.has_any(unusual_input_marks) || c.ecn || c.rto_shift != 0) return false;
-    if (s.seq != c.rcv_nxt || s.ack != c.snd_nxt) return false;
-    if (!has_usual_options(c, s)) return false;
+    return s.seq == c.rcv_nxt && has_usual_options(c, s);
+}
+
+/// The same of one that acknowledges all that we have sent.
+[[gnu::always_inline]] inline bool is_usual(const Connection& c, const Segment& s,
+                                            const Transfer* t) {
     if (!s.payload.empty() || s.flags.fin()) {
+        const State state = c.state;
         if (state != State::syn_received && !can_receive(state)) return false;
         if (s.payload.size() > receive_window(c)) return false;
         if (!s.payload.empty() && c.has_any(text_may_be_refused)) return false;
     }
     const uint32_t acked = s.ack.distance_from(c.snd_una);
-    if (c.has(Mark::syn_unacked)) return state == State::syn_received && acked == 1 && !t;
+    if (c.has(Mark::syn_unacked)) return c.state == State::syn_received && acked == 1 && !t;
     return t == nullptr || ends_with(c, *t, acked);
+}
+
+/// Whether it does nothing but acknowledge some of what is in flight, and no FIN.
+[[gnu::always_inline]] inline bool acknowledges_text(const Connection& c, const Segment& s,
+                                                     const Transfer* t) {
+    constexpr uint32_t others =
+        static_cast<uint32_t>(Mark::syn_unacked) | static_cast<uint32_t>(Mark::fin_sent);
+    if (t == nullptr || !s.payload.empty() || s.flags.fin() || c.has_any(others)) return false;
+    const Seq una = c.snd_una;
+    return s.ack != una && s.ack.in_window(una, c.snd_nxt.load().distance_from(una) + 1);
 }
 
 /// All that was in flight has arrived.
@@ -111,7 +126,13 @@ inline constexpr uint32_t unusual_syn_ack_marks = static_cast<uint32_t>(Mark::se
                                                       InputResult& result) {
     if (c.state == State::syn_sent) return usual::take_syn_ack(c, s, env, now, result.events);
     Transfer* const t = transfer_of(c, env);
-    if (!usual::is_usual(c, s, t)) return false;
+    if (!usual::begins_as_expected(c, s)) return false;
+    if (s.ack != c.snd_nxt || !usual::is_usual(c, s, t)) {
+        if (!usual::acknowledges_text(c, s, t)) return false;
+        process_ack(c, s, env, now, result.events);
+        update_ts_recent(c, s, now);
+        return true;
+    }
     update_ts_recent(c, s, now);
     if (c.has(Mark::syn_unacked)) {
         complete_handshake<State::syn_received>(c, env, now, result.events);

@@ -24,7 +24,7 @@ void take_over(const wire::usual::OptionsOfSyn& of_syn, wire::TcpOptions& option
 
 bool next_segment(Connection& c, OutSegment& out, Environment& env, Instant now) {
     const auto write = [&out](const wire::TcpFields& fields, const auto& options,
-                              std::span<const uint8_t> payload) {
+                              std::span<const uint8_t> payload) __attribute__((always_inline)) {
         out.seq = Seq{fields.seq};
         out.ack = Seq{fields.ack};
         out.window = fields.window;

@@ -1,16 +1,17 @@
 // The fast path of output: what nearly every segment is.
 //
-// Usual is the first SYN or SYN,ACK with all the options that most hosts carry; and of a connection
-// of which nothing is on its way, one of three things: all that is queued, in one segment and one
-// piece, perhaps with the FIN behind it; a FIN alone; an ACK. No loss, no window, no pacer and no
-// timer that runs has a word in that. Whatever differs is left to next_segment_in_general. So this
-// file decides nothing: what it emits, next_segment_in_general would emit in the same way.
+// Usual is the first SYN or SYN,ACK with all the options that most hosts carry; of a connection of
+// which nothing is on its way, one of three things: all that is queued, in one segment and one
+// piece, perhaps with the FIN behind it; a FIN alone; an ACK; and of one of which something is, a
+// full segment of what is queued, in one piece and not the last, for which both windows have room.
+// No loss and no pacer has a word in that. Whatever differs is left to next_segment_in_general. So
+// this file decides nothing: what it emits, next_segment_in_general would emit in the same way.
 //
 // Inline, and with whoever writes it as an argument, so that what a segment says goes from the
 // connection to the frame in registers.
 #pragma once
 
-#include <synfin/tcp/internal.hpp>
+#include <synfin/tcp/output_steps.hpp>
 #include <synfin/wire/tcp.hpp>
 #include <synfin/wire/usual_segment.hpp>
 
@@ -68,11 +69,7 @@ inline wire::usual::Timestamps timestamps_of(const Connection& c, Instant now) {
     const auto now_us = low_us(now);
     t.burst_us = now_us;
     t.flight.append(end, now_us, 0, env.transfers.flights);
-    if (!t.timing) {
-        t.timing = true;
-        t.timed = end;
-        t.timed_at_us = now_us;
-    }
+    time_round_trip(t, end, now_us);
     c.snd_nxt = end;
     return {node.data, node.length};
 }
@@ -165,6 +162,53 @@ template <typename Write>
     return true;
 }
 
+/// With these, what leaves is not new data, or more is to be said than is said here.
+inline constexpr uint32_t unusual_stream_marks =
+    (unusual_marks & ~bits(Mark::retransmit_armed)) | bits(Mark::fin_sent);
+
+/// Whether new data goes on as it went before.
+[[gnu::always_inline]] inline bool flows(const Connection& c, const Transfer& t) {
+    return !c.ecn && c.narrow_path == 0 && t.flight.lost_bytes() == 0 && !t.tail_probe.due &&
+           t.recovery.phase == Recovery::Phase::none && t.model == no_index && !t.urgent_out &&
+           !t.owes_dsack() && t.held == no_index && !t.held_fin && t.unread.empty();
+}
+
+/// A full segment of new data behind what is in flight.
+template <typename Write>
+[[gnu::always_inline]] inline bool next_of_stream(Connection& c, const Profile& profile,
+                                                  Environment& env, Instant now, Write& write) {
+    Transfer* const t = transfer_of(c, env);
+    if (c.has_any(unusual_stream_marks) || t == nullptr || !flows(c, *t)) return false;
+    const Seq seq = c.snd_nxt;
+    const uint32_t flight = seq.distance_from(c.snd_una);
+    const uint32_t options = agreed_option_bytes(c);
+    const uint32_t length = c.mss > options ? c.mss - options : 1;
+    const uint32_t allowed = congestion_left(c, *t);
+    const uint32_t end_of_it = flight + length;
+    if (end_of_it >= t->unsent_or_unacked.bytes || end_of_it > c.snd_wnd || length > allowed ||
+        !t->flight.can_append(env.transfers.flights)) {
+        return false;
+    }
+    const uint32_t skip = seek(*t, flight, env.buffers);
+    const BufferNode& node = env.buffers.nodes[t->cursor_node];
+    if (node.length - skip < length + (node.ends_record ? 1 : 0)) return false;
+
+    const std::span<const uint8_t> payload{node.data + skip, length};
+    wire::TcpFields fields = acknowledge(c, profile, env, false);
+    const uint32_t now_us = low_us(now);
+    const bool in_burst = goes_on_in_burst(*t, now_us);
+    if (length > half_of_largest_window(c) ||
+        (in_burst && ends_burst(c, length, allowed, length))) {
+        fields.flags |= wire::flag::psh;
+    }
+    const Seq end = seq + length;
+    account_new(c, *t, end, env, now_us);
+    time_round_trip(*t, end, now_us);
+    follow_with_timer(c, *t, seq, in_burst, env, now);
+    write_with_options(c, now, fields, payload, write);
+    return true;
+}
+
 /// Data, a FIN or an ACK, in ESTABLISHED and later.
 template <typename Write>
 [[gnu::always_inline]] inline bool next_plain(Connection& c, const Profile& profile,
@@ -197,8 +241,9 @@ template <typename Write>
 [[gnu::always_inline]] inline bool next_usual_segment(Connection& c, const Profile& profile,
                                                       Environment& env, Instant now,
                                                       Write&& write) {
-    return c.has(Mark::send_syn) ? usual::next_syn(c, profile, env, now, write)
-                                 : usual::next_plain(c, profile, env, now, write);
+    if (c.has(Mark::send_syn)) return usual::next_syn(c, profile, env, now, write);
+    return usual::next_plain(c, profile, env, now, write) ||
+           (c.has(Mark::retransmit_armed) && usual::next_of_stream(c, profile, env, now, write));
 }
 
 }  // namespace synfin::tcp

@@ -156,7 +156,7 @@ Profile drawn_profile(Random& random) {
     if (one_in(8)) p.congestion = CongestionAlgorithm::dctcp;
     if (one_in(8)) p.congestion = CongestionAlgorithm::bbr;
     if (one_in(8)) p.receive_buffer_bytes = 4096;
-    if (one_in(8)) p.window_clamp = 3000;
+    if (one_in(8)) p.window_clamp = one_in(2) ? 3000 : 1000;
     if (one_in(8)) p.user_timeout = Duration::seconds(20);
     if (one_in(8)) p.user_timeout_option = true;
     if (one_in(8)) p.delayed_ack = Duration{};
@@ -246,7 +246,12 @@ class History {
 
     void flow(Twin& from, Twin& to, std::deque<Sent>& link) {
         Sent sent;
-        while (wants_output(from.fast.c, from.fast.env) && from.emit(now_, sent)) {
+        for (;;) {
+            // Where it says no, there must be nothing to say.
+            const bool wants = wants_output(from.fast.c, from.fast.env);
+            if (!wants && !one_in(4)) break;
+            if (!from.emit(now_, sent)) break;
+            ASSERT_TRUE(wants);
             if (!one_in(30)) link.push_back(sent);
             if (one_in(40)) link.push_back(sent);
         }
