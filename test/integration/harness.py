@@ -494,6 +494,8 @@ def main():
         resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY,) * 2)
     wanted = sys.argv[1:]
     chosen = [c for c in _cases if not wanted or any(w in c[0] for w in wanted)]
+    if not chosen:
+        sys.exit(f"no case has any of {wanted} in its name")
     print(f"1..{len(chosen)}", flush=True)
     results = [_run_case(number, *c) for number, c in enumerate(chosen, 1)]
     sys.exit(0 if all(results) else 1)

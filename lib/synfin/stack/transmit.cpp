@@ -34,8 +34,10 @@ std::span<uint8_t> space_of(const Frame& frame, const Interface& interface) {
 
 /// What all segments of a connection between these addresses have in common.
 template <typename Address>
-wire::SegmentEnds<Address> ends_of(const Connection& c, const Address& local, const Address& remote,
-                                   const tcp::Profile& profile, uint8_t traffic_class) {
+[[gnu::always_inline]] inline wire::SegmentEnds<Address> ends_of(const Connection& c, Address local,
+                                                                 Address remote,
+                                                                 const tcp::Profile& profile,
+                                                                 uint8_t traffic_class) {
     return {.source = local,
             .destination = remote,
             .source_port = c.local_port,
@@ -75,20 +77,22 @@ template <typename EndsOf>
                                                       const Interface& interface,
                                                       const wire::L2Header& header) {
     const tcp::Profile& profile = profiles[c.profile];
-    return write_usual_segment(c, profile, frame, interface, header, [&] {
+    const auto ends = [&]() __attribute__((always_inline)) {
         return ends_of<uint32_t>(c, c.local_address, c.remote_address, profile,
                                  static_cast<uint8_t>(profile.diffserv << 2));
-    });
+    };
+    return write_usual_segment(c, profile, frame, interface, header, ends);
 }
 
 [[gnu::noinline]] bool Worker::Impl::write_usual_ipv6(Connection& c, Frame& frame,
                                                       const Interface& interface,
                                                       const wire::L2Header& header) {
     const tcp::Profile& profile = profiles[c.profile];
-    return write_usual_segment(c, profile, frame, interface, header, [&] {
+    const auto ends = [&]() __attribute__((always_inline)) {
         return ends_of(c, address_of(c.local_address), address_of(c.remote_address), profile,
                        static_cast<uint8_t>(profile.diffserv << 2));
-    });
+    };
+    return write_usual_segment(c, profile, frame, interface, header, ends);
 }
 
 // Of a usual segment nothing is left to say behind it, almost always.

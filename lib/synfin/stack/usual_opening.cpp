@@ -54,8 +54,9 @@ void Worker::Impl::foresee_opening(flow::FourTuple tuple) {
 }
 
 // An image holds none itself: those who had the ids may have gone meanwhile.
-bool Worker::Impl::hold_addresses_again(const flow::FourTuple& tuple, const wire::IpAddress& local,
-                                        const wire::IpAddress& remote) {
+[[gnu::noinline]] bool Worker::Impl::hold_addresses_again(const flow::FourTuple& tuple,
+                                                          const wire::IpAddress& local,
+                                                          const wire::IpAddress& remote) {
     if (!addresses.hold_again(tuple.local_address, local)) return false;
     if (addresses.hold_again(tuple.remote_address, remote)) return true;
     addresses.release(tuple.local_address);
@@ -70,13 +71,14 @@ uint32_t Worker::Impl::open_again(uint64_t user_data) {
     // The neighbor's place may have been given to another meanwhile.
     Neighbor& neighbor = neighbors[image.neighbor];
     if (!neighbor.router && neighbor.address != last_opening.remote.address) return no_index;
-    if (!hold_addresses_again(tuple, last_opening.local, last_opening.remote.address)) {
+    const bool is_v6 = flow::is_interned(tuple.remote_address);
+    if (is_v6 && !hold_addresses_again(tuple, last_opening.local, last_opening.remote.address)) {
         return no_index;
     }
     const uint32_t drawn = draw_port_random();
     const uint32_t random = next_port_random(drawn);
     tuple.local_port = ports.take_again(scope_of(tuple), random, drawn);
-    if (tuple.local_port == 0) {
+    if (tuple.local_port == 0) [[unlikely]] {
         release_addresses(tuple);
         return no_index;
     }
@@ -93,7 +95,7 @@ uint32_t Worker::Impl::open_again(uint64_t user_data) {
     c.user_data = user_data;
     owner_of[index] = last_opening.owner;
     ++owners[last_opening.owner].connections;
-    tcp::open_active_likewise(c, fingerprint(tuple), env, now);
+    tcp::open_active_likewise(c, is_v6 ? addresses.fingerprint(tuple) : tuple, env, now);
     if (!table.insert(hash, index)) [[unlikely]] {
         tcp::abort(c, env, now);
         unmake_connection(index);
@@ -139,7 +141,9 @@ bool Worker::Impl::open_passive_again(OwnerNumber listener, const Arrived& syn) 
     // The neighbor's place may have been given to another meanwhile.
     Neighbor& neighbor = neighbors[image.neighbor];
     if (!neighbor.router && neighbor.address != syn.source()) return false;
-    if (!hold_addresses_again(syn.tuple, syn.destination(), syn.source())) return false;
+    if (syn.is_v6 && !hold_addresses_again(syn.tuple, syn.destination(), syn.source())) {
+        return false;
+    }
     const uint32_t index = connections.take();
     Connection& c = connections[index];
     c.become(image);
@@ -154,7 +158,8 @@ bool Worker::Impl::open_passive_again(OwnerNumber listener, const Arrived& syn) 
         return false;
     }
     neighbor.used = true;
-    tcp::open_passive_likewise(c, syn.segment, fingerprint(syn.tuple), env, now);
+    const flow::FourTuple fingerprint = syn.is_v6 ? addresses.fingerprint(syn.tuple) : syn.tuple;
+    tcp::open_passive_likewise(c, syn.segment, fingerprint, env, now);
     ++owner.half_open;
     ++half_open;
     push_ready(neighbor.port, index);

@@ -424,7 +424,7 @@ struct Worker::Impl {
     ConnectionId id_of(uint32_t index) const { return {index, connections[index].generation}; }
     /// Of a connection of the historian's; nullptr: nobody wants to know.
     tcp::History* history_of(uint32_t index);
-    uint32_t look_up(const flow::FourTuple& tuple, uint32_t hash) const {
+    [[gnu::always_inline]] uint32_t look_up(const flow::FourTuple& tuple, uint32_t hash) const {
         return table.find(hash, [&](uint32_t index) { return connections[index].is(tuple); });
     }
     /// What look_up would find, without looking into the table.
@@ -450,16 +450,12 @@ struct Worker::Impl {
         return {addresses.fingerprint(a.destination()), addresses.fingerprint(a.source()),
                 a.tuple.local_port, a.tuple.remote_port};
     }
-    /// The same of a connection's, whose addresses have names.
-    flow::FourTuple fingerprint(const flow::FourTuple& tuple) const {
-        return flow::is_interned(tuple.remote_address) ? addresses.fingerprint(tuple) : tuple;
-    }
     void release_addresses(const flow::FourTuple& tuple) {
         addresses.release(tuple.local_address);
         addresses.release(tuple.remote_address);
     }
     /// Both FINs are through, or it ended otherwise: nothing is received any more.
-    static bool is_over(const tcp::Connection& c) {
+    [[gnu::always_inline]] static bool is_over(const tcp::Connection& c) {
         return c.state == tcp::State::closed || c.state == tcp::State::time_wait;
     }
 

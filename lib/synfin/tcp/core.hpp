@@ -291,7 +291,7 @@ bool has_output_without_mark(const Connection& c, const Environment& env);
 
 /// Whether next_segment could have something to say. May be wrong only by saying yes. Inline, as
 /// most answers are found in the marks.
-inline bool wants_output(const Connection& c, const Environment& env) {
+[[gnu::always_inline]] inline bool wants_output(const Connection& c, const Environment& env) {
     if (c.has_any(output_marks)) return true;
     constexpr auto send_closed = static_cast<uint32_t>(Mark::send_closed);
     constexpr auto fin_sent = static_cast<uint32_t>(Mark::fin_sent);

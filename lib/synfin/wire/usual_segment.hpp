@@ -27,7 +27,7 @@ namespace usual {
 class Words {
   public:
     explicit Words(uint8_t* at) : at_{at} {}
-    void put(uint32_t word) {
+    [[gnu::always_inline]] void put(uint32_t word) {
         store_be32(at_, word);
         at_ += 4;
         sum_ += word;
@@ -50,7 +50,7 @@ struct Timestamps {
     static constexpr uint32_t bytes = 12;
     uint32_t value = 0;
     uint32_t echo = 0;
-    void put(Words& words) const {
+    [[gnu::always_inline]] void put(Words& words) const {
         words.put(word::timestamps);
         words.put(value);
         words.put(echo);
@@ -62,7 +62,7 @@ struct OptionsOfSyn {
     uint16_t mss = 0;
     uint8_t window_scale = 0;
     Timestamps timestamps;
-    void put(Words& words) const {
+    [[gnu::always_inline]] void put(Words& words) const {
         words.put(word::mss | mss);
         words.put(word::sack_permitted_timestamps);
         words.put(timestamps.value);
