@@ -261,7 +261,8 @@ void take_fin(Connection& c, Seq fin_seq, Environment& env, Events& events) {
     c.set(Mark::ack_now);
     Transfer* t = require_transfer(c, env);
     if (t == nullptr) return;
-    hold_fin(*t, fin_seq, env);
+    t->held_fin = true;
+    t->held_fin_seq = fin_seq;
 }
 
 void take_held_fin(Connection& c, Environment& env, Events& events) {

@@ -174,8 +174,6 @@ uint16_t announce_window(Connection& c, const Environment& env);
 
 /// Keeps payload that lies ahead of a hole. False if a limit refuses it.
 bool hold(Transfer& t, Seq begin, std::span<const uint8_t> payload, Environment& env);
-/// Keeps in mind a FIN that lies behind a hole.
-void hold_fin(Transfer& t, Seq seq, Environment& env);
 /// Moves what has become contiguous to `unread`; returns the new rcv_nxt.
 Seq take_contiguous(Transfer& t, Seq rcv_nxt, Environment& env);
 /// [begin, end) has come once more; the first such until the next ACK is reported.

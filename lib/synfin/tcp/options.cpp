@@ -71,7 +71,7 @@ void write_plain_options(const Connection& c, const Environment& env, Instant no
         write_user_timeout(c, env, o);
     if (c.has(Mark::sack_permitted)) {
         const Transfer* t = transfer_of(c, env);
-        if (t != nullptr && (t->held != no_index || t->held_fin || t->owes_dsack())) {
+        if (t != nullptr && (t->held != no_index || t->owes_dsack())) {
             const unsigned room = c.has(Mark::timestamps) ? 3 : 4;
             o.sack_count = sack_blocks(*t, env, room, o.sack);
         }
@@ -85,7 +85,7 @@ uint16_t path_mtu(const Connection& c) {
 uint32_t all_option_bytes(const Connection& c, const Transfer& t) {
     uint32_t bytes = agreed_option_bytes(c);
     if (owes_user_timeout(c)) bytes += user_timeout_option_bytes;
-    const uint32_t told = uint32_t{t.held_count} + (t.held_fin ? 1 : 0) + (t.owes_dsack() ? 1 : 0);
+    const uint32_t told = uint32_t{t.held_count} + (t.owes_dsack() ? 1 : 0);
     if (c.has(Mark::sack_permitted) && told > 0) {
         bytes += 4 + 8 * std::min(told, (max_option_bytes - bytes - 4) / 8);
     }

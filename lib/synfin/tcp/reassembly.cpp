@@ -67,15 +67,6 @@ bool insert_piece(Transfer& t, uint32_t previous, Seq begin, std::span<const uin
     return true;
 }
 
-// The range that a FIN which waits follows; no_index: none, or no FIN waits.
-uint32_t range_before_fin(const Transfer& t, const Environment& env) {
-    uint32_t i = t.held_fin ? t.held : no_index;
-    while (i != no_index && env.transfers.ranges[i].end() != t.held_fin_seq) {
-        i = env.transfers.ranges[i].next;
-    }
-    return i;
-}
-
 }  // namespace
 
 bool hold(Transfer& t, Seq begin, std::span<const uint8_t> payload, Environment& env) {
@@ -170,32 +161,6 @@ void note_held_part(Transfer& t, Seq begin, Seq end, Environment& env) {
     }
 }
 
-void hold_fin(Transfer& t, Seq seq, Environment& env) {
-    t.held_fin = true;
-    t.held_fin_seq = seq;
-    ++t.held_changes;
-    const uint32_t last = range_before_fin(t, env);
-    (last == no_index ? t.held_fin_changed : env.transfers.ranges[last].changed) = t.held_changes;
-}
-
-namespace {
-
-// Calls `visit(begin, end, changed)` for each stretch of sequence numbers that is held. A FIN is
-// one of them, behind the text that it follows or alone.
-template <typename Visit>
-void for_each_held(const Transfer& t, const Environment& env, const Visit& visit) {
-    const uint32_t last = range_before_fin(t, env);
-    for (uint32_t i = t.held; i != no_index; i = env.transfers.ranges[i].next) {
-        const HeldRange& r = env.transfers.ranges[i];
-        visit(r.begin, i == last ? r.end() + 1 : r.end(), r.changed);
-    }
-    if (t.held_fin && last == no_index) {
-        visit(t.held_fin_seq, t.held_fin_seq + 1, t.held_fin_changed);
-    }
-}
-
-}  // namespace
-
 // A duplicate comes first (RFC 2883 section 4). Then what changed last: so each block is told
 // several times, in ACK after ACK, until others have changed after it (RFC 2018 section 4).
 uint8_t sack_blocks(const Transfer& t, const Environment& env, unsigned max, wire::SackBlock* out) {
@@ -203,15 +168,16 @@ uint8_t sack_blocks(const Transfer& t, const Environment& env, unsigned max, wir
     if (t.owes_dsack()) out[count++] = {t.duplicate_begin.value(), t.duplicate_end.value()};
     uint32_t before = UINT32_MAX;
     while (count < max) {
-        uint32_t latest = 0;
-        for_each_held(t, env, [&](Seq begin, Seq end, uint32_t changed) {
-            if (changed >= before || changed <= latest) return;
-            latest = changed;
-            out[count] = {begin.value(), end.value()};
-        });
-        if (latest == 0) break;
-        ++count;
-        before = latest;
+        const HeldRange* latest = nullptr;
+        for (uint32_t i = t.held; i != no_index; i = env.transfers.ranges[i].next) {
+            const HeldRange& r = env.transfers.ranges[i];
+            if (r.changed < before && (latest == nullptr || r.changed > latest->changed)) {
+                latest = &r;
+            }
+        }
+        if (latest == nullptr) break;
+        out[count++] = {latest->begin.value(), latest->end().value()};
+        before = latest->changed;
     }
     return count;
 }

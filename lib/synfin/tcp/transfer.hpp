@@ -241,7 +241,6 @@ struct Transfer {
     uint16_t held_count = 0;
     bool held_fin = false;  ///< the peer's FIN lies behind a hole, at held_fin_seq
     Seq held_fin_seq;
-    uint32_t held_fin_changed = 0;  ///< as HeldRange::changed, while it follows no range
     uint32_t held_bytes = 0;
     uint32_t held_changes = 0;
     /// [duplicate_begin, duplicate_end) came a second time: the next ACK says so (RFC 2883).

@@ -54,7 +54,7 @@ inline wire::usual::Timestamps timestamps_of(const Connection& c, Instant now) {
            t.recovery.phase == Recovery::Phase::none && !t.tail_probe.due && t.model == no_index &&
            t.pushing == Pushing::usual && !profile.cork && c.narrow_path == 0 &&
            !c.has(Mark::fin_sent) && !t.urgent_out && !t.owes_dsack() && t.held == no_index &&
-           !t.held_fin && t.unread.empty() && is_busy(c, profile, now);
+           t.unread.empty() && is_busy(c, profile, now);
 }
 
 /// Takes all that is queued for sent, with the FIN behind it if that is owed.
