@@ -327,6 +327,17 @@ TEST_P(EachFamily, AnIcmpErrorIsToldOfAConnectionThatGoesOn) {
     d.expect(Packet::data(11, 1, 10));
 }
 
+TEST_P(EachFamily, AnAckSaysThatTheTroubleOnTheWayIsOver) {
+    Driver d{"mtu=1500", GetParam()};
+    const int fd = d.establish_server();
+    EXPECT_EQ(d.write(fd, 10), 10);
+    d.expect(Packet::data(1, 1, 10));
+    d.inject_unreachable(0, 1);
+    d.wait(Duration::milliseconds(1));
+    d.inject(Packet::of_ack(1, 11));
+    EXPECT_EQ(d.get(fd, SOL_SOCKET, SO_ERROR), 0);
+}
+
 TEST(Adapter, KnobsMayBearTheNamesOfTheSysctls) {
     Driver d{"net.ipv4.tcp_timestamps=0,tcp_sack=0,window_scaling=0,tcp_congestion_control=reno"};
     const int fd = d.socket(SOCK_STREAM | SOCK_NONBLOCK);

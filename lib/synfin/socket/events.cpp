@@ -155,11 +155,13 @@ int errno_of(CloseReason reason, bool after_peers_fin, int soft_error) {
 
 }  // namespace
 
-void Sockets::on_report(Worker&, ConnectionId id, tcp::Report report) {
+void Sockets::on_report(Worker& worker, ConnectionId id, tcp::Report report) {
     Socket* socket = socket_of(id);
     if (socket == nullptr) return;
     const int error = errno_of(report, socket->remote.address.is_v6());
-    if (error != 0) socket->soft_error = error;
+    if (error == 0) return;
+    socket->soft_error = error;
+    socket->soft_error_came = worker.now();
 }
 
 void Sockets::on_closed(Worker& worker, ConnectionId id, CloseReason reason) {
@@ -168,7 +170,7 @@ void Sockets::on_closed(Worker& worker, ConnectionId id, CloseReason reason) {
     const bool attempt = socket->role == Role::connecting;
     const bool only_peer_ended = socket->peer_finished && !socket->send_ended;
     socket->attempt_failed = attempt;
-    socket->error = errno_of(reason, only_peer_ended, socket->soft_error);
+    socket->error = errno_of(reason, only_peer_ended, socket->trouble());
     socket->role = attempt ? Role::fresh : Role::ended;
     if (attempt && !socket->bound) socket->local = {};
     socket->receive_ended = socket->send_ended = true;

@@ -199,7 +199,13 @@ int Sockets::connect(int descriptor, const sockaddr* address, socklen_t length) 
             if (socket->connect_reported) return -EISCONN;
             socket->connect_reported = true;
             return 0;
-        case Role::ended: return -EISCONN;
+        case Role::ended:
+            if (socket->connect_reported) return -EISCONN;
+            // Nobody has heard that it stood: the attempt has failed, and may be made again.
+            socket->role = Role::fresh;
+            socket->attempt_failed = true;
+            if (!socket->bound) socket->local = {};
+            break;
         case Role::fresh: break;
     }
     if (std::exchange(socket->attempt_failed, false)) {

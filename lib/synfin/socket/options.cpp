@@ -162,9 +162,10 @@ namespace {
 
 // What troubles a connection that stands is told, too, if nothing has ended it.
 int told_error(Socket& socket) {
-    int& told =
-        socket.error == 0 && socket.role == Role::connected ? socket.soft_error : socket.error;
-    return std::exchange(told, 0);
+    if (socket.error != 0 || socket.role != Role::connected) return std::exchange(socket.error, 0);
+    const int trouble = socket.trouble();
+    socket.soft_error = 0;
+    return trouble;
 }
 
 // What a connection's send buffer has grown to.

@@ -39,7 +39,8 @@ struct Socket {
     wire::SocketAddress remote;
     stack::ConnectionId id;
     int error = 0;            ///< SO_ERROR: told once, by whichever call comes first
-    int soft_error = 0;       ///< trouble on the way: the reason, should the connection fail
+    int soft_error = 0;       ///< trouble on the way
+    Instant soft_error_came;  ///< an ACK since then says that it is over
     uint64_t bytes_read = 0;  ///< since the connection was opened
     Instant text_came;        ///< when something was received last
     tcp::History history;     ///< what has passed on the connection
@@ -77,6 +78,8 @@ struct Socket {
     /// Grows whenever something happens that edge-triggered watchers want to hear of.
     uint64_t happenings = 0;
 
+    /// Of the soft error, while it lasts: the reason, should the connection fail.
+    int trouble() const { return history.ack_in_at > soft_error_came ? 0 : soft_error; }
     size_t unread_rest() const { return rest.size() - rest_read; }
 };
 

@@ -368,7 +368,8 @@ bool emit_probe(Connection& c, OutSegment& out, uint32_t payload_max, Environmen
     Transfer* t = transfer_of(c, env);
     write_data(c, *t, c.snd_una, std::min({std::max(c.snd_wnd, 1u), queued, payload_max}), out,
                env);
-    out.flags = out.flags & ~flag::fin;
+    // Nothing follows it for a while.
+    out.flags = (out.flags & ~flag::fin) | flag::psh;
     const Seq end = c.snd_una.load() + out.payload_length;
     if (end.after(c.snd_nxt)) account_departure(c, *t, end, env, now);
     t->timing = false;

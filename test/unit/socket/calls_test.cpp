@@ -105,6 +105,21 @@ TEST_F(Calls, AFailedConnectIsToldByTheNextOneEvenWhenTheErrorWasRead) {
     EXPECT_EQ(connect(fd, 81), -EINPROGRESS);
 }
 
+TEST_F(Calls, AConnectionThatEndsBeforeItsConnectIsToldWasAFailedAttempt) {
+    listener = listening();
+    const linger at_once{.l_onoff = 1, .l_linger = 0};
+    const int fd = stream(client, SOCK_NONBLOCK);
+    EXPECT_EQ(connect(fd), -EINPROGRESS);
+    const int accepted = server.accept(listener, nullptr, nullptr);
+    server.setsockopt(accepted, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    server.close(accepted);
+    settle();
+    EXPECT_EQ(connect(fd), -ECONNRESET);
+    EXPECT_EQ(connect(fd), -EINPROGRESS);
+    settle();
+    EXPECT_EQ(connect(fd), 0);
+}
+
 TEST_F(Calls, WaitallWaitsUntilTheBufferIsFull) {
     const Pair p = established();
     write(client, p.client, "hel");

@@ -116,7 +116,7 @@ TEST(SillyWindow, SliverIsUsedByTheOverrideTimeoutAtLast) {
     s.inject(Ack().seq(1).ack(1001).window(100));
     s.call_send_bytes(5000);
     s.expect_nothing();
-    s.expect_between(100_ms, 1_s, Data().seq(1001).length(100));
+    s.expect_between(100_ms, 1_s, Data().seq(1001).length(100).psh());
 }
 
 // ---- the receiver's side
