@@ -31,7 +31,9 @@ uint32_t reduced(const Connection& c, uint32_t flight) {  // section 4.6
 void remember_window_of_loss(const Connection& c, Cubic& cubic) {
     const double window = in_segments(c, c.cwnd);
     const bool converges = window < cubic.w_max;
-    cubic.w_max_before = cubic.w_max;
+    cubic.undo_w_max = cubic.w_max;
+    cubic.undo_window_before = cubic.window_before;
+    cubic.undo_in_epoch = cubic.in_epoch;
     cubic.w_max = static_cast<float>(converges ? window * (1.0 + beta_cubic) / 2.0 : window);
     cubic.window_before = static_cast<float>(window);
     cubic.in_epoch = false;
@@ -96,13 +98,18 @@ void on_loss(Connection& c, Transfer& t, uint32_t flight, Environment&) {
 }
 
 void on_timeout(Connection& c, Transfer* t, uint32_t flight, Environment&) {
-    if (t != nullptr) remember_window_of_loss(c, t->cubic);
     c.ssthresh = reduced(c, flight);
+    if (t == nullptr) return;
+    remember_window_of_loss(c, t->cubic);
+    t->cubic.w_max = 0;  // section 4.8: the cubic begins where slow start ends
 }
 
-void on_undo(Transfer& t, Environment&) {  // section 4.9
-    t.cubic.w_max = t.cubic.w_max_before;
-    t.cubic.in_epoch = false;
+// Section 4.9. As long as no other epoch has begun, the one of before the loss goes on.
+void on_undo(Transfer& t, Environment&) {
+    Cubic& cubic = t.cubic;
+    cubic.w_max = cubic.undo_w_max;
+    cubic.window_before = cubic.undo_window_before;
+    cubic.in_epoch = cubic.undo_in_epoch && !cubic.in_epoch;
 }
 
 }  // namespace

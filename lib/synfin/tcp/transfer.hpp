@@ -131,8 +131,9 @@ struct Undo {
         second,  ///< that to what had been sent before
     };
     bool possible = false;
-    bool by_timer = false;  ///< a timeout, not a fast recovery
-    bool stamped = false;   ///< `first_stamp` waits for the first ACK of new data
+    bool by_timer = false;     ///< a timeout, not a fast recovery
+    bool stamped = false;      ///< `first_stamp` waits for the first ACK of new data
+    bool by_arrivals = false;  ///< what arrives tells whether the timeout was for nothing (F-RTO)
     Trial trial = Trial::none;
     uint32_t first_stamp = 0;  ///< TSval of the first retransmission
     uint32_t cwnd = 0;
@@ -146,10 +147,13 @@ struct Undo {
 struct Cubic {
     double w_est = 0;         ///< what NewReno would have
     float w_max = 0;          ///< the window that was too large
-    float w_max_before = 0;   ///< and the one of the loss before, if the last was none
     float k = 0;              ///< seconds until the cubic is back there
     float window_before = 0;  ///< cwnd_prior
-    uint32_t epoch_us = 0;    ///< when congestion avoidance began
+    // the same before the last loss, if that was none
+    float undo_w_max = 0;
+    float undo_window_before = 0;
+    bool undo_in_epoch = false;
+    uint32_t epoch_us = 0;  ///< when congestion avoidance began
     uint32_t last_ack_us = 0;
     bool in_epoch = false;
 };

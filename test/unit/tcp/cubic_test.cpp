@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "script.hpp"
+#include "scenes.hpp"
 
 namespace synfin::conformance {
 namespace {
@@ -19,7 +19,7 @@ Setup hundred_segments() {
 
 double window_segments(const Script& s) { return s.connection().cwnd / 100.0; }
 
-const tcp::Cubic& state_of(Script& s) {
+tcp::Cubic& state_of(Script& s) {
     return s.environment().transfers.transfers[s.connection().transfer].cubic;
 }
 
@@ -114,17 +114,45 @@ TEST(Cubic, Section4_8_TimeoutReducesByTheSameFactor) {
     EXPECT_EQ(s.connection().cwnd, 100u);
 }
 
+TEST(Cubic, Section4_8_CubicAfterATimeoutBeginsOnItsPlateau) {
+    Script s{hundred_segments()};
+    s.establish({.mss = 100, .active = true, .round_trip = 1_s});
+    s.call_send_bytes(200'000);
+    s.wait(9_s);
+    s.ignore_sent();
+    ASSERT_EQ(s.counters().timeouts.load(), 2u);
+    while (s.connection().cwnd < s.connection().ssthresh) acknowledge_everything(s);
+    acknowledge_everything(s);
+    ASSERT_TRUE(state_of(s).in_epoch);
+    EXPECT_EQ(state_of(s).k, 0);
+    EXPECT_NEAR(state_of(s).w_max, 70, 2);
+}
+
+TEST(Cubic, Section4_8_SecondTimeoutInARowIsNoLossOfItsOwn) {
+    Script s{hundred_segments()};
+    s.establish({.mss = 100, .active = true, .round_trip = 1_s});
+    s.call_send_bytes(20'000);
+    s.wait(3_s);
+    s.wait(6_s);
+    ASSERT_EQ(s.counters().timeouts.load(), 2u);
+    EXPECT_EQ(state_of(s).window_before, 100);
+    s.ignore_sent();
+}
+
 TEST(Cubic, Section4_2_TimeInWhichTheWindowIsNotUsedDoesNotCount) {
     Script s{hundred_segments()};
     s.establish({.mss = 100, .sack_permitted = true, .active = true, .round_trip = 1_s});
-    s.call_send_bytes(10'000);
+    s.call_send_bytes(17'000);
     s.ignore_sent();
     s.wait(1_s);
     s.inject(Ack().seq(1).ack(1).sack({{101, 401}}));
     s.ignore_sent();
     s.wait(1_s);
-    s.inject(Ack().seq(1).ack(10'001 - 100));
-    s.ignore_sent();
+    s.inject(Ack().seq(1).ack(s.sent_end()));
+    s.wait(1_s);
+    s.inject(Ack().seq(1).ack(s.sent_end() - 100));
+    ASSERT_TRUE(state_of(s).in_epoch);
+    const uint32_t window = s.connection().cwnd;
     // A trickle keeps the transfer alive for a minute.
     for (int i = 0; i < 60; ++i) {
         s.call_send_bytes(200);
@@ -132,7 +160,64 @@ TEST(Cubic, Section4_2_TimeInWhichTheWindowIsNotUsedDoesNotCount) {
         s.inject(Ack().seq(1).ack(s.sent_end() - 100));
         s.ignore_sent();
     }
-    EXPECT_EQ(s.connection().cwnd, 7000u);
+    EXPECT_EQ(s.connection().cwnd, window);
+    s.call_send_bytes(7000);
+    acknowledge_everything(s);
+    EXPECT_LE(s.connection().cwnd, window * 7 / 5);
+}
+
+TEST(Cubic, Section4_2_WindowGrowsByHalfInARoundTripAtMost) {
+    Script s{hundred_segments()};
+    lose_one_of_hundred(s);
+    acknowledge_everything(s);
+    acknowledge_everything(s);
+    const double before = window_segments(s);
+    state_of(s).epoch_us -= 20'000'000;  // the epoch began so much earlier
+    acknowledge_everything(s);
+    EXPECT_NEAR(window_segments(s), 1.5 * before, 0.5);
+}
+
+TEST(Cubic, Section4_3_GrowsAsRenoBeyondTheWindowOfTheLoss) {
+    Script s{with_large_queue(tcp::CongestionAlgorithm::cubic)};
+    s.establish({.mss = 1000, .sack_permitted = true, .active = true, .round_trip = 10_ms});
+    s.call_send_bytes(1'000'000);
+    s.ignore_sent();
+    s.wait(10_ms);
+    s.inject(Ack().seq(1).ack(1).sack({{1001, 4001}}));
+    for (int i = 0; i < 31; ++i) {
+        s.wait(10_ms);
+        s.inject(Ack().seq(1).ack(s.sent_end()));
+        s.ignore_sent();
+    }
+    // From 7 to 10 in six round trips, and one segment in each of the others.
+    EXPECT_NEAR(s.connection().cwnd / 1000.0, 10 + 24, 2);
+}
+
+/// The second loss of a connection, ten round trips after the first.
+void lose_once_more(Script& s) {
+    lose_one_of_hundred(s);
+    acknowledge_everything(s);
+    for (int second = 0; second < 10; ++second) acknowledge_everything(s);
+    s.wait(1_s);
+}
+
+TEST(Cubic, Section4_9_EpochOfBeforeGoesOnWhenTheLossWasNone) {
+    Script s{hundred_segments()};
+    lose_once_more(s);
+    const tcp::Cubic before = state_of(s);
+    ASSERT_TRUE(before.in_epoch);
+    const uint32_t first = s.connection().snd_una.load().value() - s.local_isn();
+    s.inject(Ack().seq(1).ack(first).sack({{first + 100, first + 400}}));
+    ASSERT_EQ(s.counters().fast_retransmits.load(), 2u);
+    s.inject(Ack().seq(1).ack(first + 400));
+    s.inject(Ack().seq(1).ack(first + 400).sack({{first, first + 100}}));
+    ASSERT_EQ(s.counters().spurious_recoveries.load(), 1u);
+    EXPECT_EQ(state_of(s).w_max, before.w_max);
+    EXPECT_EQ(state_of(s).window_before, before.window_before);
+    EXPECT_EQ(state_of(s).k, before.k);
+    EXPECT_EQ(state_of(s).epoch_us, before.epoch_us);
+    EXPECT_TRUE(state_of(s).in_epoch);
+    s.ignore_sent();
 }
 
 }  // namespace
