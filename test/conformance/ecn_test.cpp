@@ -291,6 +291,20 @@ TEST_F(Ecn, Rfc3168_EchoLetsNothingGrow) {
     s.ignore_sent();
 }
 
+TEST_F(Ecn, Rfc4015_TimeoutThatCameTooEarlyStillHalvesTheWindowIfTheAckEchoesAMark) {
+    connect();
+    s.call_send_bytes(10 * mss);
+    s.wait(3_s);
+    ASSERT_GE(s.counters().timeouts.load(), 1u);
+    s.ignore_sent();
+    const uint32_t threshold = s.connection().ssthresh;
+    s.inject(Ack().seq(1).ack(1 + mss).ece());
+    s.ignore_sent();
+    s.inject(Ack().seq(1).ack(1 + 2 * mss).ece());
+    EXPECT_EQ(s.connection().ssthresh, threshold);
+    s.ignore_sent();
+}
+
 TEST_F(Ecn, Rfc3168_LossInAWindowThatAnEchoHasReducedReducesNoFurther) {
     connect();
     s.call_send_bytes(40 * mss);

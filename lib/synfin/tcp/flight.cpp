@@ -126,7 +126,6 @@ void Flight::acknowledge(Seq ack, Delivery& delivery, FlightPool& pool) {
             first_.begin = cut;
         }
     }
-    highest_delivered_ = later_of(highest_delivered_, ack);
 }
 
 bool Flight::sack(Seq left, Seq right, Delivery& delivery, FlightPool& pool) {

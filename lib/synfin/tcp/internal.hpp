@@ -432,8 +432,9 @@ void remember_for_undo(const Connection& c, Transfer& t, bool by_timer);
 void note_retransmission(const Connection& c, Transfer& t, uint32_t bytes, Instant now);
 /// The timer has expired for the first time for this data: the answers will tell whether too early.
 void begin_trial(const Connection& c, Transfer& t);
-/// Takes the reduction back, if that is possible and this ACK proves that nothing was lost.
-void undo_if_spurious(Connection& c, Transfer& t, const Segment& segment, const AckReport& ack,
+/// Takes the reduction back, if that is possible and this ACK proves that nothing was lost; returns
+/// whether it did.
+bool undo_if_spurious(Connection& c, Transfer& t, const Segment& segment, const AckReport& ack,
                       Environment& env);
 
 // ---- rack.cpp
@@ -450,6 +451,9 @@ inline Duration rack_detect_losses(const Connection& c, Transfer& t, Environment
     const bool nothing_late = rack.rtt_us == 0 || !t.flight.may_precede(rack.sent_us, rack.end);
     return nothing_late ? Duration{} : rack_find_late(c, t, env, now);
 }
+/// RFC 8985 section 6.3: the timer holds the first segment for lost, and of the others those whose
+/// arrival the peer could have reported by now.
+void rack_lose_at_timeout(const Connection& c, Transfer& t, Environment& env, Instant now);
 
 // ---- recovery.cpp
 
@@ -463,10 +467,10 @@ inline uint32_t bytes_in_flight(const Connection& c, const Transfer& t) {
 /// date. Returns as rack_detect_losses.
 Duration respond_to_ack(Connection& c, Transfer& t, const Segment& segment, AckReport& ack,
                         Environment& env, Instant now);
-/// The same when the reordering timer has expired.
-Duration respond_to_lateness(Connection& c, Transfer& t, Environment& env, Instant now);
+/// The same when the reordering timer has expired: nothing is late any more, but lost.
+void respond_to_lateness(Connection& c, Transfer& t, Environment& env, Instant now);
 /// The retransmission timer has expired: what has not been reported is held for lost.
-void begin_timeout_recovery(Connection& c, Transfer& t, Environment& env);
+void begin_timeout_recovery(Connection& c, Transfer& t, Environment& env, Instant now);
 
 // ---- path.cpp
 

@@ -193,7 +193,11 @@ bool emit_retransmission(Connection& c, Transfer& t, OutSegment& out, uint32_t p
         limit = later_of(limit, earlier_of(end, seq + (c.cwnd - pipe)));
     }
     uint32_t length = std::min(payload_max, limit.distance_from(seq));
-    if (pipe > 0 && pipe + length > c.cwnd) return false;
+    // What a timeout sends first waits for nothing, though what was sent shortly before is under
+    // way.
+    const bool by_timeout = t.recovery.phase == Recovery::Phase::timeout && c.cwnd <= c.mss;
+    const bool goes_anyhow = pipe == 0 || (by_timeout && seq == c.snd_una);
+    if (!goes_anyhow && pipe + length > c.cwnd) return false;
     // SHLD-16: what lies beyond a shrunk window waits, but the first octet always may go.
     const Seq edge = c.snd_una.load() + std::max(c.snd_wnd, 1u);
     if (seq.at_or_after(edge) && length > 0) return false;

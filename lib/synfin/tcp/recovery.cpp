@@ -85,9 +85,6 @@ void uncount_duplicates(const Connection& c, Transfer& t, uint32_t acked) {
     const uint32_t behind = acked > segment ? acked - segment : 0;
     const bool goes_on = r.phase == Phase::fast;
     r.duplicate_bytes = goes_on ? r.duplicate_bytes - std::min(behind, r.duplicate_bytes) : 0;
-    const uint32_t flight = flight_size(c);
-    const uint32_t lost = t.flight.lost_bytes();
-    r.duplicate_bytes = std::min(r.duplicate_bytes, flight - std::min(lost, flight));
 }
 
 void lose_first_segment(const Connection& c, Transfer& t, Environment& env) {
@@ -104,7 +101,7 @@ void lose_first_segment(const Connection& c, Transfer& t, Environment& env) {
 void detect_loss_by_duplicates(const Connection& c, Transfer& t, const AckReport& ack,
                                Environment& env) {
     const Recovery& r = t.recovery;
-    if (r.phase == Phase::fast && ack.acked > 0 && c.snd_una.load().before(r.point)) {
+    if (r.phase == Phase::fast && ack.acked > 0) {
         lose_first_segment(c, t, env);
     } else if (r.phase == Phase::none && r.duplicate_acks == duplicate_threshold &&
                !r.repeats_arrive) {
@@ -119,12 +116,13 @@ void judge_tail_probe(Connection& c, Transfer& t, const Segment& s, const AckRep
                       Environment& env) {
     TailProbe& probe = t.tail_probe;
     if (s.ack.before(probe.end)) return;
-    if (!probe.repeated || ack.dsack) {
+    const Seq end_of_data = probe.end - (c.has(Mark::fin_sent) ? 1 : 0);
+    const bool came_twice = ack.dsack && ack.dsack_right.at_or_after(end_of_data);
+    if (!probe.repeated || came_twice) {
         probe = TailProbe{};
     } else if (s.ack.after(probe.end)) {
         probe = TailProbe{};
         ++env.counters.tail_probe_repairs;
-        if (t.recovery.phase != Phase::none) return;
         congestion_control(c, env).on_loss(c, t, std::min(flight_size(c) + ack.acked, c.cwnd), env);
         c.cwnd = std::min(c.cwnd, c.ssthresh);
     } else if (ack.acked == 0 && s.options.sack_count == 0) {
@@ -137,11 +135,13 @@ void judge_tail_probe(Connection& c, Transfer& t, const Segment& s, const AckRep
 // What the peer has reported need not go again (RFC 6675 section 5.1), unless it takes that back:
 // who has the first octet acknowledges it, so a report of that is worth no more than the rest (RFC
 // 2018 section 8). Where the peer has forgotten something behind it, a later timeout finds out.
-void lose_what_is_not_reported(const Connection& c, Transfer& t, Environment& env) {
+void lose_what_is_not_reported(const Connection& c, Transfer& t, Environment& env, Instant now) {
     const Seq una = c.snd_una;
     if (t.flight.sacked_bytes() > 0 && t.flight.is_sacked(una, una + 1, env.transfers.flights)) {
         ++env.counters.sack_reneging;
         t.flight.lose_all(env.transfers.flights);
+    } else if (c.has(Mark::sack_permitted)) {
+        rack_lose_at_timeout(c, t, env, now);
     } else {
         t.flight.lose_before(c.snd_nxt, env.transfers.flights);
     }
@@ -163,7 +163,7 @@ Duration respond_to_ack(Connection& c, Transfer& t, const Segment& s, AckReport&
         r.duplicate_bytes = 0;
         return Duration{};
     }
-    if (t.undo.possible) undo_if_spurious(c, t, s, ack, env);
+    const bool undone = t.undo.possible && undo_if_spurious(c, t, s, ack, env);
     uint32_t delivered = ack.delivery.bytes;
     Duration wait;
     const bool ends =
@@ -193,29 +193,28 @@ Duration respond_to_ack(Connection& c, Transfer& t, const Segment& s, AckReport&
     } else if (r.phase == Phase::fast) {
         const bool partial = ack.acked > 0 && !c.has(Mark::sack_permitted);
         reduce_proportionally(c, t, delivered, begins || partial);
-    } else if (ack.acked > 0 && !ends_fast && t.undo.trial == Undo::Trial::none) {
+    } else if (ack.acked > 0 && !ends_fast && !undone && t.undo.trial == Undo::Trial::none) {
         control.on_ack(c, t, ack, env, now);
     }
     return wait;
 }
 
-Duration respond_to_lateness(Connection& c, Transfer& t, Environment& env, Instant now) {
-    const Duration wait = rack_detect_losses(c, t, env, now);
-    if (t.flight.lost_bytes() == 0 || only_oversized_is_lost(c, t, env, now)) return wait;
+void respond_to_lateness(Connection& c, Transfer& t, Environment& env, Instant now) {
+    rack_detect_losses(c, t, env, now);
+    if (t.flight.lost_bytes() == 0 || only_oversized_is_lost(c, t, env, now)) return;
     const bool begins = t.recovery.phase == Phase::none;
     if (begins) enter_fast_recovery(c, t, env, now);
     if (t.model == no_index && t.recovery.phase == Phase::fast)
         reduce_proportionally(c, t, 0, begins);
-    return wait;
 }
 
-void begin_timeout_recovery(Connection& c, Transfer& t, Environment& env) {
+void begin_timeout_recovery(Connection& c, Transfer& t, Environment& env, Instant now) {
     t.tail_probe = TailProbe{};
     begin_trial(c, t);
     t.recovery.phase = Phase::timeout;
     t.recovery.duplicate_bytes = 0;
     t.recovery.point = c.snd_nxt;
-    lose_what_is_not_reported(c, t, env);
+    lose_what_is_not_reported(c, t, env, now);
 }
 
 }  // namespace synfin::tcp

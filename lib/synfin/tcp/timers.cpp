@@ -90,7 +90,7 @@ void on_retransmission_timeout(Connection& c, Environment& env, Instant now, Eve
     c.cwnd = c.mss;
     c.owes_cwr = c.ecn;
     if (t != nullptr) {
-        begin_timeout_recovery(c, *t, env);
+        begin_timeout_recovery(c, *t, env, now);
     } else {
         c.set(Mark::send_fin_again);
     }
@@ -106,8 +106,7 @@ void on_probe_timeout(Connection& c, Transfer& t, Environment& env, Instant now)
 
 void on_reordering_timeout(Connection& c, Transfer& t, Environment& env, Instant now) {
     arm_retransmission(c, env, now);
-    const Duration wait = respond_to_lateness(c, t, env, now);
-    if (wait > Duration{}) arm_reordering(c, wait, env, now);
+    respond_to_lateness(c, t, env, now);
 }
 
 void on_loss_timer(Connection& c, Environment& env, Instant now, Events& events) {
@@ -120,16 +119,11 @@ void on_loss_timer(Connection& c, Environment& env, Instant now, Events& events)
 }
 
 // The same, zero also if the probe has to stay away for what has happened to the flight.
-Duration probe_timeout(const Connection& c, const Transfer& t, Duration timeout, Instant now) {
-    constexpr Duration none{};
-    const Duration wait = tail_probe_wait(c, timeout);
-    if (wait == none) return none;
-    if (t.recovery.phase != Recovery::Phase::none || t.flight.sacked_bytes() != 0 ||
-        t.unsent_or_unacked.empty() || t.tail_probe.under_way || c.snd_wnd == 0) {
-        return none;
-    }
-    const auto age = static_cast<int32_t>(low_us(now) - t.flight.first_sent_us());
-    return wait < timeout - Duration::microseconds(age) ? wait : none;
+Duration probe_timeout(const Connection& c, const Transfer& t, Duration timeout) {
+    const bool stays_away = t.recovery.phase != Recovery::Phase::none ||
+                            t.flight.sacked_bytes() != 0 || t.unsent_or_unacked.empty() ||
+                            t.tail_probe.under_way || c.snd_wnd == 0;
+    return stays_away ? Duration{} : tail_probe_wait(c, timeout);
 }
 
 bool waits_shortly(const Connection& c) {
@@ -190,16 +184,19 @@ void arm_retransmission(Connection& c, Environment& env, Instant now) {
 void arm_loss_timer(Connection& c, Transfer* t, const Environment& env, Instant now) {
     const Profile& profile = env.profile_of(c);
     const Duration timeout = base_rto(c, profile);
-    const Duration wait = t == nullptr ? Duration{} : probe_timeout(c, *t, timeout, now);
+    const Duration wait = t == nullptr ? Duration{} : probe_timeout(c, *t, timeout);
     if (wait == Duration{}) return arm_timeout(c, t, backed_off_rto(c, profile, timeout), now);
     arm_timeout(c, nullptr, wait, now);
     t->loss_timer = LossTimer::tail_probe;
 }
 
 void move_tail_probe(Connection& c, Transfer& t, const Environment& env, Instant now) {
-    if (!c.has(Mark::sack_permitted) || t.loss_timer == LossTimer::reordering) return;
-    const Duration wait = probe_timeout(c, t, base_rto(c, env), now);
-    if (wait == Duration{}) return;
+    if (!c.has(Mark::sack_permitted)) return;
+    const Duration timeout = base_rto(c, env);
+    const Duration wait = probe_timeout(c, t, timeout);
+    // Who never ceases to send would put it off for ever.
+    const auto age = static_cast<int32_t>(low_us(now) - t.flight.first_sent_us());
+    if (wait == Duration{} || wait >= timeout - Duration::microseconds(age)) return;
     arm_timeout(c, nullptr, wait, now);
     t.loss_timer = LossTimer::tail_probe;
 }

@@ -3,10 +3,10 @@
 //   timestamps   the first ACK after the retransmission answers an earlier transmission (Eifel,
 //                RFC 3522)
 //   DSACK        the peer reports everything that was sent again as a duplicate (RFC 2883)
-//   F-RTO        after a timeout, something arrives that was not sent again (RFC 5682). With SACK
-//                it is known what that is; without, the first answer lets new data out instead of
-//                what comes next, and the second one tells: a duplicate, or an ACK for what was
-//                sent once
+//   F-RTO        after a timeout outside of a recovery, something arrives that was not sent again
+//                (RFC 5682). With SACK it is known what that is; without, the first answer lets new
+//                data out instead of what comes next, and the second one tells: a duplicate, or an
+//                ACK for what was sent once
 //
 // The answer is RFC 4015's: the threshold of before, and a window that lets out no burst.
 #include <algorithm>
@@ -34,8 +34,9 @@ bool everything_came_twice(Undo& undo, const Recovery& recovery, const AckReport
 
 bool arrived_without_being_sent_again(const Connection& c, const Transfer& t,
                                       const AckReport& ack) {
-    return c.has(Mark::sack_permitted) && t.recovery.phase == Phase::timeout &&
-           ack.delivery.undead && c.snd_una.load().before(t.recovery.point);
+    return c.has(Mark::sack_permitted) && t.undo.by_arrivals &&
+           t.recovery.phase == Phase::timeout && ack.delivery.undead &&
+           c.snd_una.load().before(t.recovery.point);
 }
 
 uint32_t flight_size(const Connection& c) { return c.snd_nxt.load().distance_from(c.snd_una); }
@@ -86,10 +87,12 @@ void restore(Connection& c, Transfer& t, const AckReport& ack, Environment& env)
     t.recovery.phase = Phase::none;
     t.recovery.duplicate_acks = 0;
     t.recovery.duplicate_bytes = 0;
-    const uint32_t smooth = flight_size(c) + std::min(ack.acked, burst_segments * c.mss);
-    c.cwnd = std::max(c.cwnd, std::min(t.undo.cwnd, smooth));
-    c.ssthresh = t.undo.ssthresh;
-    congestion_control(c, env).on_undo(t, env);
+    if (!ack.echo) {  // routers have marked what was not lost
+        const uint32_t smooth = flight_size(c) + std::min(ack.acked, burst_segments * c.mss);
+        c.cwnd = std::max(c.cwnd, std::min(t.undo.cwnd, smooth));
+        c.ssthresh = t.undo.ssthresh;
+        congestion_control(c, env).on_undo(t, env);
+    }
     t.undo = Undo{};
 }
 
@@ -99,6 +102,7 @@ void remember_for_undo(const Connection& c, Transfer& t, bool by_timer) {
     t.undo = Undo{};
     t.undo.possible = true;
     t.undo.by_timer = by_timer;
+    t.undo.by_arrivals = by_timer && t.recovery.phase == Phase::none;
     t.undo.cwnd = c.cwnd;
     t.undo.ssthresh = c.ssthresh;
 }
@@ -107,8 +111,8 @@ void begin_trial(const Connection& c, Transfer& t) {
     const bool told_otherwise = c.has(Mark::sack_permitted) || c.has(Mark::timestamps);
     // A second timeout proves that the first was none too early; and a model sets the window
     // itself.
-    const bool again = t.recovery.phase == Phase::timeout;
-    const bool tries = !told_otherwise && !again && t.model == no_index;
+    const bool first = t.recovery.phase == Phase::none;
+    const bool tries = !told_otherwise && first && t.model == no_index;
     t.undo.trial = tries ? Undo::Trial::first : Undo::Trial::none;
 }
 
@@ -121,18 +125,18 @@ void note_retransmission(const Connection& c, Transfer& t, uint32_t bytes, Insta
     t.undo.sent_again += bytes;
 }
 
-void undo_if_spurious(Connection& c, Transfer& t, const Segment& s, const AckReport& ack,
+bool undo_if_spurious(Connection& c, Transfer& t, const Segment& s, const AckReport& ack,
                       Environment& env) {
     if (t.recovery.phase == Phase::none && c.snd_una.load().after(t.undo.until)) {
         t.undo = Undo{};
-        return;
+        return false;
     }
     const bool late = answers_earlier_transmission(c, t.undo, s, ack);
     const bool twice = everything_came_twice(t.undo, t.recovery, ack);
     const bool tried = t.undo.trial != Undo::Trial::none && follow_trial(c, t, s, ack, env);
-    if (late || twice || tried || arrived_without_being_sent_again(c, t, ack)) {
-        restore(c, t, ack, env);
-    }
+    const bool spurious = late || twice || tried || arrived_without_being_sent_again(c, t, ack);
+    if (spurious) restore(c, t, ack, env);
+    return spurious;
 }
 
 }  // namespace synfin::tcp

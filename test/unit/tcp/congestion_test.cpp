@@ -48,6 +48,16 @@ TEST(Congestion, Rfc6928_InitialWindowIsOneSegmentAfterLostSyns) {
     s.expect_nothing();
 }
 
+TEST(Congestion, Rfc6928_OneLostSynLeavesTheInitialWindow) {
+    Script s{new_reno()};
+    s.call_open();
+    s.wait(1_s);
+    EXPECT_EQ(s.take_sent().size(), 2u);
+    s.inject(SynAck().seq(0).ack(1).mss(1000));
+    s.ignore_sent();
+    EXPECT_EQ(s.connection().cwnd, 10'000u);
+}
+
 TEST(Congestion, Must19_SlowStartSendsTwoSegmentsForEachAcknowledged) {
     Script s{new_reno()};
     fill_the_initial_window(s);
@@ -117,6 +127,23 @@ TEST(Congestion, Rfc3465_1_AvoidanceCountsBytesOfSmallAcksTogether) {
     s.ignore_sent();
 }
 
+TEST(Congestion, Rfc3465_1_WhatExceedsTheWindowCountsForTheNextSegment) {
+    Script s{new_reno()};
+    s.establish(thousand);
+    s.call_send_bytes(40'000);
+    s.wait(100_ms);
+    for (int i = 0; i < 3; ++i) s.inject(Ack().seq(1).ack(1));
+    const uint32_t point = s.sent_end();
+    s.inject(Ack().seq(1).ack(point));
+    s.inject(Ack().seq(1).ack(point + 3000));
+    s.inject(Ack().seq(1).ack(point + 6000));
+    EXPECT_EQ(s.connection().cwnd, 6000u);
+    s.inject(Ack().seq(1).ack(point + 9000));
+    s.inject(Ack().seq(1).ack(point + 11'000));
+    EXPECT_EQ(s.connection().cwnd, 7000u);
+    s.ignore_sent();
+}
+
 TEST(Congestion, TimeoutHalvesTheThresholdOnce) {
     Script s{new_reno()};
     s.establish(thousand);
@@ -165,6 +192,16 @@ TEST(FastRetransmit, ComesWithTheThirdDuplicate) {
     EXPECT_EQ(third[0].payload.size(), 1000u);
     EXPECT_EQ(s.counters().fast_retransmits.load(), 1u);
     EXPECT_EQ(s.counters().timeouts.load(), 0u);
+}
+
+TEST(FastRetransmit, HasTheRetransmissionTimerForItself) {
+    Script s{new_reno()};
+    fill_the_initial_window(s);
+    s.wait(190_ms);
+    for (int i = 0; i < 3; ++i) s.inject(Ack().seq(1).ack(1));
+    EXPECT_EQ(s.counters().fast_retransmits.load(), 1u);
+    s.ignore_sent();
+    s.expect_after(300_ms, Data().seq(1).length(1000));
 }
 
 TEST(FastRetransmit, Rfc3042_FirstTwoDuplicatesLetNewSegmentsOut) {

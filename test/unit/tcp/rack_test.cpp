@@ -224,6 +224,86 @@ TEST(Rack, Section6_2_LostRetransmissionIsFoundThoughTheHoleKeepsTheEchoOld) {
     EXPECT_EQ(s.counters().timeouts.load(), 0u);
 }
 
+// Steps 2 and 3: a retransmission counts when the timestamp says that it was the one that arrived.
+TEST(Rack, Section6_2_RetransmissionWhoseOwnTimestampComesBackTellsOfTheRoundTrip) {
+    auto handshake = with_sack;
+    handshake.timestamps = true;
+    handshake.mss = 1012;
+    InFlight s{handshake, 10'000};
+    s.wait(100_ms);
+    s.inject(Ack().seq(1).ack(1).sack({{1001, 4001}}));
+    s.expect(Data().seq(1).length(1000));
+    const uint32_t echo = s.last_ts_value();
+    s.wait(120_ms);
+    s.inject(Ack().seq(1).ack(4001).echoing(echo));
+    EXPECT_EQ(rack_of(s).rtt_us, 120'000u);
+    s.ignore_sent();
+}
+
+TEST(Rack, Section6_2_InARecoveryNothingIsWaitedFor) {
+    InFlight s{with_sack, 10'000};
+    s.wait(100_ms);
+    s.inject(Ack().seq(1).ack(1).sack({{1001, 4001}}));
+    s.expect(Data().seq(1).length(1000));
+    s.wait(50_ms);
+    s.inject(Ack().seq(1).ack(4001));
+    s.expect_nothing();
+    s.inject(Ack().seq(1).ack(4001).sack({{5001, 6001}}));
+    s.expect(Data().seq(4001).length(1000));
+}
+
+/// In a recovery, on a path that reorders, the first segment has been sent again after the fifth
+/// was sent, and both are late.
+struct TwoThatAreLate : InFlight {
+    TwoThatAreLate() : InFlight{with_sack, 4000} {
+        wait(90_ms);
+        call_send_bytes(1000);
+        ignore_sent();
+        wait(10_ms);
+        inject(Ack().seq(1).ack(1).sack({{1001, 4001}}));
+        expect(Data().seq(1).length(1000));
+        rack_of(*this).reordering_seen = true;
+        wait(1_ms);
+        call_send_bytes(1000);
+        expect(Data().seq(5001).length(1000));
+        wait(100_ms);
+        inject(Ack().seq(1).ack(1).sack({{1001, 4001}, {5001, 6001}}));
+    }
+};
+
+TEST(Rack, Section6_2_TimerWaitsForTheLastOfThoseThatAreLate) {
+    TwoThatAreLate s;
+    s.expect_after(24_ms, Data().seq(1).length(1000));
+    s.expect(Data().seq(4001).length(1000));
+    EXPECT_EQ(s.counters().timeouts.load(), 0u);
+}
+
+TEST(Rack, Section6_2_WhatIsSentAfterTheWaitHasTheRetransmissionTimer) {
+    TwoThatAreLate s;
+    s.wait(24_ms);
+    s.ignore_sent();
+    s.expect_between(200_ms, 500_ms, Data().seq(1).length(1000));
+    EXPECT_EQ(s.counters().timeouts.load(), 1u);
+}
+
+TEST(Rack, Section6_3_TimeoutHoldsWhatWasSentShortlyBeforeForUnderWay) {
+    InFlight s{with_sack, 3000};
+    s.wait(100_ms);
+    s.inject(Ack().seq(1).ack(1001));
+    s.expect_after(200_ms, Data().seq(2001).length(1000));  // the tail probe
+    s.wait(250_ms);
+    s.call_send_bytes(2000);
+    s.ignore_sent();
+    s.expect_after(50_ms, Data().seq(1001).length(1000));
+    s.expect_nothing();
+    s.wait(50_ms);
+    s.inject(Ack().seq(1).ack(1001).sack({{3001, 5001}}));
+    EXPECT_EQ(s.counters().spurious_timeouts.load(), 0u);
+    s.inject(Ack().seq(1).ack(2001).sack({{3001, 5001}}));
+    s.expect(Data().seq(2001).length(1000));
+    s.expect_nothing();
+}
+
 // ---- section 7: the tail
 
 TEST(TailLossProbe, Section7_2_LostTailIsProbedAfterTwoRoundTrips) {
@@ -231,6 +311,34 @@ TEST(TailLossProbe, Section7_2_LostTailIsProbedAfterTwoRoundTrips) {
     s.expect_after(200_ms, Data().seq(2001).length(1000));
     EXPECT_EQ(s.counters().tail_probes.load(), 1u);
     EXPECT_EQ(s.counters().timeouts.load(), 0u);
+}
+
+// The ACK has begun the retransmission timer anew, so that the probe comes before it.
+TEST(TailLossProbe, Section7_2_ProbeComesTwoRoundTripsAfterAnAckThatTookLong) {
+    InFlight s{with_sack, 3000};
+    s.wait(100_ms);
+    s.inject(Ack().seq(1).ack(1001));
+    s.expect_after(200_ms, Data().seq(2001).length(1000));
+    EXPECT_EQ(s.counters().tail_probes.load(), 1u);
+}
+
+TEST(TailLossProbe, Section7_2_NewDataPutsTheProbeOffNoFurtherThanTheRetransmissionTimer) {
+    InFlight s{with_sack, 1000};
+    for (int i = 0; i < 30 && s.counters().tail_probes.load() == 0; ++i) {
+        s.wait(20_ms);
+        s.call_send_bytes(100);
+    }
+    EXPECT_EQ(s.counters().tail_probes.load(), 1u);
+    EXPECT_LE(s.now(), 100_ms + 300_ms + 20_ms);
+    s.ignore_sent();
+}
+
+TEST(TailLossProbe, Section7_2_NothingIsProbedWhileSomethingIsReported) {
+    InFlight s{with_sack, 3000};
+    s.wait(100_ms);
+    s.inject(Ack().seq(1).ack(1).sack({{1, 1001}}));
+    s.expect_between(250_ms, 1_s, Data().seq(1).length(1000));
+    EXPECT_EQ(s.counters().tail_probes.load(), 0u);
 }
 
 TEST(TailLossProbe, Section7_3_NewDataIsTheProbeIfThereIsAny) {
@@ -286,6 +394,42 @@ TEST(TailLossProbe, Section7_4_LossThatARecoveryAnswersIsNotAnsweredTwice) {
     s.inject(Ack().seq(1).ack(4001));
     EXPECT_EQ(s.counters().tail_probe_repairs.load(), 0u);
     EXPECT_EQ(s.connection().ssthresh, threshold);
+}
+
+TEST(TailLossProbe, Section7_4_LossThatATimeoutAnswersIsNotAnsweredTwice) {
+    InFlight s{with_sack, 3000};
+    s.expect_after(200_ms, Data().seq(2001).length(1000));
+    s.expect_after(300_ms, Data().seq(1).length(1000));
+    const uint32_t threshold = s.connection().ssthresh;
+    s.inject(Ack().seq(1).ack(1001));
+    s.inject(Ack().seq(1).ack(3001));
+    s.call_send_bytes(1000);
+    s.ignore_sent();
+    s.inject(Ack().seq(1).ack(4001));
+    EXPECT_EQ(s.counters().tail_probe_repairs.load(), 0u);
+    EXPECT_EQ(s.connection().ssthresh, threshold);
+}
+
+TEST(TailLossProbe, Section7_4_ReportOfAnotherDuplicateHidesNoLoss) {
+    InFlight s{with_sack, 3000};
+    s.expect_after(200_ms, Data().seq(2001).length(1000));
+    s.call_send_bytes(1000);
+    s.ignore_sent();
+    s.inject(Ack().seq(1).ack(4001).sack({{1, 1001}}));
+    EXPECT_EQ(s.counters().tail_probe_repairs.load(), 1u);
+    EXPECT_LT(s.connection().ssthresh, 10'000u);
+}
+
+TEST(TailLossProbe, Section7_4_DuplicateAckOfTheProbeShrinksNothing) {
+    InFlight s{with_sack, 3000};
+    s.expect_after(200_ms, Data().seq(2001).length(1000));
+    s.call_send_bytes(1000);
+    s.ignore_sent();
+    s.inject(Ack().seq(1).ack(3001));
+    s.inject(Ack().seq(1).ack(3001));
+    s.inject(Ack().seq(1).ack(4001));
+    EXPECT_EQ(s.counters().tail_probe_repairs.load(), 0u);
+    EXPECT_EQ(s.connection().ssthresh, UINT32_MAX);
 }
 
 TEST(TailLossProbe, Section7_4_ProbeThatCameTwiceShrinksNothing) {

@@ -306,6 +306,14 @@ TEST(SackRecovery, Rfc2018_PeerThatRenegesGetsEverythingAgain) {
     s.expect_nothing_for(10_s);
 }
 
+TEST(SackRecovery, Rfc2018_ReportOfTheFirstOctetAloneIsWorthNothingAfterATimeout) {
+    Script s{new_reno()};
+    fill_the_initial_window(s, 10'000);
+    s.inject(Ack().seq(1).ack(1).sack({{1, 1001}}));
+    s.expect_between(100_ms, 2_s, Data().seq(1).length(1000));
+    EXPECT_EQ(s.counters().sack_reneging.load(), 1u);
+}
+
 TEST(SackRecovery, ForgedBlocksAreIgnoredAndCounted) {
     Script s{new_reno()};
     fill_the_initial_window(s);

@@ -18,7 +18,8 @@ constexpr Script::Handshake with_sack{
 
 /// Of a flight of forty segments of which ten have left, the first was held for lost.
 struct FirstHeldForLost : InFlight {
-    FirstHeldForLost() : InFlight{with_sack, 40'000} {
+    explicit FirstHeldForLost(const conformance::Setup& setup = {})
+        : InFlight{with_sack, 40'000, setup} {
         wait(100_ms);
         inject(Ack().seq(1).ack(1).sack({{1001, 4001}}));
         EXPECT_EQ(take_sent().at(0).seq, 1u);
@@ -48,6 +49,65 @@ TEST(Undo, Rfc3522_TimestampOfTheRetransmissionUndoesNothing) {
     EXPECT_EQ(s.counters().spurious_timeouts.load(), 0u);
     EXPECT_LT(s.connection().ssthresh, 10'000u);
     EXPECT_EQ(s.take_sent().at(0).seq, 1u + 988);
+}
+
+TEST(Undo, Rfc3522_OnlyTheFirstAckAfterTheRetransmissionTells) {
+    InFlight s{with_timestamps, 9 * 988};
+    const uint32_t original = s.last_ts_value();
+    s.expect_after(300_ms, Data().seq(1).length(988));
+    s.wait(100_ms);
+    s.inject(Ack().seq(1).ack(1 + 988));
+    s.inject(Ack().seq(1).ack(1 + 2 * 988).timestamps(s.milliseconds_of_peer(), original));
+    EXPECT_EQ(s.counters().spurious_timeouts.load(), 0u);
+    s.ignore_sent();
+}
+
+TEST(Undo, Rfc3522_SecondTimeoutInARowIsUndoneWithTheFirst) {
+    InFlight s{with_timestamps, 9 * 988};
+    const uint32_t original = s.last_ts_value();
+    s.wait(1_s);
+    EXPECT_EQ(s.counters().timeouts.load(), 2u);
+    s.ignore_sent();
+    s.inject(Ack().seq(1).ack(1 + 988).timestamps(s.milliseconds_of_peer(), original));
+    EXPECT_EQ(s.connection().ssthresh, untouched);
+    EXPECT_EQ(s.connection().cwnd, 9u * 988);
+    s.ignore_sent();
+}
+
+// The peer acknowledges what was sent again once more, and that is no loss (RFC 6582).
+TEST(Undo, DuplicatesOfWhatWasSentAgainForNothingAreNoLoss) {
+    InFlight s{with_timestamps, 9 * 988};
+    const uint32_t original = s.last_ts_value();
+    s.wait(100_ms);
+    for (int i = 0; i < 3; ++i) s.inject(Ack().seq(1).ack(1));
+    s.expect(Data().seq(1).length(988));
+    s.inject(Ack().seq(1).ack(1 + 4 * 988).timestamps(s.milliseconds_of_peer(), original));
+    EXPECT_EQ(s.counters().spurious_recoveries.load(), 1u);
+    for (int i = 0; i < 3; ++i) s.inject(Ack().seq(1).ack(1 + 4 * 988));
+    EXPECT_EQ(s.counters().fast_retransmits.load(), 1u);
+    s.ignore_sent();
+}
+
+TEST(Undo, Rfc4015_WindowLetsOutAsMuchAsWasAcknowledged) {
+    InFlight s{with_sack, 9000};
+    s.wait(500_ms);
+    s.ignore_sent();
+    s.inject(Ack().seq(1).ack(2001));
+    ASSERT_EQ(s.counters().spurious_timeouts.load(), 1u);
+    EXPECT_EQ(s.connection().cwnd, 7000u + 2000u);
+}
+
+TEST(Undo, Rfc5682_TimeoutInTheMiddleOfARecoveryIsNotJudgedByWhatArrives) {
+    InFlight s{with_sack, 10'000};
+    s.wait(100_ms);
+    s.inject(Ack().seq(1).ack(1).sack({{1001, 4001}}));
+    s.wait(300_ms);
+    ASSERT_EQ(s.counters().timeouts.load(), 1u);
+    s.ignore_sent();
+    s.inject(Ack().seq(1).ack(1).sack({{1001, 6001}}));
+    EXPECT_EQ(s.counters().spurious_timeouts.load(), 0u);
+    EXPECT_LT(s.connection().ssthresh, 10'000u);
+    s.ignore_sent();
 }
 
 TEST(Undo, Rfc5682_ArrivalOfWhatWasNotSentAgainUndoesATimeout) {
@@ -98,6 +158,28 @@ TEST(Undo, Rfc5682_1_FirstAnswerLetsTwoNewSegmentsOut) {
     s.expect(Data().seq(10'001).length(1000));
     s.expect(Data().seq(11'001).length(1000));
     s.expect_nothing();
+    EXPECT_EQ(s.connection().cwnd, 11'000u);
+}
+
+TEST(Undo, Rfc5682_1_SegmentThatAnswersNothingIsNoFirstAnswer) {
+    TimedOutWithoutOptions s;
+    s.inject(Data().seq(1).ack(1).length(1));
+    s.ignore_sent();
+    s.inject(Ack().seq(2).ack(1001));
+    s.expect(Data().seq(10'001).length(1000));
+    s.ignore_sent();
+}
+
+TEST(Undo, Rfc5682_1_TimeoutInTheMiddleOfARecoveryTriesNothing) {
+    InFlight s{with_neither, 20'000};
+    s.wait(100_ms);
+    for (int i = 0; i < 3; ++i) s.inject(Ack().seq(1).ack(1));
+    s.ignore_sent();
+    s.wait(300_ms);
+    ASSERT_EQ(s.counters().timeouts.load(), 1u);
+    s.ignore_sent();
+    s.inject(Ack().seq(1).ack(1001));
+    EXPECT_EQ(s.take_sent().at(0).seq, 1001u);
 }
 
 TEST(Undo, Rfc5682_1_SecondAnswerToWhatWasSentOnceUndoesATimeout) {
@@ -156,8 +238,8 @@ TEST(Undo, Rfc5682_1_AnswerToAPartOfTheRepetitionTriesNothing) {
 TEST(Undo, Rfc5682_1_SecondTimeoutInARowTriesNothing) {
     TimedOutWithoutOptions s;
     s.expect_after(600_ms, Data().seq(1).length(1000));
-    s.inject(Ack().seq(1).ack(1001));
-    EXPECT_EQ(s.take_sent().at(0).seq, 1001u);
+    s.inject(Ack().seq(1).ack(2001));
+    EXPECT_EQ(s.take_sent().at(0).seq, 2001u);
 }
 
 TEST(Undo, Rfc2883_DuplicateReportOfAllThatWasSentAgainUndoesARecovery) {
@@ -165,6 +247,28 @@ TEST(Undo, Rfc2883_DuplicateReportOfAllThatWasSentAgainUndoesARecovery) {
     s.inject(Ack().seq(1).ack(4001).sack({{1, 1001}}));
     EXPECT_EQ(s.counters().spurious_recoveries.load(), 1u);
     EXPECT_EQ(s.connection().ssthresh, untouched);
+    s.ignore_sent();
+}
+
+TEST(Undo, Rfc2883_DuplicateReportAfterTheEndOfTheRecoveryUndoesIt) {
+    for (const uint32_t isn : corner_isns) {
+        conformance::Setup setup;
+        setup.local_isn = isn;
+        FirstHeldForLost s{setup};
+        const uint32_t end = s.sent_end();
+        s.inject(Ack().seq(1).ack(end));
+        s.inject(Ack().seq(1).ack(end).sack({{1, 1001}}));
+        EXPECT_EQ(s.counters().spurious_recoveries.load(), 1u) << isn;
+        s.ignore_sent();
+    }
+}
+
+TEST(Undo, Rfc2883_DuplicateReportOfWhatWasSentAfterTheLossUndoesNothing) {
+    FirstHeldForLost s;
+    s.inject(Ack().seq(1).ack(11'001));
+    s.inject(Ack().seq(1).ack(11'001).sack({{10'001, 11'001}}));
+    EXPECT_EQ(s.counters().dsacks_received.load(), 1u);
+    EXPECT_EQ(s.counters().spurious_recoveries.load(), 0u);
     s.ignore_sent();
 }
 
