@@ -115,9 +115,41 @@ TEST(Bbr, StartupGrowsUntilTheBandwidthGrowsNoMore) {
     EXPECT_EQ(path.bbr().phase, Phase::startup);
     ASSERT_TRUE(path.run_until(Phase::drain, 1000));
     EXPECT_TRUE(path.bbr().pipe_filled);
+    EXPECT_EQ(path.bbr().rounds_without_growth, 3);
     EXPECT_NEAR(static_cast<double>(path.bbr().bandwidth.largest()), 1e6, 2e4);
     // From 10 segments to 40, and three rounds without growth, the last with a long queue.
     EXPECT_LT(path.milliseconds, 3 * 40 + 3 * 116 + 40);
+}
+
+TEST(Bbr, WhatTheApplicationLimitsDoesNotEndStartup) {
+    Path path;
+    path.run(1000, 2000);
+    EXPECT_EQ(path.bbr().phase, Phase::startup);
+    EXPECT_FALSE(path.bbr().pipe_filled);
+}
+
+TEST(Bbr, TimeoutLetsStartupLookForTheBandwidthAnew) {
+    Path path;
+    path.run(100);
+    ASSERT_EQ(path.bbr().phase, Phase::startup);
+    ASSERT_GT(path.bbr().full_bandwidth, 0u);
+    path.s.wait(3_s);
+    EXPECT_EQ(path.bbr().full_bandwidth, 0u);
+}
+
+TEST(Bbr, WindowOfStartupHasNoRoomForClumps) {
+    Path path;
+    path.clump = 60;
+    path.step();
+    for (int i = 0; i < 400 && path.bbr().phase == Phase::startup; ++i) {
+        path.step();
+        const auto& bbr = path.bbr();
+        if (bbr.surplus.largest() == 0 || bbr.phase != Phase::startup) continue;
+        const double estimate =
+            static_cast<double>(bbr.bandwidth.largest()) * bbr.round_trip_us / 1e6;
+        const double bursts = 3.0 * path.model().pacer.burst_bytes(1000);
+        EXPECT_LE(path.s.connection().cwnd, std::max(2.885 * estimate + bursts, 10'000.0) + 1000);
+    }
 }
 
 TEST(Bbr, DrainEmptiesTheQueueOfStartup) {
@@ -160,20 +192,46 @@ TEST(Bbr, CycleHasOneRoundAboveAndOneBelow) {
     EXPECT_NEAR(static_cast<double>(*least), 0.75 * 0.99e6, 3e4);
 }
 
+/// The cycle has come to the quarter above, with so little to send that the path is not filled.
+void probe_in_vain(Path& path) {
+    path.run(2000);
+    path.run(2000, 20'000);
+}
+
+TEST(Bbr, BandwidthIsProbedUntilMoreThanTheProductIsInFlight) {
+    Path path;
+    probe_in_vain(path);
+    for (int i = 0; i < 200; ++i) {
+        EXPECT_EQ(path.bbr().cycle_place, 0) << i;
+        path.step(20'000);
+    }
+}
+
+TEST(Bbr, LossEndsTheProbingOfTheBandwidth) {
+    Path path;
+    probe_in_vain(path);
+    path.drops = 1;
+    for (int i = 0; i < 200 && path.bbr().cycle_place == 0; ++i) path.step(20'000);
+    EXPECT_NE(path.bbr().cycle_place, 0);
+}
+
 TEST(Bbr, RoundTripIsProbedEveryTenSecondsWithFourSegments) {
     Path path;
     int probes = 0;
     int64_t probing = 0;
     uint32_t least_in_flight = UINT32_MAX;
+    uint32_t window_at_end = 0;
     bool before = false;
     for (int i = 0; i < 12'000; ++i) {
         path.step();
         const bool now = path.bbr().phase == Phase::probe_round_trip;
         if (now && !before) ++probes;
         if (now) ++probing, least_in_flight = std::min(least_in_flight, path.in_flight());
+        if (!now && before) window_at_end = path.s.connection().cwnd;
         before = now;
     }
     EXPECT_EQ(probes, 1);
+    EXPECT_GT(window_at_end, product);
     EXPECT_LE(least_in_flight, 4000u);
     // Draining, 200 ms, and a round more: about 2 % of the time.
     EXPECT_GE(probing, 200);
@@ -202,6 +260,18 @@ TEST(Bbr, AcksThatComeInClumpsDoNotLetThePathRunDry) {
     path.run(3000);
     // As if they came one by one; twice the product alone would be 80 segments in 150 ms.
     EXPECT_GE(path.s.connection().snd_una.load().value() - before, 2'700'000u);
+}
+
+TEST(Bbr, RoomForClumpsIsATenthOfASecondAtMost) {
+    Path path;
+    path.run(1000);
+    path.clump = 150;
+    path.run(3000);
+    const double bandwidth = static_cast<double>(path.bbr().bandwidth.largest());
+    EXPECT_GT(static_cast<double>(path.bbr().surplus.largest()), bandwidth / 10);
+    const double target =
+        bandwidth * 2 * path.bbr().round_trip_us / 1e6 + 3.0 * path.model().pacer.burst_bytes(1000);
+    EXPECT_LE(path.s.connection().cwnd, target + bandwidth / 10 + 1);
 }
 
 TEST(Bbr, RoomForClumpsGoesWithThem) {
@@ -242,6 +312,48 @@ TEST(Bbr, FirstRoundOfARecoverySendsWhatArrives) {
     EXPECT_EQ(path.s.connection().cwnd, path.in_flight() - 5000 + 4000);
 }
 
+TEST(Bbr, WhatIsLostInTheFirstRoundOfARecoveryIsNotMadeUpFor) {
+    Path path;
+    path.run(2000);
+    path.s.ignore_sent();
+    const uint32_t una = path.s.connection().snd_una.load().value() - path.s.local_isn();
+    path.s.inject(Ack().seq(1).ack(una).sack({{una + 1000, una + 5000}}));
+    const uint32_t window = path.s.connection().cwnd;
+    path.s.inject(Ack().seq(1).ack(una).sack({{una + 6000, una + 9000}, {una + 1000, una + 5000}}));
+    EXPECT_EQ(path.s.connection().cwnd, window - 1000);
+}
+
+TEST(Bbr, SecondRoundOfARecoveryFollowsTheModelAgain) {
+    Path path;
+    path.run(2000);
+    path.drops = 1;
+    while (path.s.counters().fast_retransmits.load() == 0) path.step();
+    path.drops = 1;  // what is sent again
+    ASSERT_TRUE(path.bbr().conserves);
+    for (int i = 0; i < 200 && path.bbr().conserves; ++i) path.step();
+    EXPECT_TRUE(path.bbr().recovers);
+    EXPECT_EQ(path.s.counters().timeouts.load(), 0u);
+}
+
+TEST(Bbr, WindowOfBeforeIsThereWhenARecoveryEnds) {
+    Path path;
+    path.run(2000);
+    for (int i = 0; i < 600 && path.in_flight() > product; ++i) path.step(0);
+    path.s.wait(40_ms);
+    path.s.ignore_sent();
+    const uint32_t window = path.s.connection().cwnd;
+    const uint32_t una = path.s.connection().snd_una.load().value() - path.s.local_isn();
+    const uint32_t point = path.s.sent_end();
+    path.s.inject(Ack().seq(1).ack(una).sack({{una + 1000, una + 5000}}));
+    ASSERT_LT(path.s.connection().cwnd, window / 2 + 10'000);
+    for (uint32_t end = una + 6000; end <= point; end += 1000) {
+        path.s.inject(Ack().seq(1).ack(una).sack({{una + 1000, end}}));
+    }
+    path.s.inject(Ack().seq(1).ack(point));
+    EXPECT_GE(path.s.connection().cwnd, window);
+    path.s.ignore_sent();
+}
+
 TEST(Bbr, TimeoutLeavesOneSegmentAndTheModelBringsTheWindowBack) {
     Path path;
     path.run(2000);
@@ -266,6 +378,37 @@ TEST(Bbr, RestartAfterIdlenessKeepsTheWindowAndPaces) {
     EXPECT_EQ(path.s.connection().cwnd, window);
     // Not the whole window at once.
     EXPECT_LE(path.s.take_sent().size(), 2u);
+}
+
+TEST(Bbr, AfterIdlenessTheRoundTripIsNotProbedAtOnce) {
+    Path path;
+    path.run(2000);
+    for (int i = 0; i < 600 && path.in_flight() > 0; ++i) path.step(0);
+    path.s.wait(11_s);
+    for (int i = 0; i < 100; ++i) {
+        path.step();
+        EXPECT_NE(path.bbr().phase, Phase::probe_round_trip) << i;
+    }
+}
+
+TEST(Bbr, EmptyFlightAloneIsNoIdleness) {
+    Path path;
+    path.s.call_send_bytes(100'000);
+    path.s.wait(30_ms);
+    path.s.ignore_sent();
+    path.s.inject(Ack().seq(1).ack(path.s.sent_end()));
+    EXPECT_GT(path.in_flight(), 0u);
+    EXPECT_FALSE(path.bbr().restarts_from_idle);
+    path.s.ignore_sent();
+}
+
+TEST(Bbr, FullWindowIsNotLimitedByTheApplication) {
+    Path path;
+    path.s.call_send_bytes(10'000);
+    path.s.wait(35_ms);
+    ASSERT_EQ(path.in_flight(), path.s.connection().cwnd);
+    EXPECT_FALSE(path.model().rate.application_limited());
+    path.s.ignore_sent();
 }
 
 TEST(Bbr, IsTakenUpAndGivenUpInTheMiddleOfAConnection) {
