@@ -142,7 +142,7 @@ std::unique_ptr<Place> make_server(const PairOptions& options, const RingLink& l
     config.listen_options = options.listener.listen_options();
     config.grace = options.load.grace;
     config.max_connections = static_cast<uint32_t>(options.tcp.max_connections);
-    run.add_server(place->worker, place->busy, config, content);
+    run.add_server(place->worker, place->busy, config, content, options.load.first == "server");
     return place;
 }
 

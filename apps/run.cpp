@@ -23,14 +23,16 @@ Run::Run(const dpdk::Clock& clock, const dpdk::Shutdown& shutdown, Duration grac
 void Run::add_client(stack::Worker& worker, const BusyTime& busy, const load::ClientConfig& config,
                      load::AddressPlan plan) {
     worker.touch_tables();
+    if (config.first == load::First::client) worker.touch_time_wait();
     clients_.push_back({&worker, &busy, std::make_unique<load::Client>(config, std::move(plan))});
     worker.set_poller(clients_.back().application.get());
     inspected_.workers.push_back({fmt::format("client {}", clients_.size() - 1), &worker});
 }
 
 void Run::add_server(stack::Worker& worker, const BusyTime& busy, const load::ServerConfig& config,
-                     const load::ServerContent& content) {
+                     const load::ServerContent& content, bool closes_first) {
     worker.touch_tables();
+    if (closes_first) worker.touch_time_wait();
     servers_.push_back({&worker, &busy, std::make_unique<load::Server>(config, content)});
     load::Server& server = *servers_.back().application;
     const auto listening = server.listen(worker);

@@ -29,7 +29,7 @@ class Run {
     void add_client(stack::Worker& worker, const BusyTime& busy, const load::ClientConfig& config,
                     load::AddressPlan plan);
     void add_server(stack::Worker& worker, const BusyTime& busy, const load::ServerConfig& config,
-                    const load::ServerContent& content);
+                    const load::ServerContent& content, bool closes_first);
 
     /// Opens the control socket and prints a line per second until the clients have finished, or,
     /// where there are none, until `duration` is over or an end is requested; then ends the

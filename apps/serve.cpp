@@ -117,7 +117,11 @@ int run_serve(ServeOptions& options) {
         config.secret = system_random_key();
         machine.configure(config, w, addresses);
         workers.push_back(std::make_unique<stack::Worker>(config));
-        run.add_server(*workers[w], machine.busy(w), server_config(options), content);
+        const load::ServerConfig server = server_config(options);
+        // A request may ask for the end behind its response.
+        const bool closes_first =
+            server.service == load::Service::http || server.service == load::Service::close;
+        run.add_server(*workers[w], machine.busy(w), server, content, closes_first);
     }
     for (const std::string& line : machine.description()) fmt::print("{}\n", line);
     for (unsigned w = 0; w < machine.workers(); ++w) machine.start(w, *workers[w]);

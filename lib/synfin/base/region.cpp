@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <new>
@@ -49,6 +50,8 @@ Region::Region(size_t bytes) {
 
 void Region::use_huge_pages(bool allowed) { huge_pages_allowed = allowed; }
 
+bool Region::uses_huge_pages() { return huge_pages_allowed; }
+
 bool Region::place(size_t from, size_t bytes) const {
     SYNFIN_ASSERT(from % huge_page == 0 && bytes % huge_page == 0 && from + bytes <= size_);
     if (bytes == 0 || !huge_pages_allowed) return false;
@@ -70,15 +73,16 @@ Region& Region::operator=(Region&& other) noexcept {
     return *this;
 }
 
-void Region::touch() const {
-    if (size_ == 0) return;
+void Region::touch(size_t bytes) const {
+    bytes = std::min(bytes, size_);
+    if (bytes == 0) return;
 #ifdef MADV_POPULATE_WRITE
-    if (::madvise(data_, size_, MADV_POPULATE_WRITE) == 0) return;
+    if (::madvise(data_, bytes, MADV_POPULATE_WRITE) == 0) return;
 #endif
     // An older kernel: each page is written to with what stands there.
     constexpr size_t page = 4096;
-    auto* const bytes = static_cast<volatile unsigned char*>(data_);
-    for (size_t at = 0; at < size_; at += page) bytes[at] = bytes[at];
+    auto* const first = static_cast<volatile unsigned char*>(data_);
+    for (size_t at = 0; at < bytes; at += page) first[at] = first[at];
 }
 
 Region::~Region() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace synfin {
 
@@ -16,11 +17,13 @@ class Region {
     Region& operator=(Region&& other) noexcept;
     ~Region();
 
-    /// Has the system find all pages now, so that nobody has to wait for one later.
-    void touch() const;
+    /// Has the system find the pages of the first `bytes` now, so that nobody has to wait for one
+    /// later.
+    void touch(size_t bytes = SIZE_MAX) const;
     /// Whether place() may use the system's pool of huge pages, in all regions. At first it may
     /// not.
     static void use_huge_pages(bool allowed);
+    static bool uses_huge_pages();
     /// Places `bytes` from `from` on, both whole huge pages, on pages of that pool, if it has so
     /// many. They are ready sooner than transparent ones, which the system has to find and a host
     /// to back. Nobody may have touched them yet. Returns whether they were there.

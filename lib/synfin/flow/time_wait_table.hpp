@@ -179,8 +179,12 @@ class TimeWaitTable {
     uint32_t size() const { return size_; }
     uint32_t capacity() const { return capacity_; }
     size_t memory_bytes() const { return memory_.size() + index_.memory_bytes(); }
-    /// Takes the index's memory now. Records need it one after the other, so theirs can wait.
-    void touch_index() const { index_.touch(); }
+    /// Takes the memory of the index now, and that of the first five million records: a page may
+    /// take milliseconds to be found, unless it comes from the system's pool of huge ones.
+    void touch() const {
+        index_.touch();
+        if (!Region::uses_huge_pages()) memory_.touch(64 * Region::huge_page);
+    }
 
     /// Calls `visit(record, expiry)` for each record.
     template <typename Visit>

@@ -188,9 +188,10 @@ Worker::Impl::Impl(Worker& worker, const WorkerConfig& worker_config)
 Worker::Worker(const WorkerConfig& config) : impl_{std::make_unique<Impl>(*this, config)} {}
 Worker::~Worker() = default;
 
-void Worker::touch_tables() {
-    impl_->table.touch();
-    if (impl_->config.time_wait > Duration{}) impl_->time_waits.touch_index();
+void Worker::touch_tables() { impl_->table.touch(); }
+
+void Worker::touch_time_wait() {
+    if (impl_->config.time_wait > Duration{}) impl_->time_waits.touch();
 }
 
 const char* name(Error error) {

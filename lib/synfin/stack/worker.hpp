@@ -161,8 +161,10 @@ class Worker {
     ~Worker();
     /// Takes the memory of all tables that are searched at random: a page that is found only when a
     /// packet needs it keeps the whole worker waiting, and in the first moments of a load each
-    /// packet needs another one. Optional; to be called before the worker's thread starts.
+    /// packet needs another one. The same for TIME_WAIT's, which only those need who close first.
+    /// Optional; to be called before the worker's thread starts.
     void touch_tables();
+    void touch_time_wait();
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
 
