@@ -44,6 +44,16 @@ class PositionIndex {
 
     void prefetch(uint32_t hash) const { __builtin_prefetch(&buckets_[home_of(hash)]); }
 
+    /// Calls `visit(position)` for what find() will ask about, if it finds it in its home bucket.
+    template <typename Visit>
+    void visit_likely(uint32_t hash, Visit&& visit) const {
+        const Bucket& bucket = buckets_[home_of(hash)];
+        uint32_t hits = bucket.matches(~position_mask(), tag_of(hash));
+        for (; hits != 0; hits &= hits - 1) {
+            visit(bucket.words[static_cast<size_t>(std::countr_zero(hits))] & position_mask());
+        }
+    }
+
     /// The position for which `matches(position)` is true among those inserted with `hash`, or
     /// no_index.
     template <typename Matches>

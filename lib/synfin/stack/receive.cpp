@@ -64,11 +64,11 @@ void Worker::Impl::ask_for_connections() {
     for (Arrived& a : std::span<Arrived>{arrived.data(), segment_count}) {
         const uint32_t likely = table.candidate(a.hash);
         a.likely = likely;
-        // A FIN may make a TIME_WAIT record; what has no connection may belong to one.
-        if (a.segment.flags.fin() || (likely == no_index && time_waits.size() != 0)) {
-            time_waits.prefetch(a.hash);
+        if (likely == no_index) {
+            // What has no connection may belong to one that was.
+            if (time_waits.size() != 0) time_waits.prefetch_records(a.hash);
+            continue;
         }
-        if (likely == no_index) continue;
         __builtin_prefetch(&connections[likely], 1);
         __builtin_prefetch(reinterpret_cast<const char*>(&connections[likely]) + 64, 1);
         __builtin_prefetch(&owner_of[likely]);
@@ -82,6 +82,11 @@ void Worker::Impl::hash_segments() {
         [this](size_t i, uint32_t hash) {
             arrived[i].hash = hash;
             table.prefetch(hash);
+            // A SYN is looked for in TIME_WAIT, and a FIN may lead there: that index is the largest
+            // of all tables, so its lines take longest.
+            const wire::TcpFlags flags = arrived[i].segment.flags;
+            if (flags.syn() ? !flags.ack() && time_waits.size() != 0 : flags.fin())
+                time_waits.prefetch(hash);
         });
 }
 
