@@ -200,17 +200,11 @@ int Sockets::connect(int descriptor, const sockaddr* address, socklen_t length) 
             socket->connect_reported = true;
             return 0;
         case Role::ended:
-            if (socket->connect_reported) return -EISCONN;
-            // Nobody has heard that it stood: the attempt has failed, and may be made again.
-            socket->role = Role::fresh;
-            socket->attempt_failed = true;
-            if (!socket->bound) socket->local = {};
-            break;
+            // If nobody has heard that it stood, the attempt has failed, and may be made again.
+            return socket->connect_reported ? -EISCONN : tell_failure(*socket);
         case Role::fresh: break;
     }
-    if (std::exchange(socket->attempt_failed, false)) {
-        return socket->error == 0 ? -ECONNABORTED : -std::exchange(socket->error, 0);
-    }
+    if (socket->attempt_failed) return tell_failure(*socket);
     const auto remote = peer_named(*socket, address, length);
     if (!remote) return -remote.error();
     if (socket->fast_open_connect &&
@@ -225,13 +219,22 @@ int Sockets::connect(int descriptor, const sockaddr* address, socklen_t length) 
     return socket->non_blocking ? -EINPROGRESS : await_connection(socket);
 }
 
+// Once it is told, the socket is as it was before.
+int Sockets::tell_failure(Socket& socket) {
+    socket.role = Role::fresh;
+    if (!socket.bound) socket.local = {};
+    socket.attempt_failed = false;
+    socket.receive_ended = socket.send_ended = socket.peer_finished = false;
+    socket.rest.clear();
+    socket.rest_read = 0;
+    return socket.error == 0 ? -ECONNABORTED : -std::exchange(socket.error, 0);
+}
+
 int Sockets::await_connection(const SocketPtr& socket) {
     const auto done = [&] { return socket->role != Role::connecting; };
     const int waited = wait_until(done, socket->send_timeout);
     if (waited != 0) return waited == -EAGAIN ? -EINPROGRESS : waited;
-    socket->attempt_failed = false;
-    if (socket->error != 0) return -std::exchange(socket->error, 0);
-    if (socket->role == Role::fresh) return -ECONNABORTED;
+    if (socket->error != 0 || socket->role == Role::fresh) return tell_failure(*socket);
     socket->connect_reported = true;
     return 0;
 }

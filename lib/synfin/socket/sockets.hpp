@@ -128,6 +128,8 @@ class Sockets : public stack::Application {
     ssize_t open_with_data(Socket& socket, const wire::SocketAddress& remote,
                            std::span<const iovec> pieces);
     int await_connection(const SocketPtr& socket);
+    /// For the call that says why the last attempt failed.
+    static int tell_failure(Socket& socket);
     tl::expected<uint16_t, int> profile_number(const Socket& socket);
 
     // ---- transfer.cpp

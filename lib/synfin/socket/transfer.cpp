@@ -278,9 +278,7 @@ ssize_t Sockets::transmit_early(const SocketPtr& socket, std::span<const iovec> 
         case Role::listening:
         case Role::ended: return -EISCONN;
     }
-    if (std::exchange(socket->attempt_failed, false)) {
-        return socket->error == 0 ? -ECONNABORTED : -std::exchange(socket->error, 0);
-    }
+    if (socket->attempt_failed) return tell_failure(*socket);
     socket->role = Role::fresh;
     const ssize_t early = open_with_data(*socket, remote, pieces);
     if (early < 0) return early;

@@ -115,6 +115,7 @@ TEST_F(Calls, AConnectionThatEndsBeforeItsConnectIsToldWasAFailedAttempt) {
     server.close(accepted);
     settle();
     EXPECT_EQ(connect(fd), -ECONNRESET);
+    EXPECT_EQ(read(client, fd), "error " + std::to_string(ENOTCONN));
     EXPECT_EQ(connect(fd), -EINPROGRESS);
     settle();
     EXPECT_EQ(connect(fd), 0);
