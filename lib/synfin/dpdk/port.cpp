@@ -11,7 +11,6 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
-#include <synfin/dpdk/packet_sockets.hpp>
 #include <synfin/dpdk/port.hpp>
 
 namespace synfin::dpdk {
@@ -103,9 +102,6 @@ Port::Port(const Eal& eal, unsigned index, PacketPool& pool, const PortOptions& 
                          first_complaint(eal.complaints()) + ")"};
     }
     configure(options, pool);
-    if (spec_.kind == DeviceKind::af_packet) {
-        widen_packet_sockets(packet_frames, packet_frame_bytes);
-    }
     const int result = rte_eth_dev_start(id_);
     if (result != 0) {
         rte_eth_dev_close(id_);
