@@ -106,8 +106,7 @@ Duration rack_find_late(const Connection& c, Transfer& t, Environment& env, Inst
 
 void rack_lose_at_timeout(const Connection& c, Transfer& t, Environment& env, Instant now) {
     t.flight.lose_before(c.snd_una.load() + payload_max(c, t), env.transfers.flights);
-    const uint32_t rtt_us = t.rack.rtt_us;
-    const uint32_t tolerance = rtt_us == 0 ? 0 : rtt_us + reordering_window_us(c, t);
+    const uint32_t tolerance = t.rack.rtt_us + reordering_window_us(c, t);
     const uint32_t now_us = low_us(now);
     t.flight.lose_if(env.transfers.flights,
                      [&](const FlightRange& r) { return now_us - r.sent_us >= tolerance; });

@@ -220,5 +220,24 @@ TEST(Cubic, Section4_9_EpochOfBeforeGoesOnWhenTheLossWasNone) {
     s.ignore_sent();
 }
 
+TEST(Cubic, Section4_9_EpochThatHasBegunSinceEndsWhenTheLossWasNone) {
+    Script s{hundred_segments()};
+    lose_once_more(s);
+    const float w_max = state_of(s).w_max;
+    const uint32_t first = s.connection().snd_una.load().value() - s.local_isn();
+    const uint32_t point = s.sent_end();
+    s.inject(Ack().seq(1).ack(first).sack({{first + 100, point - 2000}}));
+    const uint32_t end = s.sent_end();
+    ASSERT_GT(end, point + 100);
+    s.inject(Ack().seq(1).ack(point));
+    s.inject(Ack().seq(1).ack(end - 100));
+    ASSERT_TRUE(state_of(s).in_epoch);
+    s.inject(Ack().seq(1).ack(end - 100).sack({{first, first + 100}}));
+    ASSERT_EQ(s.counters().spurious_recoveries.load(), 1u);
+    EXPECT_EQ(state_of(s).w_max, w_max);
+    EXPECT_FALSE(state_of(s).in_epoch);
+    s.ignore_sent();
+}
+
 }  // namespace
 }  // namespace synfin::conformance

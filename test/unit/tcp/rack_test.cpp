@@ -304,6 +304,20 @@ TEST(Rack, Section6_3_TimeoutHoldsWhatWasSentShortlyBeforeForUnderWay) {
     s.expect_nothing();
 }
 
+TEST(Rack, Section6_3_TimeoutHoldsTheFirstSegmentForLostHoweverShortlyItWasSent) {
+    InFlight s{with_sack, 20'000};
+    s.wait(100_ms);
+    s.inject(Ack().seq(1).ack(1).sack({{1001, 10'001}}));
+    EXPECT_EQ(s.take_sent().at(0).seq, 1u);
+    s.wait(250_ms);
+    s.inject(Ack().seq(1).ack(1).sack({{1001, 11'001}}));
+    EXPECT_EQ(s.take_sent().at(0).seq, 1u);
+    EXPECT_EQ(s.counters().lost_retransmits.load(), 1u);
+    s.expect_after(50_ms, Data().seq(1).length(1000));
+    EXPECT_EQ(s.counters().timeouts.load(), 1u);
+    s.ignore_sent();
+}
+
 // ---- section 7: the tail
 
 TEST(TailLossProbe, Section7_2_LostTailIsProbedAfterTwoRoundTrips) {
@@ -326,7 +340,7 @@ TEST(TailLossProbe, Section7_2_NewDataPutsTheProbeOffNoFurtherThanTheRetransmiss
     InFlight s{with_sack, 1000};
     for (int i = 0; i < 30 && s.counters().tail_probes.load() == 0; ++i) {
         s.wait(20_ms);
-        s.call_send_bytes(100);
+        s.call_send_bytes(1000);
     }
     EXPECT_EQ(s.counters().tail_probes.load(), 1u);
     EXPECT_LE(s.now(), 100_ms + 300_ms + 20_ms);
@@ -402,8 +416,8 @@ TEST(TailLossProbe, Section7_4_LossThatATimeoutAnswersIsNotAnsweredTwice) {
     s.expect_after(300_ms, Data().seq(1).length(1000));
     const uint32_t threshold = s.connection().ssthresh;
     s.inject(Ack().seq(1).ack(1001));
-    s.inject(Ack().seq(1).ack(3001));
     s.call_send_bytes(1000);
+    s.inject(Ack().seq(1).ack(3001));
     s.ignore_sent();
     s.inject(Ack().seq(1).ack(4001));
     EXPECT_EQ(s.counters().tail_probe_repairs.load(), 0u);
