@@ -27,7 +27,7 @@ class Duration {
     constexpr int64_t count_ms() const { return ns_ / 1'000'000; }
     constexpr double count_seconds() const { return static_cast<double>(ns_) / 1e9; }
 
-    friend constexpr auto operator<=>(Duration, Duration) = default;
+    [[gnu::always_inline]] friend constexpr auto operator<=>(Duration, Duration) = default;
     friend constexpr Duration operator+(Duration a, Duration b) { return Duration{a.ns_ + b.ns_}; }
     friend constexpr Duration operator-(Duration a, Duration b) { return Duration{a.ns_ - b.ns_}; }
     friend constexpr Duration operator*(Duration a, int64_t k) { return Duration{a.ns_ * k}; }
@@ -56,7 +56,7 @@ class Instant {
         return static_cast<int64_t>(static_cast<uint64_t>(ns_) / 1'000'000);
     }
 
-    friend constexpr auto operator<=>(Instant, Instant) = default;
+    [[gnu::always_inline]] friend constexpr auto operator<=>(Instant, Instant) = default;
     friend constexpr Instant operator+(Instant t, Duration d) {
         return Instant{t.ns_ + d.count_ns()};
     }

@@ -3,8 +3,9 @@
 // pays nothing. Several such fields read one after another are not a snapshot of one moment; where
 // that matters, a sequence counter stands beside them.
 //
-// Inline in any case: in large functions compilers stop, and a call for one instruction costs the
-// caller what it holds in registers.
+// Inline in any case, and by the compiler's own words for it: in large functions compilers stop,
+// also before the functions of std::atomic, and a call for one instruction costs the caller what it
+// holds in registers.
 #pragma once
 
 #include <atomic>
@@ -19,26 +20,32 @@ class Relaxed {
     static_assert(std::is_trivially_copyable_v<T> && std::atomic<T>::is_always_lock_free);
 
   public:
-    constexpr Relaxed() noexcept : value_{T{}} {}
+    constexpr Relaxed() noexcept : value_{} {}
     constexpr Relaxed(T value) noexcept : value_{value} {}
     Relaxed(const Relaxed& other) noexcept : value_{other.load()} {}
     [[gnu::always_inline]] Relaxed& operator=(const Relaxed& other) noexcept {
         return *this = other.load();
     }
     [[gnu::always_inline]] Relaxed& operator=(T value) noexcept {
-        value_.store(value, std::memory_order_relaxed);
+        __atomic_store(&value_, &value, __ATOMIC_RELAXED);
         return *this;
     }
 
     [[gnu::always_inline]] T load() const noexcept {
-        return value_.load(std::memory_order_relaxed);
+        T value;
+        __atomic_load(&value_, &value, __ATOMIC_RELAXED);
+        return value;
     }
     [[gnu::always_inline]] operator T() const noexcept { return load(); }
 
     /// For a value that leads to other data (an index, say): who observes it sees what was written
     /// before it was published. Plain instructions on x86-64.
-    void publish(T value) noexcept { value_.store(value, std::memory_order_release); }
-    T observe() const noexcept { return value_.load(std::memory_order_acquire); }
+    void publish(T value) noexcept { __atomic_store(&value_, &value, __ATOMIC_RELEASE); }
+    T observe() const noexcept {
+        T value;
+        __atomic_load(&value_, &value, __ATOMIC_ACQUIRE);
+        return value;
+    }
 
     // Only the owner writes, so these are a load and a store, not a read-modify-write.
     [[gnu::always_inline]] Relaxed& operator+=(T delta) noexcept {
@@ -51,7 +58,7 @@ class Relaxed {
     [[gnu::always_inline]] Relaxed& operator--() noexcept { return *this -= T{1}; }
 
   private:
-    std::atomic<T> value_;
+    alignas(sizeof(T)) T value_;
 };
 
 /// Makes `to` what `from` is, eight bytes at a time: one field after the other costs three times as

@@ -36,7 +36,7 @@ class PartialSum {
 
     /// The sum in 16 bits, as it lies in memory. A word plus itself with its halves exchanged has
     /// the sum of the halves in its upper half, and the lower one has carried into it.
-    constexpr uint16_t folded() const {
+    [[gnu::always_inline]] constexpr uint16_t folded() const {
         const auto half = static_cast<uint32_t>((value_ + std::rotr(value_, 32)) >> 32);
         return static_cast<uint16_t>((half + std::rotr(half, 16)) >> 16);
     }
@@ -75,12 +75,14 @@ inline PartialSum sum_of(const uint8_t* data) {
 }
 
 /// The checksum field for this sum, to be stored by store_checksum.
-constexpr uint16_t finish(PartialSum sum) { return static_cast<uint16_t>(~sum.folded()); }
+[[gnu::always_inline]] constexpr uint16_t finish(PartialSum sum) {
+    return static_cast<uint16_t>(~sum.folded());
+}
 
 /// Whether a sum over data that contains its checksum says that the data is right: folded, it would
 /// be 0xffff. What folds to that are the multiples of it, but for 0; and a multiple is what gives a
 /// small quotient when multiplied by the inverse of 0xffff modulo 2^64.
-constexpr bool is_complete(PartialSum sum) {
+[[gnu::always_inline]] constexpr bool is_complete(PartialSum sum) {
     constexpr uint64_t largest_quotient = UINT64_MAX / 0xffff;
     constexpr uint64_t inverse = -largest_quotient;
     static_assert(inverse * 0xffff == 1);
