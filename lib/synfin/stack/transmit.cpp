@@ -95,21 +95,24 @@ template <typename EndsOf>
     return write_usual_segment(c, profile, frame, interface, header, ends);
 }
 
+[[gnu::always_inline]] inline bool Worker::Impl::write_if_usual(Connection& c, Frame& frame,
+                                                                const Interface& interface,
+                                                                const wire::L2Header& header) {
+    return historian == nullptr && c.narrow_path == 0 &&
+           (flow::is_interned(c.remote_address) ? write_usual_ipv6(c, frame, interface, header)
+                                                : write_usual_ipv4(c, frame, interface, header));
+}
+
 // Of a usual segment nothing is left to say behind it, almost always.
 [[gnu::always_inline]] inline void Worker::Impl::write_connection(uint32_t index,
                                                                   TransmitBatch& batch,
                                                                   const Interface& interface,
                                                                   const wire::L2Header& header) {
     Connection& c = connections[index];
-    Frame& frame = batch.frames[batch.filled];
-    const bool is_written =
-        historian == nullptr && c.narrow_path == 0 &&
-        (flow::is_interned(c.remote_address) ? write_usual_ipv6(c, frame, interface, header)
-                                             : write_usual_ipv4(c, frame, interface, header));
-    if (is_written) [[likely]] {
+    if (write_if_usual(c, batch.frames[batch.filled], interface, header)) [[likely]] {
         ++batch.filled;
         if (tcp::wants_output(c, env)) [[unlikely]]
-            write_segments(index, batch, interface, header, segments_per_turn - 1);
+            write_more(index, batch, interface, header);
     } else {
         write_segments(index, batch, interface, header, segments_per_turn);
     }
@@ -143,6 +146,22 @@ void Worker::Impl::transmit(TransmitBatch& batch) {
 [[gnu::noinline]] void Worker::Impl::note_departure(uint32_t index) {
     if (tcp::History* history = history_of(index)) {
         tcp::note_departure(*history, connections[index], out, env, now);
+    }
+}
+
+// Behind a usual segment, others like it: the stream of a long transfer.
+[[gnu::noinline]] void Worker::Impl::write_more(uint32_t index, TransmitBatch& batch,
+                                                const Interface& interface,
+                                                const wire::L2Header& header) {
+    Connection& c = connections[index];
+    for (unsigned written = 1;; ++written) {
+        if (batch.full()) return push_ready_front(batch.port, index);
+        if (written == segments_per_turn) return push_ready(batch.port, index);
+        if (!write_if_usual(c, batch.frames[batch.filled], interface, header)) {
+            return write_segments(index, batch, interface, header, segments_per_turn - written);
+        }
+        ++batch.filled;
+        if (!tcp::wants_output(c, env)) return;
     }
 }
 

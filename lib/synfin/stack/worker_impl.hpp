@@ -390,6 +390,8 @@ struct Worker::Impl {
     void write_connection(uint32_t index, TransmitBatch& batch, const Interface& interface,
                           const wire::L2Header& header);
     /// Into a frame of a batch that has room. False: the next segment is none, and nothing is done.
+    bool write_if_usual(tcp::Connection& c, Frame& frame, const Interface& interface,
+                        const wire::L2Header& header);
     bool write_usual_ipv4(tcp::Connection& c, Frame& frame, const Interface& interface,
                           const wire::L2Header& header);
     bool write_usual_ipv6(tcp::Connection& c, Frame& frame, const Interface& interface,
@@ -399,6 +401,8 @@ struct Worker::Impl {
                              const Interface& interface, const wire::L2Header& header,
                              const EndsOf& ends_of);
     /// What the connection has to say beyond a usual segment, `most` segments at most.
+    void write_more(uint32_t index, TransmitBatch& batch, const Interface& interface,
+                    const wire::L2Header& header);
     void write_segments(uint32_t index, TransmitBatch& batch, const Interface& interface,
                         const wire::L2Header& header, unsigned most);
     /// For the historian: `out` has been said.

@@ -115,7 +115,7 @@ bool Flight::append_range(FlightRange& back, Seq end, uint32_t now_us, FlightPoo
     return true;
 }
 
-void Flight::acknowledge(Seq ack, Delivery& delivery, FlightPool& pool) {
+void Flight::acknowledge_ranges(Seq ack, Delivery& delivery, FlightPool& pool) {
     while (!empty() && first_.begin.before(ack)) {
         const Seq cut = earlier_of(first_.end, ack);
         if (first_.fate != Fate::sacked) note_delivered(first_, cut, delivery);

@@ -112,8 +112,15 @@ class Flight {
         return true;
     }
 
-    /// Everything before `ack` has arrived.
-    void acknowledge(Seq ack, Delivery& delivery, FlightPool& pool);
+    /// Everything before `ack` has arrived. `delivery` is as it was made.
+    void acknowledge(Seq ack, Delivery& delivery, FlightPool& pool) {
+        const bool usual = first_.fate == Fate::outstanding && !first_.retransmitted &&
+                           ack.before(first_.end) && ack.after(highest_delivered_);
+        if (!usual) return acknowledge_ranges(ack, delivery, pool);
+        delivery.bytes = ack.distance_from(first_.begin);
+        delivery.original = {first_.sent_us, ack, true};
+        highest_delivered_ = first_.begin = ack;
+    }
     /// [left, right), within the flight, has arrived. Returns false if some of it could not be
     /// noted.
     bool sack(Seq left, Seq right, Delivery& delivery, FlightPool& pool);
@@ -151,6 +158,7 @@ class Flight {
     bool append_range(FlightRange& back, Seq end, uint32_t now_us, FlightPool& pool);
     bool split(FlightRange& range, Seq at, FlightPool& pool);
     void absorb_next(FlightRange& range, FlightPool& pool);
+    void acknowledge_ranges(Seq ack, Delivery& delivery, FlightPool& pool);
     void pop_first(FlightPool& pool);
     void merge_alike(FlightPool& pool);
     void leave_fate(const FlightRange& range, uint32_t bytes);

@@ -457,11 +457,13 @@ void rack_lose_at_timeout(const Connection& c, Transfer& t, Environment& env, In
 
 // ---- recovery.cpp
 
-/// What we think is under way: neither arrived nor lost ("pipe" of RFC 6675).
+/// What we think is under way of the `flight` octets between snd_una and snd_nxt: neither arrived
+/// nor lost ("pipe" of RFC 6675).
+[[gnu::always_inline]] inline uint32_t bytes_in_flight(const Transfer& t, uint32_t flight) {
+    return flight - t.flight.sacked_bytes() - t.flight.lost_bytes() - t.recovery.duplicate_bytes;
+}
 inline uint32_t bytes_in_flight(const Connection& c, const Transfer& t) {
-    const uint32_t gone =
-        t.flight.sacked_bytes() + t.flight.lost_bytes() + t.recovery.duplicate_bytes;
-    return c.snd_nxt.load().distance_from(c.snd_una) - gone;
+    return bytes_in_flight(t, c.snd_nxt.load().distance_from(c.snd_una));
 }
 /// Losses and the congestion window, after the queue and the scoreboard have been brought up to
 /// date. Returns as rack_detect_losses.

@@ -268,7 +268,8 @@ bool emit_new(Connection& c, Transfer& t, OutSegment& out, uint32_t payload_max,
         if (!c.has(Mark::retransmit_armed) && idle_time(c, now) > base_rto(c, env)) {
             restart_after_idle(c, env);
         }
-        allowed = std::max(congestion_left(c, t), least);
+        const uint32_t flight = seq.distance_from(c.snd_una);
+        allowed = std::max(congestion_left(c, t, flight), least);
         if (c.narrow_path != 0) [[unlikely]] {
             probe = path_probe_payload(c, t, unsent, allowed, payload_max, env, now);
         }
@@ -410,15 +411,15 @@ void gather_queued(const Connection& c, uint32_t offset, uint32_t length, OutSeg
 namespace {
 
 // Whether `unsent` bytes of new data wait for nothing but an ACK: what sendable_length would find
-// out, but without all that it looks at. More often than not, they do.
+// out, but without all that it looks at. More often than not, they do. Out of line: who has nothing
+// to send shall not save registers for it.
 [[gnu::noinline]] bool awaits_acknowledgment(const Connection& c, const Transfer& t,
                                              uint32_t unsent) {
-    if (c.narrow_path != 0 || t.model != no_index) return false;
     const uint32_t flight = c.snd_nxt.load().distance_from(c.snd_una);
     const uint32_t window_left = c.snd_wnd > flight ? c.snd_wnd - flight : 0;
-    const uint32_t usable = std::min(window_left, congestion_left(c, t));
-    return usable < unsent && usable < payload_max(c, t) &&
-           (usable == 0 || usable < half_of_largest_window(c));
+    const uint32_t usable = std::min(window_left, congestion_left(c, t, flight));
+    return usable < c.mss && usable < unsent && c.narrow_path == 0 && t.model == no_index &&
+           usable < payload_max(c, t) && (usable == 0 || usable < half_of_largest_window(c));
 }
 
 bool owes_fin(const Connection& c) {

@@ -12,8 +12,10 @@ inline uint32_t half_of_largest_window(const Connection& c) {
     return (uint32_t{c.max_snd_wnd} << c.snd_scale) / 2;
 }
 
-inline uint32_t congestion_left(const Connection& c, const Transfer& t) {
-    const uint32_t pipe = bytes_in_flight(c, t);
+/// How much more the congestion window lets out, with `flight` octets between snd_una and snd_nxt.
+[[gnu::always_inline]] inline uint32_t congestion_left(const Connection& c, const Transfer& t,
+                                                       uint32_t flight) {
+    const uint32_t pipe = bytes_in_flight(t, flight);
     return c.cwnd > pipe ? c.cwnd - pipe : 0;
 }
 

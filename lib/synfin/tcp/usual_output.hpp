@@ -183,7 +183,7 @@ template <typename Write>
     const uint32_t flight = seq.distance_from(c.snd_una);
     const uint32_t options = agreed_option_bytes(c);
     const uint32_t length = c.mss > options ? c.mss - options : 1;
-    const uint32_t allowed = congestion_left(c, *t);
+    const uint32_t allowed = congestion_left(c, *t, flight);
     const uint32_t end_of_it = flight + length;
     if (end_of_it >= t->unsent_or_unacked.bytes || end_of_it > c.snd_wnd || length > allowed ||
         !t->flight.can_append(env.transfers.flights)) {
