@@ -115,8 +115,7 @@ inline bool owes_user_timeout(const Connection& c) {
 uint32_t all_option_bytes(const Connection& c, const Transfer& t);
 /// How many bytes of options a segment with data carries now.
 inline uint32_t option_bytes(const Connection& c, const Transfer& t) {
-    const bool tells_more =
-        t.held_count != 0 || t.held_fin || t.owes_dsack() || owes_user_timeout(c);
+    const bool tells_more = t.held_count != 0 || t.owes_dsack() || owes_user_timeout(c);
     return tells_more ? all_option_bytes(c, t) : agreed_option_bytes(c);
 }
 /// How much data a segment carries now.

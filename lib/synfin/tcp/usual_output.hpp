@@ -170,7 +170,7 @@ inline constexpr uint32_t unusual_stream_marks =
 [[gnu::always_inline]] inline bool flows(const Connection& c, const Transfer& t) {
     return !c.ecn && c.narrow_path == 0 && t.flight.lost_bytes() == 0 && !t.tail_probe.due &&
            t.recovery.phase == Recovery::Phase::none && t.model == no_index && !t.urgent_out &&
-           !t.owes_dsack() && t.held == no_index && !t.held_fin && t.unread.empty();
+           !t.owes_dsack() && t.held == no_index && t.unread.empty();
 }
 
 /// A full segment of new data behind what is in flight.

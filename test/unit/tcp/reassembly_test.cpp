@@ -125,17 +125,6 @@ TEST(Reassembly, FinBehindAHoleIsTakenInFinWait2) {
     s.expect_state(State::time_wait);
 }
 
-TEST(Reassembly, SegmentsLeaveRoomForTheBlockOfAFinAlone) {
-    Script s;
-    s.establish({.mss = 1000, .sack_permitted = true});
-    s.inject(FinAck().seq(101).ack(1));
-    s.expect(Ack().seq(1).ack(1).sack({{101, 102}}));
-    s.call_send_bytes(2000);
-    s.expect(Data().seq(1).ack(1).length(988).sack({{101, 102}}));
-    s.expect(Data().seq(989).ack(1).length(988).sack({{101, 102}}));
-    s.ignore_sent();
-}
-
 TEST(Reassembly, NothingIsHeldThatComesBehindAFinThatIsHeld) {
     Script s;
     s.establish();
