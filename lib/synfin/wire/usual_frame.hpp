@@ -230,8 +230,7 @@ template <typename Segment>
 /// Either, with all that a packet is.
 inline bool parse_usual_frame(std::span<const uint8_t> frame, VerifiedChecksums verified,
                               Packet& packet) {
-    const uint8_t* const ip = frame.data() + usual::link_bytes;
-    const auto finish = [&](const auto& ends, uint8_t hop_limit, size_t total) {
+    const auto finish = [&](const auto& ends, const uint8_t* ip, uint8_t hop_limit, size_t total) {
         packet.kind = PacketKind::tcp;
         packet.drop = Drop::none;
         packet.has_vlan_tag = false;
@@ -250,13 +249,15 @@ inline bool parse_usual_frame(std::span<const uint8_t> frame, VerifiedChecksums 
     if (read_usual_ipv4(frame, verified, UsualBeginning::ipv4(), packet, v4)) {
         packet.source = IpAddress::v4(v4.source);
         packet.destination = IpAddress::v4(v4.destination);
-        return finish(v4, ip[8], load_be16(ip + 2));
+        const uint8_t* const ip = frame.data() + usual::link_bytes;
+        return finish(v4, ip, ip[8], load_be16(ip + 2));
     }
     UsualIpv6Ends v6;
     if (read_usual_ipv6(frame, verified, UsualBeginning::ipv6(), packet, v6)) {
         packet.source = v6.source;
         packet.destination = v6.destination;
-        return finish(v6, ip[7], usual::ipv6_bytes + load_be16(ip + 4));
+        const uint8_t* const ip = frame.data() + usual::link_bytes;
+        return finish(v6, ip, ip[7], usual::ipv6_bytes + load_be16(ip + 4));
     }
     return false;
 }

@@ -85,7 +85,7 @@ TEST(UsualFrame, OtherFramesAreLeftToTheSlowPath) {
          {tagged, to_group, wrong, sealed_ipv4(fragment), ipv4_tcp(sack_options),
           ipv4_frame(6, tcp_segment({}, text), Bytes(12, 1)), ipv4_frame(17, Bytes(40)), wrong_v6,
           ipv6_tcp(sack_options), ipv6_tcp({}, text, padding_options, 60),
-          ipv6_frame(17, Bytes(40))}) {
+          ipv6_frame(17, Bytes(40)), Bytes{}}) {
         Packet packet;
         EXPECT_FALSE(parse_usual_frame(frame, {}, packet));
     }
