@@ -12,8 +12,11 @@ using tcp::Seq;
 namespace {
 
 constexpr size_t parse_ahead = 4;
-/// What is done before delivery where nobody looks at where the time goes.
-constexpr auto unprofiled = [] {};
+/// Nearly always nobody watches what becomes of a segment.
+struct Unwatched {
+    void before_input(uint32_t, const Arrived&) const {}
+    void before_delivery() const {}
+};
 
 tcp::Segment segment_of(const wire::Packet& p) {
     return {.seq = Seq{p.seq},
@@ -33,6 +36,16 @@ bool is_segment_error(wire::Drop drop) {
 
 }  // namespace
 
+/// For the historian, and for who wants to know where the time goes.
+struct Worker::Impl::Watching {
+    Impl& impl;
+    StageProfile* profile;
+    void before_input(uint32_t index, const Arrived& a) const { impl.note_arrival(index, a); }
+    void before_delivery() const {
+        if (profile != nullptr) profile->enter(Stage::application);
+    }
+};
+
 void Worker::Impl::receive(std::span<const Frame> frames, StageProfile* profile) {
     const auto enter = [profile](Stage stage) {
         if (profile != nullptr) [[unlikely]]
@@ -48,12 +61,11 @@ void Worker::Impl::receive(std::span<const Frame> frames, StageProfile* profile)
         ask_for_connections();
         const std::span<Arrived> segments{arrived.data(), segment_count};
         if (profile == nullptr && historian == nullptr) [[likely]] {
-            for (Arrived& a : segments) take_segment(a, unprofiled);
+            for (Arrived& a : segments) take_segment(a, Unwatched{});
         } else {
             for (Arrived& a : segments) {
                 enter(Stage::input);
-                note_arrival(a);
-                take_segment(a, [&enter] { enter(Stage::application); });
+                take_segment(a, Watching{*this, profile});
             }
         }
     }
@@ -225,8 +237,7 @@ void Worker::Impl::take_fragment(wire::Packet& p, uint8_t port) {
                 config.colleagues->take(port, a.local(), a.remote(), link_header, whole)) {
                 return;
             }
-            note_arrival(a);
-            return take_segment(a, unprofiled);
+            return take_segment(a, Watching{*this, nullptr});
         }
         case wire::PacketKind::icmp4: return take_icmp4(p, port);
         case wire::PacketKind::icmp6: return take_icmp6(p, port);
@@ -257,46 +268,45 @@ bool Worker::Impl::is_between_us_and_a_peer(const wire::IpAddress& destination,
 
 tcp::History* Worker::Impl::history_of(uint32_t index) {
     const OwnerNumber owner = owner_of[index];
-    if (owner == no_owner || owners[owner].application != historian) return nullptr;
+    if (historian == nullptr || owner == no_owner || owners[owner].application != historian)
+        return nullptr;
     return historian->history(self, id_of(index));
 }
 
-[[gnu::noinline]] void Worker::Impl::note_arrival(const Arrived& a) {
-    if (historian == nullptr) return;
-    const uint32_t index = look_up(a.tuple, a.hash);
-    if (index == no_index) return;
+void Worker::Impl::note_arrival(uint32_t index, const Arrived& a) {
     if (tcp::History* history = history_of(index)) {
         tcp::note_arrival(*history, connections[index], a.segment, env, now);
     }
 }
 
-template <typename BeforeDelivery>
-void Worker::Impl::take_segment(Arrived& a, const BeforeDelivery& before_delivery) {
+template <typename Watcher>
+void Worker::Impl::take_segment(Arrived& a, const Watcher& watcher) {
     uint32_t index = a.likely;
     if (!is_in_table(index, a.tuple)) index = look_up(a.tuple, a.hash);
     if (index == no_index && a.is_v6) index = look_up_anew(a);
     if (index == no_index) return take_stray(a);
+    watcher.before_input(index, a);
     ++tcp_counters.in_segs;
     tcp::Connection& c = connections[index];
     if (c.state == tcp::State::syn_received && is_put_off(index, a.segment)) [[unlikely]]
         return;
     tcp::InputResult result;
     if (!tcp::take_usual_segment(c, a.segment, env, now, result)) [[unlikely]]
-        return take_unusual_segment(index, a, before_delivery);
+        return take_unusual_segment(index, a, watcher);
     if (result.reply) [[unlikely]] {
         const tcp::Reply reply = *result.reply;  // the result itself stays in registers
         reply_with(reply, a, c.profile);
     }
-    before_delivery();
+    watcher.before_delivery();
     deliver_now(c, index, result);
 }
 
-template <typename BeforeDelivery>
+template <typename Watcher>
 [[gnu::noinline]] void Worker::Impl::take_unusual_segment(uint32_t index, const Arrived& a,
-                                                          const BeforeDelivery& before_delivery) {
+                                                          const Watcher& watcher) {
     const tcp::InputResult result = tcp::input(connections[index], a.segment, env, now);
     if (result.reply) reply_with(*result.reply, a, connections[index].profile);
-    before_delivery();
+    watcher.before_delivery();
     deliver(index, result);
 }
 

@@ -78,13 +78,13 @@ struct Worker::Impl {
     bool is_between_us_and_a_peer(const wire::IpAddress& destination,
                                   const wire::IpAddress& source);
     /// For the historian: the segment is about to be taken.
-    void note_arrival(const Arrived& a);
-    template <typename BeforeDelivery>
-    void take_segment(Arrived& a, const BeforeDelivery& before_delivery);
+    void note_arrival(uint32_t index, const Arrived& a);
+    struct Watching;
+    template <typename Watcher>
+    void take_segment(Arrived& a, const Watcher& watcher);
     /// What tcp::take_usual_segment leaves.
-    template <typename BeforeDelivery>
-    void take_unusual_segment(uint32_t index, const Arrived& a,
-                              const BeforeDelivery& before_delivery);
+    template <typename Watcher>
+    void take_unusual_segment(uint32_t index, const Arrived& a, const Watcher& watcher);
     /// In the table there is none for it.
     void take_stray(const Arrived& a);
     /// The connection of a segment whose addresses had no ids, or others, when the burst began.
@@ -400,9 +400,10 @@ struct Worker::Impl {
     bool write_usual_segment(tcp::Connection& c, const tcp::Profile& profile, Frame& frame,
                              const Interface& interface, const wire::L2Header& header,
                              const EndsOf& ends_of);
-    /// What the connection has to say beyond a usual segment, `most` segments at most.
+    /// What the connection has to say beyond a usual segment.
     void write_more(uint32_t index, TransmitBatch& batch, const Interface& interface,
                     const wire::L2Header& header);
+    /// Whatever it has to say, `most` segments at most.
     void write_segments(uint32_t index, TransmitBatch& batch, const Interface& interface,
                         const wire::L2Header& header, unsigned most);
     /// For the historian: `out` has been said.

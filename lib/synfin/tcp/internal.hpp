@@ -260,8 +260,8 @@ void arm_retransmission(Connection& c, Environment& env, Instant now);
 }
 /// The retransmission timer, or a tail probe before it (RFC 8985 section 7.2). `t` as above.
 void arm_loss_timer(Connection& c, Transfer* t, const Environment& env, Instant now);
-/// New data has left while the timer runs: the probe of the tail waits for that.
 void move_tail_probe(Connection& c, Transfer& t, const Environment& env, Instant now);
+/// New data has left while the timer runs: the probe of the tail waits for that.
 inline void put_off_tail_probe(Connection& c, Transfer& t, const Environment& env, Instant now) {
     // Nearly always the ACK that has let the data out has armed the timer at the same moment.
     const bool stands = t.loss_timer == LossTimer::tail_probe &&
@@ -470,7 +470,8 @@ Duration respond_to_ack(Connection& c, Transfer& t, const Segment& segment, AckR
                         Environment& env, Instant now);
 /// The same when the reordering timer has expired: nothing is late any more, but lost.
 void respond_to_lateness(Connection& c, Transfer& t, Environment& env, Instant now);
-/// The retransmission timer has expired: what has not been reported is held for lost.
+/// The retransmission timer has expired: what has not been reported is held for lost, where there
+/// is SACK only if it is old enough.
 void begin_timeout_recovery(Connection& c, Transfer& t, Environment& env, Instant now);
 
 // ---- path.cpp

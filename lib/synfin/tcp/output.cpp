@@ -129,7 +129,7 @@ bool emit_syn(Connection& c, OutSegment& out, Environment& env, Instant now) {
     return true;
 }
 
-// The same, and a model learns of it.
+// account_new, and a model learns of it.
 void account_departure(Connection& c, Transfer& t, Seq end, Environment& env, Instant now) {
     const Seq begin = c.snd_nxt;
     account_new(c, t, end, env, low_us(now));

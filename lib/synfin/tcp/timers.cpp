@@ -118,7 +118,7 @@ void on_loss_timer(Connection& c, Environment& env, Instant now, Events& events)
     }
 }
 
-// The same, zero also if the probe has to stay away for what has happened to the flight.
+// tail_probe_wait, and zero also if the probe has to stay away for what has happened to the flight.
 Duration probe_timeout(const Connection& c, const Transfer& t, Duration timeout) {
     const bool stays_away = t.recovery.phase != Recovery::Phase::none ||
                             t.flight.sacked_bytes() != 0 || t.unsent_or_unacked.empty() ||

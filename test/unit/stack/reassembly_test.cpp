@@ -19,6 +19,17 @@ class Fragments : public ::testing::TestWithParam<Family> {
 
     static WorkerConfig config() { return config_of(1, 9, GetParam()); }
     static IpAddress of(uint8_t number) { return address_of(number, GetParam()); }
+    /// What the peer sends when its handshake with a listener here is through.
+    static Bytes data_of_connection_to(Host& listening) {
+        listening.run(segment_frame({.from = of(9), .to = of(1)}));
+        const uint32_t isn = Read{listening.take_one()}.packet.seq;
+        return segment_frame({.from = of(9),
+                              .to = of(1),
+                              .seq = 1001,
+                              .ack = isn + 1,
+                              .flags = wire::flag::ack,
+                              .payload = std::string(1400, 'y')});
+    }
     static Bytes syn(uint8_t from = 9, uint16_t from_port = 4000) {
         return segment_frame({.from = of(from),
                               .to = of(1),
@@ -150,14 +161,7 @@ TEST_P(Fragments, WithoutABudgetNoneWaits) {
 }
 
 TEST_P(Fragments, ConnectionTakesDataInFragments) {
-    host.run(segment_frame({.from = of(9), .to = of(1)}));
-    const uint32_t isn = Read{host.take_one()}.packet.seq;
-    const Bytes data = segment_frame({.from = of(9),
-                                      .to = of(1),
-                                      .seq = 1001,
-                                      .ack = isn + 1,
-                                      .flags = wire::flag::ack,
-                                      .payload = std::string(1400, 'y')});
+    const Bytes data = data_of_connection_to(host);
     host.run(fragment_of(data, 0, 800));
     host.run(fragment_of(data, 800, 1420));
     ASSERT_EQ(service.ids.size(), 1u);
@@ -194,14 +198,7 @@ TEST_P(Fragments, SegmentOfAnotherWorkersConnectionGoesThere) {
     WorkerConfig with_colleague = config();
     with_colleague.colleagues = &colleague;
     Host assembler{with_colleague};
-    owner.run(segment_frame({.from = of(9), .to = of(1)}));
-    const uint32_t isn = Read{owner.take_one()}.packet.seq;
-    const Bytes data = segment_frame({.from = of(9),
-                                      .to = of(1),
-                                      .seq = 1001,
-                                      .ack = isn + 1,
-                                      .flags = wire::flag::ack,
-                                      .payload = std::string(1400, 'y')});
+    const Bytes data = data_of_connection_to(owner);
     assembler.run(fragment_of(data, 800, 1420));
     assembler.run(fragment_of(data, 0, 800));
     EXPECT_TRUE(assembler.take_sent().empty());

@@ -301,24 +301,28 @@ TEST(Bbr, LossDoesNotLowerTheRate) {
     EXPECT_EQ(path.s.counters().timeouts.load(), 0u);
 }
 
+/// The first of the segments in flight is lost, and four behind it have arrived.
+struct RepairingPath : Path {
+    RepairingPath() {
+        run(2000);
+        s.ignore_sent();
+        una = s.connection().snd_una.load().value() - s.local_isn();
+        s.inject(Ack().seq(1).ack(una).sack({{una + 1000, una + 5000}}));
+    }
+    uint32_t una = 0;
+};
+
 TEST(Bbr, FirstRoundOfARecoverySendsWhatArrives) {
-    Path path;
-    path.run(2000);
-    path.s.ignore_sent();
-    const uint32_t una = path.s.connection().snd_una.load().value() - path.s.local_isn();
-    path.s.inject(Ack().seq(1).ack(una).sack({{una + 1000, una + 5000}}));
+    RepairingPath path;
     EXPECT_EQ(path.s.counters().fast_retransmits.load(), 1u);
     // Four have arrived and one is lost; that may go again, and as much as has arrived.
     EXPECT_EQ(path.s.connection().cwnd, path.in_flight() - 5000 + 4000);
 }
 
 TEST(Bbr, WhatIsLostInTheFirstRoundOfARecoveryIsNotMadeUpFor) {
-    Path path;
-    path.run(2000);
-    path.s.ignore_sent();
-    const uint32_t una = path.s.connection().snd_una.load().value() - path.s.local_isn();
-    path.s.inject(Ack().seq(1).ack(una).sack({{una + 1000, una + 5000}}));
+    RepairingPath path;
     const uint32_t window = path.s.connection().cwnd;
+    const uint32_t una = path.una;
     path.s.inject(Ack().seq(1).ack(una).sack({{una + 6000, una + 9000}, {una + 1000, una + 5000}}));
     EXPECT_EQ(path.s.connection().cwnd, window - 1000);
 }

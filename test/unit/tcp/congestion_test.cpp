@@ -111,15 +111,23 @@ TEST(Congestion, Rfc3465_1_InLaterSlowStartsAnAckOpensTwoSegments) {
     s.expect_window_after_ack(10'001, 3000);  // ends the recovery, below the threshold of five
 }
 
+/// A loss has been repaired, and five segments are let out in congestion avoidance.
+struct Avoiding : Script {
+    Avoiding() : Script{new_reno()} {
+        establish(thousand);
+        call_send_bytes(40'000);
+        wait(100_ms);
+        for (int i = 0; i < 3; ++i) inject(Ack().seq(1).ack(1));
+        point = sent_end();
+        inject(Ack().seq(1).ack(point));
+        EXPECT_EQ(connection().cwnd, 5000u);
+    }
+    uint32_t point = 0;  ///< what is acknowledged
+};
+
 TEST(Congestion, Rfc3465_1_AvoidanceCountsBytesOfSmallAcksTogether) {
-    Script s{new_reno()};
-    s.establish(thousand);
-    s.call_send_bytes(40'000);
-    s.wait(100_ms);
-    for (int i = 0; i < 3; ++i) s.inject(Ack().seq(1).ack(1));
-    const uint32_t point = s.sent_end();
-    s.inject(Ack().seq(1).ack(point));
-    ASSERT_EQ(s.connection().cwnd, 5000u);
+    Avoiding s;
+    const uint32_t point = s.point;
     for (uint32_t i = 1; i < 50; ++i) s.inject(Ack().seq(1).ack(point + 100 * i));
     EXPECT_EQ(s.connection().cwnd, 5000u);
     s.inject(Ack().seq(1).ack(point + 5000));
@@ -128,13 +136,8 @@ TEST(Congestion, Rfc3465_1_AvoidanceCountsBytesOfSmallAcksTogether) {
 }
 
 TEST(Congestion, Rfc3465_1_WhatExceedsTheWindowCountsForTheNextSegment) {
-    Script s{new_reno()};
-    s.establish(thousand);
-    s.call_send_bytes(40'000);
-    s.wait(100_ms);
-    for (int i = 0; i < 3; ++i) s.inject(Ack().seq(1).ack(1));
-    const uint32_t point = s.sent_end();
-    s.inject(Ack().seq(1).ack(point));
+    Avoiding s;
+    const uint32_t point = s.point;
     s.inject(Ack().seq(1).ack(point + 3000));
     s.inject(Ack().seq(1).ack(point + 6000));
     EXPECT_EQ(s.connection().cwnd, 6000u);
