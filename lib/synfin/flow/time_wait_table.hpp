@@ -22,9 +22,10 @@
 // Memory per record when full: 26.5 bytes in its block and 5.3 in the index, 31.9 in all. What is
 // never used is reserved, not touched; freed blocks are used again first.
 //
-// Limits: `capacity` records. When they are all live, the oldest gives way to the newest. When
-// blocks run out although fewer are live (holes below an eighth of all places are not worth
-// packing), the oldest block gives way. Who gives way is handed to the caller.
+// Limits: `capacity` records. When they are all live, the oldest give way to the newest: in a large
+// table sixteen at once, so that their lines of the index are waited for together. When blocks run
+// out although fewer are live (holes below an eighth of all places are not worth packing), the
+// oldest block gives way. Who gives way is handed to the caller.
 //
 // Threads: one owner; any thread may walk over the records (for_each) and sees each whole or not at
 // all. One that is moved meanwhile (restarted, packed) may be seen twice or not at all.
@@ -352,23 +353,24 @@ class TimeWaitTable {
         --queued_blocks_;
     }
 
+    /// So many records end together: their lines of the index are on their way at once.
+    static constexpr uint32_t ending_batch = 16;
+
     /// Ends up to `budget` records that started at or before `latest`. Returns whether more did.
     template <typename Ended>
     bool end_oldest(int64_t latest, uint32_t budget, Ended&& ended) {
-        // The index's lines of a batch are on their way together.
-        constexpr size_t batch_max = 16;
         struct Ending {
             Record record;
             uint32_t hash;
             uint32_t entry;
         };
-        std::array<Ending, batch_max> batch;
+        std::array<Ending, ending_batch> batch;
         while (head_ != 0) {
             Block& block = blocks_[head_];
             const uint32_t number = head_;
             size_t count = 0;
             uint64_t mask = 0;
-            for (uint64_t live = block.live; live != 0 && count < batch_max; live &= live - 1) {
+            for (uint64_t live = block.live; live != 0 && count < ending_batch; live &= live - 1) {
                 const uint32_t place = static_cast<uint32_t>(std::countr_zero(live));
                 if (start_us(block, place) > latest) break;
                 if (count == budget) {
@@ -398,7 +400,8 @@ class TimeWaitTable {
 
     template <typename Evicted>
     void evict_oldest(Evicted&& evicted) {
-        end_oldest(INT64_MAX, 1, evicted);
+        const uint32_t together = std::clamp(capacity_ / 1024, 1u, ending_batch);
+        end_oldest(INT64_MAX, together, evicted);
     }
 
     // ---- holes

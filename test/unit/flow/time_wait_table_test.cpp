@@ -1,5 +1,6 @@
 #include <cstdint>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <set>
 #include <utility>
@@ -165,6 +166,19 @@ TEST(TimeWaitTable, FullTableGivesUpTheOldestForTheNewest) {
     EXPECT_EQ(find(table, 0), no_index);
     EXPECT_NE(find(table, 2), no_index);
     EXPECT_NE(find(table, 101), no_index);
+}
+
+TEST(TimeWaitTable, FullLargeTableGivesUpSixteenOfTheOldestAtOnce) {
+    constexpr uint32_t capacity = 16 * 1024;
+    Table table{capacity, two_msl, key};
+    for (uint32_t n = 0; n < capacity; ++n) ASSERT_EQ(insert(table, n, at_us(n)), Numbers{});
+    Numbers oldest(16);
+    std::iota(oldest.begin(), oldest.end(), 0);
+    EXPECT_EQ(insert(table, capacity, at_us(capacity)), oldest);
+    EXPECT_EQ(insert(table, capacity + 1, at_us(capacity + 1)), Numbers{});
+    EXPECT_EQ(table.size(), capacity - 14);
+    EXPECT_EQ(find(table, 15), no_index);
+    EXPECT_NE(find(table, 16), no_index);
 }
 
 TEST(TimeWaitTable, HoldsItsCapacityHoweverSlowlyItIsFilled) {
@@ -349,6 +363,12 @@ TEST(TimeWaitTableModel, AgreesWhenThereIsRoomForAll) {
 
 TEST(TimeWaitTableModel, AgreesWhenItIsAlwaysFull) {
     Comparison comparison{2, 500, 100'000, 12};
+    comparison.run(400'000);
+    EXPECT_GT(comparison.evicted(), 1000u);
+}
+
+TEST(TimeWaitTableModel, AgreesWhenItIsLargeAndAlwaysFull) {
+    Comparison comparison{2, 5000, 100'000, 12};
     comparison.run(400'000);
     EXPECT_GT(comparison.evicted(), 1000u);
 }
