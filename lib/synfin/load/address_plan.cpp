@@ -16,6 +16,17 @@ wire::IpAddress add(const wire::IpAddress& address, uint64_t offset) {
 
 }  // namespace
 
+// Addresses given one by one are one block where they follow one another: a look at each of
+// hundreds would be the largest part of changing the source.
+void AddressPlan::add_block(const wire::IpAddress& first, uint64_t count) {
+    if (count == 1 && !blocks_.empty() &&
+        add(blocks_.back().first, blocks_.back().count) == first) {
+        ++blocks_.back().count;
+    } else {
+        blocks_.push_back({first, count, 0});
+    }
+}
+
 tl::expected<AddressPlan, std::string> AddressPlan::make(
     const std::vector<wire::IpPrefix>& sources, std::vector<wire::SocketAddress> targets,
     const std::vector<wire::IpAddress>& reserved) {
@@ -51,11 +62,10 @@ tl::expected<AddressPlan, std::string> AddressPlan::make(
             if (!prefix.contains(address)) continue;
             const uint64_t offset = address.low() - prefix.address.low();
             if (offset < first || offset >= end) continue;
-            if (offset > first)
-                plan.blocks_.push_back({add(prefix.address, first), offset - first, 0});
+            if (offset > first) plan.add_block(add(prefix.address, first), offset - first);
             first = offset + 1;
         }
-        if (end > first) plan.blocks_.push_back({add(prefix.address, first), end - first, 0});
+        if (end > first) plan.add_block(add(prefix.address, first), end - first);
     }
     for (const Block& block : plan.blocks_) plan.source_count_ += block.count;
     if (plan.source_count_ == 0) {

@@ -58,6 +58,7 @@ class AddressPlan {
         uint64_t left;  ///< already, in this round of all sources
     };
     AddressPlan() = default;
+    void add_block(const wire::IpAddress& first, uint64_t count);
 
     std::vector<Block> blocks_;
     std::vector<wire::SocketAddress> targets_;

@@ -36,6 +36,21 @@ TEST(AddressPlan, SingleAddressAndPairAreUsedWhole) {
               2u);
 }
 
+TEST(AddressPlan, AddressesGivenOneByOneAreEachUsedOnceInARound) {
+    std::vector<wire::IpPrefix> sources;
+    for (const uint8_t last : {1, 2, 3, 7, 5, 6}) {
+        sources.push_back({IpAddress::v4(10, 0, 0, last), 32});
+    }
+    auto plan = AddressPlan::make(sources, {target}, {});
+    ASSERT_TRUE(plan.has_value());
+    plan->keep_sources_for(1);
+    for (int round = 0; round < 2; ++round) {
+        std::set<IpAddress> used;
+        for (size_t i = 0; i < sources.size(); ++i) used.insert(plan->next().source);
+        for (const wire::IpPrefix& source : sources) EXPECT_TRUE(used.contains(source.address));
+    }
+}
+
 TEST(AddressPlan, TargetsAndReservedAddressesAreNoSources) {
     const auto plan = AddressPlan::make({{IpAddress::v4(198, 18, 0, 0), 29}}, {target},
                                         {IpAddress::v4(198, 18, 0, 4)});
