@@ -1,4 +1,4 @@
-#include <cstring>
+#include <array>
 #ifdef __AVX2__
 #include <immintrin.h>
 #endif
@@ -22,36 +22,60 @@ PartialSum take(uint8_t* to, const uint8_t* from, size_t& at) {
 }
 
 #ifdef __AVX2__
-/// Sums blocks of 64 bytes, and one of 32, as long as they fit. The low and the high halves of each
-/// 64-bit lane are added to 64-bit accumulators of their own, so that no carry is lost for any
-/// length that fits into memory.
+constexpr size_t block = 32;
+
+/// Zeros, then ones: from `n` on, a mask that leaves the last `n` bytes of a block.
+alignas(64) constexpr auto last_bytes = [] {
+    std::array<uint8_t, 2 * block> mask{};
+    for (size_t i = block; i < mask.size(); ++i) mask[i] = 0xff;
+    return mask;
+}();
+
+/// One block or more. The low and the high halves of each 64-bit lane are added to 64-bit
+/// accumulators of their own, so that no carry is lost for any length that fits into memory.
 template <Mode mode>
-PartialSum take_blocks(uint8_t* to, const uint8_t* from, size_t& at, size_t length) {
+PartialSum take_blocks(uint8_t* to, const uint8_t* from, size_t length) {
     // Another core has had these lines, and the processor's own prefetching ends with each page.
     constexpr size_t ahead = 1024;
     const __m256i low_half = _mm256_set1_epi64x(0xffffffff);
     __m256i low = _mm256_setzero_si256();
     __m256i high = _mm256_setzero_si256();
-    const auto take_32 = [&] {
+    const auto add = [&](__m256i v) {
+        low = _mm256_add_epi64(low, _mm256_and_si256(v, low_half));
+        high = _mm256_add_epi64(high, _mm256_srli_epi64(v, 32));
+    };
+    const auto take_at = [&](size_t at) {
         const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + at));
         if constexpr (mode == Mode::copy_and_sum) {
             _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + at), v);
         }
-        low = _mm256_add_epi64(low, _mm256_and_si256(v, low_half));
-        high = _mm256_add_epi64(high, _mm256_srli_epi64(v, 32));
-        at += 32;
+        return v;
     };
-    while (length - at >= ahead + 64) {
+    size_t at = 0;
+    for (; length - at >= ahead + 2 * block; at += 2 * block) {
         __builtin_prefetch(from + at + ahead);
         if constexpr (mode == Mode::copy_and_sum) __builtin_prefetch(to + at + ahead, 1);
-        take_32();
-        take_32();
+        add(take_at(at));
+        add(take_at(at + block));
     }
-    while (length - at >= 64) {
-        take_32();
-        take_32();
+    for (; length - at >= 2 * block; at += 2 * block) {
+        add(take_at(at));
+        add(take_at(at + block));
     }
-    if (length - at >= 32) take_32();
+    if (length - at >= block) {
+        add(take_at(at));
+        at += block;
+    }
+    // What is left, as the end of the last block that fits. At an odd offset even and odd bytes
+    // have changed places.
+    if (const size_t left = length - at; left != 0) {
+        const auto* mask = reinterpret_cast<const __m256i*>(last_bytes.data() + left);
+        __m256i v = _mm256_and_si256(take_at(length - block), _mm256_loadu_si256(mask));
+        if (left % 2 != 0) {
+            v = _mm256_or_si256(_mm256_slli_epi16(v, 8), _mm256_srli_epi16(v, 8));
+        }
+        add(v);
+    }
     const __m256i both = _mm256_add_epi64(low, high);
     const __m128i two =
         _mm_add_epi64(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
@@ -62,13 +86,14 @@ PartialSum take_blocks(uint8_t* to, const uint8_t* from, size_t& at, size_t leng
 
 template <Mode mode>
 PartialSum take_all(uint8_t* to, const uint8_t* from, size_t length) {
+#ifdef __AVX2__
+    if (length >= block) [[likely]]
+        return take_blocks<mode>(to, from, length);
+#endif
     size_t at = 0;
     PartialSum sum;
     // Two chains of additions with carry, so that one does not wait for the other.
     PartialSum other;
-#ifdef __AVX2__
-    if (length >= 64) sum = take_blocks<mode>(to, from, at, length);
-#endif
     while (length - at >= 16) {
         sum += take<mode, uint64_t>(to, from, at);
         other += take<mode, uint64_t>(to, from, at);

@@ -133,12 +133,13 @@ inline bool read_segment(const uint8_t* addresses, const uint8_t* tcp, size_t by
                          Segment& segment) {
     if (header > bytes) return false;
     if (!verified) {
-        PartialSum sum =
-            sum_of<address_bytes>(addresses) +
-            PartialSum::of32(uint32_t{ip_protocol::tcp} << 16 | static_cast<uint32_t>(bytes)) +
-            sum_of<header>(tcp);
-        if (bytes > header) sum += sum_bytes(tcp + header, bytes - header);
-        if (!is_complete(sum)) return false;
+        // The addresses stand before the segment, so that all is summed in one go.
+        const PartialSum written = bytes > header
+                                       ? sum_bytes(addresses, address_bytes + bytes)
+                                       : sum_of<address_bytes>(addresses) + sum_of<header>(tcp);
+        const auto length = static_cast<uint32_t>(bytes);
+        if (!is_complete(written + PartialSum::of32(uint32_t{ip_protocol::tcp} << 16 | length)))
+            return false;
     }
     if (!read_options<header>(tcp, segment.options)) return false;
     using Number = decltype(segment.seq);
