@@ -98,7 +98,7 @@ template <typename EndsOf>
 [[gnu::always_inline]] inline bool Worker::Impl::write_if_usual(Connection& c, Frame& frame,
                                                                 const Interface& interface,
                                                                 const wire::L2Header& header) {
-    return historian == nullptr && c.narrow_path == 0 &&
+    return c.narrow_path == 0 &&
            (flow::is_interned(c.remote_address) ? write_usual_ipv6(c, frame, interface, header)
                                                 : write_usual_ipv4(c, frame, interface, header));
 }
@@ -111,6 +111,8 @@ template <typename EndsOf>
     Connection& c = connections[index];
     if (write_if_usual(c, batch.frames[batch.filled], interface, header)) [[likely]] {
         ++batch.filled;
+        if (historian != nullptr) [[unlikely]]
+            note_last_departure(index, batch);
         if (tcp::wants_output(c, env)) [[unlikely]]
             write_more(index, batch, interface, header);
     } else {
@@ -143,10 +145,26 @@ void Worker::Impl::transmit(TransmitBatch& batch) {
     run_neighbors();
 }
 
-[[gnu::noinline]] void Worker::Impl::note_departure(uint32_t index) {
+[[gnu::noinline]] void Worker::Impl::note_departure(uint32_t index,
+                                                    const tcp::Departure& departure) {
     if (tcp::History* history = history_of(index)) {
-        tcp::note_departure(*history, connections[index], out, env, now);
+        tcp::note_departure(*history, connections[index], departure, env, now);
     }
+}
+
+// What it says is read again from the frame, so that the fast path need not keep it for anyone.
+[[gnu::noinline]] void Worker::Impl::note_last_departure(uint32_t index,
+                                                         const TransmitBatch& batch) {
+    const Connection& c = connections[index];
+    const Frame& frame = batch.frames[batch.filled - 1];
+    const size_t headers =
+        neighbors[c.neighbor].header.length +
+        (flow::is_interned(c.remote_address) ? wire::usual::ipv6_bytes : wire::usual::ipv4_bytes);
+    const auto segment = wire::TcpView::checked({frame.data + headers, frame.length - headers});
+    SYNFIN_ASSERT(segment);
+    note_departure(index, {.seq = tcp::Seq{segment->seq()},
+                           .flags = segment->flags(),
+                           .payload_length = static_cast<uint32_t>(segment->payload().size())});
 }
 
 // Behind a usual segment, others like it: the stream of a long transfer.
@@ -161,6 +179,8 @@ void Worker::Impl::transmit(TransmitBatch& batch) {
             return write_segments(index, batch, interface, header, segments_per_turn - written);
         }
         ++batch.filled;
+        if (historian != nullptr) [[unlikely]]
+            note_last_departure(index, batch);
         if (!tcp::wants_output(c, env)) return;
     }
 }
@@ -169,12 +189,11 @@ void Worker::Impl::transmit(TransmitBatch& batch) {
                                                     const Interface& interface,
                                                     const wire::L2Header& header, unsigned most) {
     Connection& c = connections[index];
-    for (unsigned written = 0;; ++written) {
-        if (batch.full()) return push_ready_front(batch.port, index);
-        if (written == most) return push_ready(batch.port, index);
-        if (!tcp::next_segment(c, out, env, now)) return;
+    // The first is known not to be a usual one.
+    bool any = tcp::next_segment_in_general(c, out, env, now);
+    for (unsigned written = 1; any; any = tcp::next_segment(c, out, env, now), ++written) {
         if (historian != nullptr) [[unlikely]]
-            note_departure(index);
+            note_departure(index, {out.seq, out.flags, out.payload_length});
         Frame& frame = batch.frames[batch.filled++];
         frame.length = static_cast<uint32_t>(write_usually(c, frame, interface, header));
         if (frame.length == 0) [[unlikely]]
@@ -183,6 +202,8 @@ void Worker::Impl::transmit(TransmitBatch& batch) {
             let_routers_divide(c, frame, interface, header);
         // Almost always the only one: saves the question.
         if (!tcp::wants_output(c, env)) return;
+        if (batch.full()) return push_ready_front(batch.port, index);
+        if (written == most) return push_ready(batch.port, index);
     }
 }
 

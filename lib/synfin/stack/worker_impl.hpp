@@ -48,6 +48,7 @@
 #include <synfin/stack/worker.hpp>
 #include <synfin/tcp/core.hpp>
 #include <synfin/tcp/fast_open.hpp>
+#include <synfin/tcp/history.hpp>
 #include <synfin/timer/wheel.hpp>
 #include <synfin/wire/icmp6.hpp>
 #include <synfin/wire/packet.hpp>
@@ -403,11 +404,14 @@ struct Worker::Impl {
     /// What the connection has to say beyond a usual segment.
     void write_more(uint32_t index, TransmitBatch& batch, const Interface& interface,
                     const wire::L2Header& header);
-    /// Whatever it has to say, `most` segments at most.
+    /// Whatever it has to say, `most` segments at most; the first is not a usual one, and there is
+    /// room for it.
     void write_segments(uint32_t index, TransmitBatch& batch, const Interface& interface,
                         const wire::L2Header& header, unsigned most);
-    /// For the historian: `out` has been said.
-    void note_departure(uint32_t index);
+    /// For the historian: the connection has said this.
+    void note_departure(uint32_t index, const tcp::Departure& departure);
+    /// The same, of the usual segment that is the last of the batch.
+    void note_last_departure(uint32_t index, const TransmitBatch& batch);
     void let_routers_divide(const tcp::Connection& c, const Frame& frame,
                             const Interface& interface, const wire::L2Header& header);
     size_t write_usually(const tcp::Connection& c, const Frame& frame, const Interface& interface,

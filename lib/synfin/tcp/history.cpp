@@ -99,7 +99,7 @@ void note_arrival(History& h, const Connection& c, const Segment& s, const Envir
     if (is_synchronized(c.state) && s.seq.after(c.rcv_nxt)) ++h.ahead_in;
 }
 
-void note_departure(History& h, const Connection& c, const OutSegment& out, const Environment& env,
+void note_departure(History& h, const Connection& c, const Departure& out, const Environment& env,
                     Instant now) {
     const bool first = !h.begun;
     settle(h, c, env, now);

@@ -9,13 +9,20 @@
 
 #include <synfin/base/instant.hpp>
 #include <synfin/tcp/seq.hpp>
+#include <synfin/wire/tcp_fields.hpp>
 
 namespace synfin::tcp {
 
 struct Connection;
 struct Environment;
-struct OutSegment;
 struct Segment;
+
+/// What a segment that leaves means for the history.
+struct Departure {
+    Seq seq;
+    wire::TcpFlags flags;
+    uint32_t payload_length = 0;
+};
 
 struct History {
     uint32_t segments_in = 0;
@@ -51,6 +58,8 @@ struct History {
     Seq measured_to;
     Instant measured_since;
     uint64_t delivered_before = 0;  ///< acknowledged or reported to have arrived
+
+    bool operator==(const History&) const = default;
 };
 
 /// Notes how the connection has stood since the last time. To be called before its user changes
@@ -59,8 +68,8 @@ void settle(History& h, const Connection& c, const Environment& env, Instant now
 /// A segment has come, and input() is about to get it.
 void note_arrival(History& h, const Connection& c, const Segment& s, const Environment& env,
                   Instant now);
-/// next_segment() has said this one.
-void note_departure(History& h, const Connection& c, const OutSegment& out, const Environment& env,
+/// The connection has said this, by next_segment() or next_usual_segment().
+void note_departure(History& h, const Connection& c, const Departure& out, const Environment& env,
                     Instant now);
 
 }  // namespace synfin::tcp

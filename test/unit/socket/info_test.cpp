@@ -48,6 +48,21 @@ TEST_F(History, SegmentsOfBothDirectionsAreCounted) {
     EXPECT_EQ(c.tcpi_total_retrans, 0u);
 }
 
+// Of segments so small, many lie in one buffer: what leaves at once is what the fast path takes.
+TEST_F(History, EachSegmentOfAStreamIsCounted) {
+    listener = listening();
+    EXPECT_EQ(set(server, listener, IPPROTO_TCP, TCP_MAXSEG, 200), 0);
+    const Pair p = established();
+    constexpr size_t bytes = 60'000;
+    write(client, p.client, text(bytes));
+    settle();
+    EXPECT_EQ(read(server, p.server, bytes).size(), bytes);
+    const tcp_info c = info(client, p.client);
+    EXPECT_EQ(c.tcpi_bytes_sent, bytes);
+    EXPECT_EQ(c.tcpi_data_segs_out, info(server, p.server).tcpi_data_segs_in);
+    EXPECT_EQ(c.tcpi_total_retrans, 0u);
+}
+
 TEST_F(History, WhatIsSentAgainIsCountedApart) {
     const Pair p = after_two_seconds_of_silence();
     const tcp_info c = info(client, p.client);
