@@ -15,15 +15,19 @@ namespace synfin::stack {
 struct Interface {
     explicit Interface(const InterfaceConfig& config)
         : end{config.mac, config.vlan}, device{config.device}, replies{config.device.mtu} {
-        if (config.vlan != 0) return;
+        if (config.vlan != 0) {
+            usual_tag = wire::UsualBeginning::tag_of(config.vlan).to(config.mac);
+            return;
+        }
         usual_ipv4 = wire::UsualBeginning::ipv4().to(config.mac);
         usual_ipv6 = wire::UsualBeginning::ipv6().to(config.mac);
     }
 
     LinkEnd end;
-    /// Of the frames to our end that the fast path may read.
+    /// Of the frames to our end that the fast path may read: without a tag, or with it.
     wire::UsualBeginning usual_ipv4;
     wire::UsualBeginning usual_ipv6;
+    wire::UsualBeginning usual_tag;
     DeviceProperties device;
     ReplyQueue replies;
     uint32_t ready_head = no_index;

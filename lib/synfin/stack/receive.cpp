@@ -12,6 +12,8 @@ using tcp::Seq;
 namespace {
 
 constexpr size_t parse_ahead = 4;
+const auto ipv4_behind_tag = wire::UsualBeginning::ipv4().behind_tag();
+const auto ipv6_behind_tag = wire::UsualBeginning::ipv6().behind_tag();
 /// Nearly always nobody watches what becomes of a segment.
 struct Unwatched {
     void before_input(uint32_t, const Arrived&) const {}
@@ -119,15 +121,8 @@ void Worker::Impl::parse(std::span<const Frame> frames) {
         if (wire::read_usual_ipv4({frame.data, frame.length}, verified,
                                   interfaces[frame.port].usual_ipv4, a.segment, ends)) [[likely]] {
             ++next;
-            a.segment.ecn = wire::ecn_of(ends.traffic_class);
-            a.tuple = {.local_address = ends.destination,
-                       .remote_address = ends.source,
-                       .local_port = ends.destination_port,
-                       .remote_port = ends.source_port};
-            a.port = frame.port;
-            a.is_v6 = false;
-            a.ethernet = frame.data;
-        } else if (read_usual_ipv6(frame, verified, a) || classify(frame, verified, a)) {
+            fill_in(a, ends, frame);
+        } else if (read_usual_ipv6_or_tagged(frame, verified, a) || classify(frame, verified, a)) {
             ++next;
         }
     }
@@ -136,13 +131,22 @@ void Worker::Impl::parse(std::span<const Frame> frames) {
     counters.octets_in += octets;
 }
 
-[[gnu::noinline]] bool Worker::Impl::read_usual_ipv6(const Frame& frame,
-                                                     wire::VerifiedChecksums verified, Arrived& a) {
-    wire::UsualIpv6Ends ends;
-    if (!wire::read_usual_ipv6({frame.data, frame.length}, verified,
-                               interfaces[frame.port].usual_ipv6, a.segment, ends)) {
-        return false;
-    }
+[[gnu::always_inline]] inline void Worker::Impl::fill_in(Arrived& a,
+                                                         const wire::UsualIpv4Ends& ends,
+                                                         const Frame& frame) const {
+    a.segment.ecn = wire::ecn_of(ends.traffic_class);
+    a.tuple = {.local_address = ends.destination,
+               .remote_address = ends.source,
+               .local_port = ends.destination_port,
+               .remote_port = ends.source_port};
+    a.port = frame.port;
+    a.is_v6 = false;
+    a.ethernet = frame.data;
+}
+
+[[gnu::always_inline]] inline void Worker::Impl::fill_in(Arrived& a,
+                                                         const wire::UsualIpv6Ends& ends,
+                                                         const Frame& frame) const {
     a.segment.ecn = wire::ecn_of(ends.traffic_class);
     a.tuple = {.local_address = known_id(ends.destination),
                .remote_address = known_id(ends.source),
@@ -153,6 +157,33 @@ void Worker::Impl::parse(std::span<const Frame> frames) {
     a.ethernet = frame.data;
     a.source_v6 = ends.source;
     a.destination_v6 = ends.destination;
+}
+
+[[gnu::noinline]] bool Worker::Impl::read_usual_ipv6_or_tagged(const Frame& frame,
+                                                               wire::VerifiedChecksums verified,
+                                                               Arrived& a) {
+    wire::UsualIpv6Ends ends;
+    if (!wire::read_usual_ipv6({frame.data, frame.length}, verified,
+                               interfaces[frame.port].usual_ipv6, a.segment, ends)) {
+        return read_usual_tagged(frame, verified, a);
+    }
+    fill_in(a, ends, frame);
+    return true;
+}
+
+[[gnu::noinline]] bool Worker::Impl::read_usual_tagged(const Frame& frame,
+                                                       wire::VerifiedChecksums verified,
+                                                       Arrived& a) {
+    const auto bytes =
+        wire::without_tag({frame.data, frame.length}, interfaces[frame.port].usual_tag);
+    wire::UsualIpv4Ends v4;
+    if (wire::read_usual_ipv4(bytes, verified, ipv4_behind_tag, a.segment, v4)) {
+        fill_in(a, v4, frame);
+        return true;
+    }
+    wire::UsualIpv6Ends v6;
+    if (!wire::read_usual_ipv6(bytes, verified, ipv6_behind_tag, a.segment, v6)) return false;
+    fill_in(a, v6, frame);
     return true;
 }
 

@@ -64,7 +64,10 @@ struct Worker::Impl {
     void ask_for_connections();
     void parse(std::span<const Frame> frames);
     void hash_segments();
-    bool read_usual_ipv6(const Frame& frame, wire::VerifiedChecksums verified, Arrived& a);
+    bool read_usual_ipv6_or_tagged(const Frame& frame, wire::VerifiedChecksums verified,
+                                   Arrived& a);
+    /// A frame in our VLAN.
+    bool read_usual_tagged(const Frame& frame, wire::VerifiedChecksums verified, Arrived& a);
     /// What is not a usual segment: parsed slowly, and dealt with at once. True: it is a segment
     /// all the same, and `a` is filled in.
     bool classify(const Frame& frame, wire::VerifiedChecksums verified, Arrived& a);
@@ -73,6 +76,8 @@ struct Worker::Impl {
     bool is_for_our_end(const Frame& frame, const wire::Packet& packet);
     void count_drop(wire::Drop reason);
     void fill_in(Arrived& a, const wire::Packet& packet, uint8_t port);
+    void fill_in(Arrived& a, const wire::UsualIpv4Ends& ends, const Frame& frame) const;
+    void fill_in(Arrived& a, const wire::UsualIpv6Ends& ends, const Frame& frame) const;
     /// What the fragment has made whole goes its way at once, before the burst.
     void take_fragment(wire::Packet& packet, uint8_t port);
     /// The addresses of a packet that is for us; counts what is not.

@@ -1,13 +1,14 @@
 // The fast path of the parse: a frame as nearly all are, read in one go.
 //
-// Usual is an untagged packet to one station, IPv4 without options or IPv6 without extension
-// headers, whole, with a TCP segment that carries no options, timestamps alone, or what the SYNs of
-// most hosts carry, in their order; and with nothing in it that would have to be refused. Whatever
-// differs in any way is left to parse_frame_slowly, which looks at it from the beginning and knows
-// the names of all reasons. So this file decides nothing: what it accepts, parse_frame_slowly would
-// read in the same way.
+// Usual is a packet to one station, untagged or in our VLAN, IPv4 without options or IPv6 without
+// extension headers, whole, with a TCP segment that carries no options, timestamps alone, or what
+// the SYNs of most hosts carry, in their order; and with nothing in it that would have to be
+// refused. Whatever differs in any way is left to parse_frame_slowly, which looks at it from the
+// beginning and knows the names of all reasons. So this file decides nothing: what it accepts,
+// parse_frame_slowly would read in the same way.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
@@ -29,8 +30,14 @@ class UsualBeginning {
     /// No frame begins like this.
     UsualBeginning() : excluded_{1} {}
     /// To whatever station.
-    static UsualBeginning ipv4() { return {ethertype::ipv4, 0xff, 0x45}; }
-    static UsualBeginning ipv6() { return {ethertype::ipv6, 0xf0, 0x60}; }
+    static UsualBeginning ipv4() { return {ethertype::ipv4, {0xff, 0}, {0x45, 0}}; }
+    static UsualBeginning ipv6() { return {ethertype::ipv6, {0xf0, 0}, {0x60, 0}}; }
+    /// One with the tag of this VLAN, of whatever priority, and whatever is behind it.
+    static UsualBeginning tag_of(uint16_t vlan) {
+        return {ethertype::vlan,
+                {0x0f, 0xff},
+                {static_cast<uint8_t>(vlan >> 8), static_cast<uint8_t>(vlan)}};
+    }
     /// The same to this station only.
     UsualBeginning to(const MacAddress& station) const {
         UsualBeginning beginning = *this;
@@ -38,6 +45,12 @@ class UsualBeginning {
             beginning.mask_[i] = 0xff;
             beginning.value_[i] = station.bytes[i];
         }
+        return beginning;
+    }
+    /// The same for without_tag(), which leaves nothing of the stations.
+    UsualBeginning behind_tag() const {
+        UsualBeginning beginning = *this;
+        std::fill_n(beginning.mask_.begin(), EthernetView::header_bytes - 2, uint8_t{0});
         return beginning;
     }
 
@@ -51,12 +64,13 @@ class UsualBeginning {
     }
 
   private:
-    UsualBeginning(uint16_t type, uint8_t ip_mask, uint8_t ip) {
+    /// `next` is what follows the type.
+    UsualBeginning(uint16_t type, std::array<uint8_t, 2> next_mask, std::array<uint8_t, 2> next) {
         mask_[0] = mask_[6] = 1;
         mask_[12] = mask_[13] = 0xff;
-        mask_[14] = ip_mask;
         store_be16(&value_[12], type);
-        value_[14] = ip;
+        std::copy(next_mask.begin(), next_mask.end(), &mask_[14]);
+        std::copy(next.begin(), next.end(), &value_[14]);
     }
 
     alignas(16) std::array<uint8_t, 16> value_{};
@@ -226,6 +240,15 @@ template <typename Segment>
     if (ends.source == ends.destination) return false;
     ends.traffic_class = static_cast<uint8_t>(load_be16(ip) >> 4);
     return read_tcp<32>(ip + ipv6_bytes, bytes, verified.tcp, segment, ends);
+}
+
+/// A frame that begins with this tag as it would be without it, but for its stations, for
+/// read_usual_ipv4 and read_usual_ipv6; nothing of any other frame.
+inline std::span<const uint8_t> without_tag(std::span<const uint8_t> frame,
+                                            const UsualBeginning& tag) {
+    if (frame.size() < usual::link_bytes + EthernetView::tag_bytes) return {};
+    if (!tag.fits(frame.data())) return {};
+    return frame.subspan(EthernetView::tag_bytes);
 }
 
 /// Either, with all that a packet is.

@@ -33,19 +33,13 @@ bool same_bytes(std::span<const uint8_t> a, std::span<const uint8_t> b) {
     return a.data() == b.data() && a.size() == b.size();
 }
 
-void expect_same_packet(const Packet& fast, const Packet& slow) {
+void expect_same_segment(const Packet& fast, const Packet& slow) {
     ASSERT_EQ(slow.kind, PacketKind::tcp);
-    ASSERT_EQ(fast.kind, slow.kind);
-    ASSERT_EQ(fast.drop, slow.drop);
-    ASSERT_EQ(fast.has_vlan_tag, slow.has_vlan_tag);
-    ASSERT_EQ(fast.link_group, slow.link_group);
-    ASSERT_EQ(fast.ethernet, slow.ethernet);
-    ASSERT_EQ(fast.protocol, slow.protocol);
-    ASSERT_EQ(fast.hop_limit, slow.hop_limit);
+    ASSERT_EQ(slow.drop, Drop::none);
+    ASSERT_FALSE(slow.link_group);
     ASSERT_EQ(fast.traffic_class, slow.traffic_class);
     ASSERT_EQ(fast.source, slow.source);
     ASSERT_EQ(fast.destination, slow.destination);
-    ASSERT_TRUE(same_bytes(fast.network, slow.network));
     ASSERT_TRUE(same_bytes(fast.payload, slow.payload));
     ASSERT_EQ(fast.flags, slow.flags);
     ASSERT_EQ(fast.source_port, slow.source_port);
@@ -57,6 +51,18 @@ void expect_same_packet(const Packet& fast, const Packet& slow) {
     expect_same_options(fast.options, slow.options);
 }
 
+void expect_same_packet(const Packet& fast, const Packet& slow) {
+    expect_same_segment(fast, slow);
+    ASSERT_EQ(fast.kind, slow.kind);
+    ASSERT_EQ(fast.drop, slow.drop);
+    ASSERT_EQ(fast.has_vlan_tag, slow.has_vlan_tag);
+    ASSERT_EQ(fast.link_group, slow.link_group);
+    ASSERT_EQ(fast.ethernet, slow.ethernet);
+    ASSERT_EQ(fast.protocol, slow.protocol);
+    ASSERT_EQ(fast.hop_limit, slow.hop_limit);
+    ASSERT_TRUE(same_bytes(fast.network, slow.network));
+}
+
 TEST(UsualFrame, SegmentsOfTheUsualLayoutsNeedNoSlowPath) {
     for (const Bytes& frame :
          {ipv4_tcp(), ipv4_tcp(timestamps), ipv4_tcp(syn_options), ipv4_tcp(timestamps, text),
@@ -65,6 +71,60 @@ TEST(UsualFrame, SegmentsOfTheUsualLayoutsNeedNoSlowPath) {
           ipv6_tcp(timestamps) + Bytes(9)}) {
         Packet packet;
         EXPECT_TRUE(parse_usual_frame(frame, {}, packet));
+    }
+}
+
+constexpr uint16_t our_vlan = 0x105;
+const MacAddress our_station = load_mac(ipv4_tcp().data());
+
+Bytes tagged(Bytes frame, uint16_t tag) {
+    frame.insert(frame.begin() + 12,
+                 {0x81, 0x00, static_cast<uint8_t>(tag >> 8), static_cast<uint8_t>(tag)});
+    return frame;
+}
+
+/// A frame to our station in our VLAN, as a worker reads it.
+bool read_usual_tagged(const Bytes& frame, VerifiedChecksums verified, Packet& packet) {
+    const auto tag = UsualBeginning::tag_of(our_vlan).to(our_station);
+    const auto bytes = without_tag(frame, tag);
+    UsualIpv4Ends v4;
+    UsualIpv6Ends v6;
+    if (read_usual_ipv4(bytes, verified, UsualBeginning::ipv4().behind_tag(), packet, v4)) {
+        packet.source = IpAddress::v4(v4.source);
+        packet.destination = IpAddress::v4(v4.destination);
+        packet.source_port = v4.source_port;
+        packet.destination_port = v4.destination_port;
+        packet.traffic_class = v4.traffic_class;
+        return true;
+    }
+    if (!read_usual_ipv6(bytes, verified, UsualBeginning::ipv6().behind_tag(), packet, v6)) {
+        return false;
+    }
+    packet.source = v6.source;
+    packet.destination = v6.destination;
+    packet.source_port = v6.source_port;
+    packet.destination_port = v6.destination_port;
+    packet.traffic_class = v6.traffic_class;
+    return true;
+}
+
+TEST(UsualFrame, SegmentsInOurVlanNeedNoSlowPathWhateverTheirPriority) {
+    for (const Bytes& frame : {ipv4_tcp(), ipv4_tcp(syn_options), ipv4_tcp(timestamps, text),
+                               ipv6_tcp(), ipv6_tcp(syn_options), ipv6_tcp(timestamps, text)}) {
+        Packet packet;
+        EXPECT_TRUE(read_usual_tagged(tagged(frame, our_vlan), {}, packet));
+        EXPECT_TRUE(read_usual_tagged(tagged(frame, 7u << 13 | our_vlan), {}, packet));
+    }
+}
+
+TEST(UsualFrame, SegmentsInNoneOrInAnotherVlanAreLeftToTheSlowPath) {
+    Bytes to_another = tagged(ipv4_tcp(), our_vlan);
+    to_another[5] ^= 1;
+    for (const Bytes& frame :
+         {ipv4_tcp(), ipv6_tcp(), tagged(ipv4_tcp(), our_vlan + 1), tagged(ipv4_tcp(), 5u << 13),
+          tagged(tagged(ipv4_tcp(), our_vlan), our_vlan), to_another}) {
+        Packet packet;
+        EXPECT_FALSE(read_usual_tagged(frame, {}, packet));
     }
 }
 
@@ -115,29 +175,62 @@ Bytes with_special_ipv6_address(Bytes frame, std::mt19937_64& random) {
     return frame;
 }
 
-// Seeded: usual frames with some bytes changed, cut or grown, with checksums right or wrong.
-TEST(UsualFrame, WhatItAcceptsIsReadInTheSameWayBySlowPath) {
-    const std::vector<Bytes> frames = {
+/// Usual frames with some bytes changed, cut or grown, with checksums right or wrong.
+class Changed {
+  public:
+    Bytes frame() {
+        Bytes frame = frames_[below(frames_.size())];
+        if (below(16) == 0) frame = with_special_ipv6_address(frame, random_);
+        for (uint64_t n = below(3); n > 0; --n) change_byte(frame);
+        if (below(8) == 0) frame.resize(frame.size() + below(8));
+        if (below(8) == 0) frame.resize(below(frame.size()) + 1);
+        return below(4) != 0 ? sealed(frame) : frame;
+    }
+    void change_byte(Bytes& frame) { frame[below(frame.size())] = static_cast<uint8_t>(random_()); }
+    VerifiedChecksums verified() { return {below(4) == 0, below(4) == 0}; }
+    uint64_t below(uint64_t end) { return random_() % end; }
+
+  private:
+    const std::vector<Bytes> frames_ = {
         ipv4_tcp(), ipv4_tcp(timestamps), ipv4_tcp(syn_options), ipv4_tcp(timestamps, text),
         ipv6_tcp(), ipv6_tcp(timestamps), ipv6_tcp(syn_options), ipv6_tcp(timestamps, text)};
-    std::mt19937_64 random{7};
+    std::mt19937_64 random_{7};
+};
+
+TEST(UsualFrame, WhatItAcceptsIsReadInTheSameWayBySlowPath) {
+    Changed changed;
     std::map<uint8_t, unsigned> accepted;  // by the byte with the version
     for (int round = 0; round < 300'000; ++round) {
-        Bytes frame = frames[random() % frames.size()];
-        if (random() % 16 == 0) frame = with_special_ipv6_address(frame, random);
-        for (uint64_t n = random() % 3; n > 0; --n) {
-            frame[random() % frame.size()] = static_cast<uint8_t>(random());
-        }
-        if (random() % 8 == 0) frame.resize(frame.size() + random() % 8);
-        if (random() % 8 == 0) frame.resize(random() % frame.size() + 1);
-        if (random() % 4 != 0) frame = sealed(frame);
-        const VerifiedChecksums verified{random() % 4 == 0, random() % 4 == 0};
+        const Bytes frame = changed.frame();
+        const VerifiedChecksums verified = changed.verified();
         Packet fast;
         if (!parse_usual_frame(frame, verified, fast)) continue;
         ++accepted[frame[ip_at] >> 4];
         Packet slow;
         parse_frame_slowly(frame, verified, slow);
         expect_same_packet(fast, slow);
+    }
+    EXPECT_GT(accepted[4], 20'000u);
+    EXPECT_GT(accepted[6], 20'000u);
+}
+
+TEST(UsualFrame, WhatItAcceptsInAVlanIsReadInTheSameWayBySlowPath) {
+    Changed changed;
+    std::map<uint8_t, unsigned> accepted;
+    for (int round = 0; round < 300'000; ++round) {
+        Bytes frame = changed.frame();
+        if (frame.size() < ip_at) continue;
+        frame = tagged(frame, static_cast<uint16_t>(changed.below(8) << 13 | our_vlan));
+        if (changed.below(8) == 0) changed.change_byte(frame);
+        const VerifiedChecksums verified = changed.verified();
+        Packet fast;
+        if (!read_usual_tagged(frame, verified, fast)) continue;
+        ++accepted[frame[ip_at + EthernetView::tag_bytes] >> 4];
+        Packet slow;
+        parse_frame_slowly(frame, verified, slow);
+        ASSERT_EQ(slow.vlan(), our_vlan);
+        ASSERT_TRUE(slow.is_to(our_station));
+        expect_same_segment(fast, slow);
     }
     EXPECT_GT(accepted[4], 20'000u);
     EXPECT_GT(accepted[6], 20'000u);
