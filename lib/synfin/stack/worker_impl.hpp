@@ -59,8 +59,11 @@ namespace synfin::stack {
 struct Worker::Impl {
     Impl(Worker& worker, const WorkerConfig& worker_config);
 
+    // Hot is what each segment goes through: behind a dozen conditions a compiler holds the usual
+    // way for an unlikely one, and makes it small instead of quick.
+
     // ---- receive.cpp
-    void receive(std::span<const Frame> frames, StageProfile* profile);
+    [[gnu::hot]] void receive(std::span<const Frame> frames, StageProfile* profile);
     void ask_for_connections();
     void parse(std::span<const Frame> frames);
     void hash_segments();
@@ -87,12 +90,12 @@ struct Worker::Impl {
     void note_arrival(uint32_t index, const Arrived& a);
     struct Watching;
     template <typename Watcher>
-    void take_segment(Arrived& a, const Watcher& watcher);
+    [[gnu::hot]] void take_segment(Arrived& a, const Watcher& watcher);
     /// What tcp::take_usual_segment leaves.
     template <typename Watcher>
     void take_unusual_segment(uint32_t index, const Arrived& a, const Watcher& watcher);
     /// In the table there is none for it.
-    void take_stray(const Arrived& a);
+    [[gnu::hot]] void take_stray(const Arrived& a);
     /// The connection of a segment whose addresses had no ids, or others, when the burst began.
     uint32_t look_up_anew(Arrived& a);
     void take_segment_without_connection(const Arrived& a);
@@ -381,7 +384,7 @@ struct Worker::Impl {
     void lose_segments(uint32_t index);
 
     // ---- transmit.cpp
-    void transmit(TransmitBatch& batch);
+    [[gnu::hot]] void transmit(TransmitBatch& batch);
     void write_reply(const Reply& reply, Frame& frame, const Interface& interface);
     template <typename Message, typename Write>
     void write_icmp(const Message& message, Frame& frame, const Interface& interface,
@@ -398,10 +401,10 @@ struct Worker::Impl {
     /// Into a frame of a batch that has room. False: the next segment is none, and nothing is done.
     bool write_if_usual(tcp::Connection& c, Frame& frame, const Interface& interface,
                         const wire::L2Header& header);
-    bool write_usual_ipv4(tcp::Connection& c, Frame& frame, const Interface& interface,
-                          const wire::L2Header& header);
-    bool write_usual_ipv6(tcp::Connection& c, Frame& frame, const Interface& interface,
-                          const wire::L2Header& header);
+    [[gnu::hot]] bool write_usual_ipv4(tcp::Connection& c, Frame& frame, const Interface& interface,
+                                       const wire::L2Header& header);
+    [[gnu::hot]] bool write_usual_ipv6(tcp::Connection& c, Frame& frame, const Interface& interface,
+                                       const wire::L2Header& header);
     template <typename EndsOf>
     bool write_usual_segment(tcp::Connection& c, const tcp::Profile& profile, Frame& frame,
                              const Interface& interface, const wire::L2Header& header,

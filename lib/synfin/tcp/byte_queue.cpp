@@ -20,11 +20,6 @@ void link_at_tail(ByteQueue& queue, uint32_t node, BufferPool& pool) {
     queue.tail = node;
 }
 
-void free_node(uint32_t node, BufferPool& pool) {
-    if (pool.nodes[node].chunk != no_index) pool.chunks.give_back(pool.nodes[node].chunk);
-    pool.nodes.give_back(node);
-}
-
 // What the last node's chunk can still take behind its bytes.
 uint32_t room_at_tail(const ByteQueue& queue, const BufferPool& pool) {
     if (queue.tail == no_index) return 0;
@@ -117,12 +112,10 @@ void ByteQueue::remove_front(uint32_t count, BufferPool& pool) {
         count -= node.length;
         const uint32_t gone = head;
         head = node.next;
-        free_node(gone, pool);
+        pool.give_back(gone);
     }
     if (head == no_index) tail = no_index;
 }
-
-void ByteQueue::clear(BufferPool& pool) { remove_front(bytes, pool); }
 
 std::span<const uint8_t> ByteQueue::front(const BufferPool& pool) const {
     if (head == no_index) return {};

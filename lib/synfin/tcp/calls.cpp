@@ -36,21 +36,30 @@ bool memory_keeps_send_buffer_small(const Connection& c, const Environment& env)
     return send_buffer(c, env) < wanted_send_buffer(c, env.profile_of(c));
 }
 
-template <auto append>
-uint32_t queue_bytes(Connection& c, std::span<const uint8_t> bytes, Environment& env) {
+// How many of `wanted` bytes may be queued. Nearly always all of them, however far the buffer has
+// grown.
+size_t room_for(const Connection& c, size_t wanted, Environment& env) {
+    if (queued_bytes(c, env) + wanted <= env.profile_of(c).send_buffer_bytes) [[likely]]
+        return wanted;
     const uint32_t space = send_space(c, env);
-    if (space < bytes.size() && memory_keeps_send_buffer_small(c, env)) {
+    if (space < wanted && memory_keeps_send_buffer_small(c, env)) {
         ++env.counters.send_buffers_kept_small;
     }
-    if (space == 0 || bytes.empty()) return 0;
-    Transfer* t = require_transfer(c, env);
+    return std::min<size_t>(wanted, space);
+}
+
+template <auto append>
+uint32_t queue_bytes(Connection& c, std::span<const uint8_t> bytes, Environment& env) {
+    if (!may_send(c)) return 0;
+    bytes = bytes.first(room_for(c, bytes.size(), env));
+    if (bytes.empty()) return 0;
+    Transfer* t = require_usual_transfer(c, env);
     if (t == nullptr) return 0;
-    const uint32_t taken = (t->unsent_or_unacked.*append)(
-        bytes.first(std::min<size_t>(bytes.size(), space)), env.buffers);
-    if (taken == 0) {
-        drop_transfer_if_idle(c, *t, env);
+    const uint32_t taken = (t->unsent_or_unacked.*append)(bytes, env.buffers);
+    if (taken == 0) [[unlikely]] {
+        drop_idle_transfer(c, env);
     } else if (has_model(c, env) != (t->model != no_index)) [[unlikely]] {
-        adopt_congestion_control(c, *t, env);
+        adopt_congestion_control(c, *transfer_of(c, env), env);
     }
     return taken;
 }
@@ -95,7 +104,8 @@ void end_record(Connection& c, Environment& env) {
 }
 
 void set_pushing(Connection& c, Pushing pushing, Environment& env) {
-    if (Transfer* t = transfer_of(c, env)) t->pushing = pushing;
+    const Transfer* const t = usual_transfer_of(c, env);
+    if (t != nullptr && t->pushing != pushing) transfer_of(c, env)->pushing = pushing;
 }
 
 uint32_t keep_unread(Connection& c, std::span<const uint8_t> bytes, Environment& env) {
@@ -177,8 +187,7 @@ Events close(Connection& c, Environment& env, Instant now) {
         end_connection(c, CloseReason::aborted, env, events);
         return events;
     }
-    const Transfer* t = transfer_of(c, env);
-    if (t != nullptr && !t->unread.empty()) {  // SHLD-3
+    if (unread_bytes(c, env) != 0) {  // SHLD-3
         ++env.counters.abort_on_close;
         return abort(c, env, now);
     }

@@ -72,13 +72,10 @@ void give_back_transfer(Connection& c, Environment& env) {
     c.transfer = no_index;
 }
 
-// Accounts for what is in flight, in a flight as it was made. A FIN may be there before anything
-// needs a transfer; it left when its timer was started.
-[[gnu::always_inline]] inline void start_flight(const Connection& c, Transfer& t,
-                                                Environment& env) {
-    t.small_end = c.snd_una;
-    t.flight.start(c.snd_una);
-    if (c.snd_una != c.snd_nxt.load() && !c.has(Mark::syn_unacked)) {
+// A FIN may be in flight before anything needs a transfer; it left when its timer was started.
+[[gnu::always_inline]] inline void account_for_fin(const Connection& c, Transfer& t,
+                                                   Environment& env) {
+    if (c.snd_una != c.snd_nxt.load() && !c.has(Mark::syn_unacked)) [[unlikely]] {
         const auto timeout_us = static_cast<uint32_t>(backed_off_rto(c, env).count_us());
         t.flight.append(c.snd_nxt, c.retransmit_deadline_us - timeout_us, 0, env.transfers.flights);
     }
@@ -92,22 +89,28 @@ void Transfer::renew() {
     become(*this, fresh);
 }
 
+Transfer* require_usual_transfer(Connection& c, Environment& env) {
+    if (Transfer* t = usual_transfer_of(c, env)) return t;
+    const uint32_t index = env.transfers.transfers.take();
+    if (index == no_index) [[unlikely]]
+        return nullptr;
+    Transfer& t = env.transfers.transfers[index];
+    t.start(c.snd_una);
+    account_for_fin(c, t, env);
+    c.transfer.publish(index);
+    return &t;
+}
+
 Transfer* require_transfer(Connection& c, Environment& env) {
-    if (c.transfer == no_index) {
-        const uint32_t index = env.transfers.transfers.take();
-        if (index == no_index) return nullptr;
-        Transfer& t = env.transfers.transfers[index];
-        t.renew();
-        start_flight(c, t, env);
-        c.transfer.publish(index);
-        return &t;
-    }
-    return &env.transfers.transfers[c.transfer];
+    Transfer* const t = require_usual_transfer(c, env);
+    if (t != nullptr) t->plain = false;
+    return t;
 }
 
 void restart_flight(const Connection& c, Transfer& t, Environment& env) {
+    t.small_end = c.snd_una;
     t.flight.restart(c.snd_una, env.transfers.flights);
-    start_flight(c, t, env);
+    account_for_fin(c, t, env);
 }
 
 void drop_transfer_if_idle(Connection& c, Transfer& t, Environment& env) {
@@ -124,8 +127,8 @@ void drop_transfer_if_idle(Connection& c, Transfer& t, Environment& env) {
 void release(Connection& c, Environment& env) {
     Transfer* t = transfer_of(c, env);
     if (t == nullptr) return;
-    if (!t->unsent_or_unacked.empty()) t->unsent_or_unacked.clear(env.buffers);
-    if (!t->unread.empty()) t->unread.clear(env.buffers);
+    t->unsent_or_unacked.clear(env.buffers);
+    t->unread.clear(env.buffers);
     if (t->held != no_index) release_held(*t, env);
     give_back_transfer(c, env);
 }

@@ -11,19 +11,37 @@
 namespace synfin::tcp {
 
 /// A moment as connections keep it: the low 32 bits of microseconds.
-inline uint32_t low_us(Instant t) { return static_cast<uint32_t>(t.us()); }
+[[gnu::always_inline]] inline uint32_t low_us(Instant t) { return static_cast<uint32_t>(t.us()); }
 
 // ---- connection.cpp: the queues behind a connection
 
+/// The connection's transfer, if it has one, for who changes no more of it than a plain one may
+/// have changed.
+[[gnu::always_inline]] inline Transfer* usual_transfer_of(const Connection& c, Environment& env) {
+    const uint32_t place = c.transfer;
+    return place == no_index ? nullptr : &env.transfers.transfers[place];
+}
+/// The same for who may change anything in it.
 [[gnu::always_inline]] inline Transfer* transfer_of(const Connection& c, Environment& env) {
-    return c.transfer == no_index ? nullptr : &env.transfers.transfers[c.transfer];
+    Transfer* const t = usual_transfer_of(c, env);
+    if (t != nullptr) t->plain = false;
+    return t;
 }
 [[gnu::always_inline]] inline const Transfer* transfer_of(const Connection& c,
                                                           const Environment& env) {
-    return c.transfer == no_index ? nullptr : &env.transfers.transfers[c.transfer];
+    const uint32_t place = c.transfer;
+    return place == no_index ? nullptr : &env.transfers.transfers[place];
 }
-/// The connection's transfer, taken now if it has none; nullptr when the pool is empty.
+/// The connection's transfer, taken now if it has none; nullptr when the pool is empty. For the
+/// same two.
+Transfer* require_usual_transfer(Connection& c, Environment& env);
 Transfer* require_transfer(Connection& c, Environment& env);
+/// Gives a plain transfer back, and what is queued in it.
+[[gnu::always_inline]] inline void release_plain(Connection& c, Transfer& t, Environment& env) {
+    t.unsent_or_unacked.clear(env.buffers);
+    env.transfers.transfers.give_back(c.transfer);
+    c.transfer = no_index;
+}
 /// Accounts for what is in flight anew, when nothing but a FIN can be.
 void restart_flight(const Connection& c, Transfer& t, Environment& env);
 void drop_transfer_if_idle(Connection& c, Transfer& t, Environment& env);

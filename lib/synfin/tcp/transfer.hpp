@@ -38,6 +38,12 @@ inline uint32_t& pool_link(BufferChunk& c) { return c.link; }
 struct BufferPool {
     BufferPool(uint32_t node_count, uint32_t chunk_count)
         : nodes{node_count}, chunks{chunk_count} {}
+    /// A node and its chunk.
+    void give_back(uint32_t node) {
+        const uint32_t chunk = nodes[node].chunk;
+        if (chunk != no_index) chunks.give_back(chunk);
+        nodes.give_back(node);
+    }
     IndexPool<BufferNode> nodes;
     IndexPool<BufferChunk> chunks;
 };
@@ -57,7 +63,15 @@ struct ByteQueue {
     /// Moves all of `other` behind this.
     void append_queue(ByteQueue& other, BufferPool& pool);
     void remove_front(uint32_t count, BufferPool& pool);
-    void clear(BufferPool& pool);
+    void clear(BufferPool& pool) {
+        while (head != no_index) {
+            const uint32_t gone = head;
+            head = pool.nodes[gone].next;
+            pool.give_back(gone);
+        }
+        tail = no_index;
+        bytes = 0;
+    }
     std::span<const uint8_t> front(const BufferPool& pool) const;
     /// Copies from the front as much as `into` has room for; returns how much that was.
     uint32_t copy_front(std::span<uint8_t> into, const BufferPool& pool) const;
@@ -209,25 +223,31 @@ struct Oversized {
 };
 
 struct Transfer {
+    // ---- what each life of a transfer begins with: start() sets it
     ByteQueue unsent_or_unacked;  ///< begins at snd_una (behind the SYN)
-    ByteQueue unread;             ///< ends at rcv_nxt, or at the first hole
     // where the next transmission's bytes begin: a cursor into unsent_or_unacked
     uint32_t cursor_node = no_index;
     uint32_t cursor_offset = 0;  ///< bytes between snd_una and the cursor node's begin
     Seq small_end;               ///< of the last segment that was not full
     uint32_t burst_us = 0;       ///< when new data was sent last
+    /// All that is below `flight` is as it was made: nobody but a fast path, which leaves it alone,
+    /// has asked for the transfer since it was taken. So is most of what a short message needs.
+    bool plain = true;
+    /// What retransmit_deadline stands for while it is armed and the connection is not persisting.
+    LossTimer loss_timer = LossTimer::timeout;
     // round-trip time of one segment at a time (RFC 6298, Karn)
     bool timing = false;
     Seq timed;  ///< acknowledged when snd_una reaches this
     uint32_t timed_at_us = 0;
     Flight flight;
+
+    // ---- what only some need
+    ByteQueue unread;  ///< ends at rcv_nxt, or at the first hole
     Recovery recovery;
     Undo undo;
     Rack rack;
     TailProbe tail_probe;
     Oversized oversized;
-    /// What retransmit_deadline stands for while it is armed and the connection is not persisting.
-    LossTimer loss_timer = LossTimer::timeout;
     uint32_t acked_for_growth = 0;  ///< NewReno: bytes acknowledged since cwnd last grew
     HyStart hystart;
     Cubic cubic;
@@ -261,6 +281,18 @@ struct Transfer {
     /// As it was made. A reader may still look at what it was before, and sees each word before or
     /// after.
     void renew();
+    /// A new life, with nothing in flight and what comes from `at` on. The queues are empty.
+    void start(Seq at) {
+        if (!plain) [[unlikely]]
+            renew();
+        cursor_node = no_index;
+        cursor_offset = 0;
+        small_end = at;
+        burst_us = 0;
+        loss_timer = LossTimer::timeout;
+        timing = false;
+        flight.start(at);
+    }
 };
 inline uint32_t& pool_link(Transfer& t) { return t.link; }
 

@@ -34,16 +34,12 @@ inline constexpr uint32_t text_may_be_refused =
     return !c.has(Mark::timestamps) || static_cast<int32_t>(s.options.ts_value - c.ts_recent) >= 0;
 }
 
-/// Whether the transfer has nothing more to do once `acked` octets, all that is in flight, are
+/// Whether a plain transfer has nothing more to do once `acked` octets, all that is in flight, are
 /// acknowledged; and the congestion window has not been used so far that it would grow.
 [[gnu::always_inline]] inline bool ends_with(const Connection& c, const Transfer& t,
                                              uint32_t acked) {
     const uint32_t fin = c.has(Mark::fin_sent) ? 1 : 0;
-    return acked > fin && t.unsent_or_unacked.bytes == acked - fin && c.cwnd / 2 > acked &&
-           t.recovery.phase == Recovery::Phase::none && !t.tail_probe.under_way &&
-           t.oversized.phase == Oversized::Phase::none && t.model == no_index && t.unread.empty() &&
-           t.held == no_index && !t.held_fin && !t.owes_dsack() && t.mark_change_count == 0 &&
-           !t.urgent_in && !t.urgent_out;
+    return t.plain && acked > fin && t.unsent_or_unacked.bytes == acked - fin && c.cwnd / 2 > acked;
 }
 
 /// Whether this is the segment that was expected, as far as the ACK field does not tell.
@@ -88,7 +84,7 @@ inline constexpr uint32_t text_may_be_refused =
             take_round_trip_sample(c, low_us(now) - t->timed_at_us);
         }
         events.acknowledged = true;
-        release(c, env);
+        release_plain(c, *t, env);
     }
     c.snd_una = s.ack;
     c.backoff = 0;
@@ -125,7 +121,7 @@ inline constexpr uint32_t unusual_syn_ack_marks = static_cast<uint32_t>(Mark::se
                                                       Environment& env, Instant now,
                                                       InputResult& result) {
     if (c.state == State::syn_sent) return usual::take_syn_ack(c, s, env, now, result.events);
-    Transfer* const t = transfer_of(c, env);
+    Transfer* const t = usual_transfer_of(c, env);
     if (!usual::begins_as_expected(c, s)) return false;
     if (s.ack != c.snd_nxt || !usual::is_usual(c, s, t)) {
         if (!usual::acknowledges_text(c, s, t)) return false;

@@ -43,18 +43,15 @@ inline wire::usual::Timestamps timestamps_of(const Connection& c, Instant now) {
     return (c.srtt_us != 0 && idle <= profile.rto_min) || idle <= base_rto(c, profile);
 }
 
-/// Whether all that is queued may leave at once, as one piece in one segment.
+/// Whether all that is queued in a plain transfer may leave at once, as one piece in one segment.
 [[gnu::always_inline]] inline bool leaves_at_once(const Connection& c, const Transfer& t,
                                                   const Profile& profile, const Environment& env,
                                                   Instant now) {
     const uint32_t length = t.unsent_or_unacked.bytes;
-    return length != 0 && length + agreed_option_bytes(c) <= c.mss && length <= c.snd_wnd &&
-           length <= c.cwnd && env.buffers.nodes[t.unsent_or_unacked.head].length == length &&
-           t.flight.empty() && t.recovery.duplicate_bytes == 0 &&
-           t.recovery.phase == Recovery::Phase::none && !t.tail_probe.due && t.model == no_index &&
-           t.pushing == Pushing::usual && !profile.cork && c.narrow_path == 0 &&
-           !c.has(Mark::fin_sent) && !t.urgent_out && !t.owes_dsack() && t.held == no_index &&
-           t.unread.empty() && is_busy(c, profile, now);
+    return t.plain && length != 0 && length + agreed_option_bytes(c) <= c.mss &&
+           length <= c.snd_wnd && length <= c.cwnd &&
+           env.buffers.nodes[t.unsent_or_unacked.head].length == length && !profile.cork &&
+           c.narrow_path == 0 && !c.has(Mark::fin_sent) && is_busy(c, profile, now);
 }
 
 /// Takes all that is queued for sent, with the FIN behind it if that is owed.
@@ -79,7 +76,7 @@ inline wire::usual::Timestamps timestamps_of(const Connection& c, Instant now) {
                                                           const Profile& profile, Instant now) {
     const Duration timeout = base_rto(c, profile);
     const Duration wait = tail_probe_wait(c, timeout);
-    if (wait == Duration{} || t.tail_probe.under_way) {
+    if (wait == Duration{}) {
         return arm_timeout(c, &t, backed_off_rto(c, profile, timeout), now);
     }
     arm_timeout(c, nullptr, wait, now);
@@ -217,7 +214,7 @@ template <typename Write>
     if ((flags & unusual_marks) != 0 || c.snd_una.load() != c.snd_nxt || c.ecn) return false;
     if (!is_synchronized(c.state)) return false;
     const bool fin = (flags & bits(Mark::send_closed, Mark::fin_sent)) == bits(Mark::send_closed);
-    if (Transfer* const t = transfer_of(c, env)) {
+    if (Transfer* const t = usual_transfer_of(c, env)) {
         return next_text(c, *t, profile, fin, env, now, write);
     }
     if (!fin && (flags & bits(Mark::ack_now)) == 0) return false;

@@ -1,5 +1,6 @@
 // The fast paths of input and output, against the general ones: two worlds with the same history,
 // one of which never takes a fast path, must not differ in anything.
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <deque>
@@ -103,6 +104,26 @@ std::array<uint64_t, sizeof(Connection) / 8> words_of(const Connection& c) {
     return words;
 }
 
+/// What of a transfer only some need, but for the free list's link.
+std::span<const uint8_t> what_only_some_need(const Transfer& t) {
+    const auto* const begin = reinterpret_cast<const uint8_t*>(&t.unread);
+    return {begin, reinterpret_cast<const uint8_t*>(&t.link)};
+}
+
+/// Each plain transfer of a pool, taken or free, is as it was made where it has to be. Returns how
+/// many there are.
+unsigned check_plain(const TransferPool& pool) {
+    static const Transfer fresh;
+    unsigned plain = 0;
+    for (uint32_t i = 0; i < pool.transfers.touched(); ++i) {
+        const Transfer& t = pool.transfers[i];
+        if (!t.plain) continue;
+        ++plain;
+        EXPECT_TRUE(std::ranges::equal(what_only_some_need(t), what_only_some_need(fresh)));
+    }
+    return plain;
+}
+
 /// One end in both worlds: whatever happens to it happens in both.
 struct Twin {
     explicit Twin(const Profile& profile) : fast{profile}, general{profile} {
@@ -133,7 +154,9 @@ struct Twin {
         ASSERT_EQ(fast.transfers.transfers.used(), general.transfers.transfers.used());
         ASSERT_EQ(fast.transfers.flights.used(), general.transfers.flights.used());
         check_invariants(a, fast.env);
+        plain_seen += check_plain(fast.transfers);
     }
+    unsigned plain_seen = 0;
 
     void take(const Segment& s, Instant now, std::span<const uint8_t>& data) {
         both([&](End& e) { note_arrival(e.history, e.c, s, e.env, now); });
@@ -224,6 +247,7 @@ class Chance {
     }
 
     bool reached_the_end() const { return client_.fast.c.state != State::established; }
+    bool saw_plain_transfers() const { return client_.plain_seen > 0 && server_.plain_seen > 0; }
 
   private:
     bool one_in(uint64_t n) { return random_() % n == 0; }
@@ -349,14 +373,17 @@ class Chance {
 
 TEST(UsualPath, DiffersInNothingFromTheGeneralOneAndLeavesTheSameHistory) {
     unsigned ended = 0;
+    unsigned with_plain_transfers = 0;
     for (uint64_t seed = 1; seed <= 1000; ++seed) {
         SCOPED_TRACE(seed);
         Chance chance{seed};
         chance.run();
         if (HasFatalFailure() || HasNonfatalFailure()) return;
         if (chance.reached_the_end()) ++ended;
+        if (chance.saw_plain_transfers()) ++with_plain_transfers;
     }
     EXPECT_GT(ended, 250u);
+    EXPECT_GT(with_plain_transfers, 250u);
 }
 
 }  // namespace
