@@ -43,9 +43,11 @@ Client::Client(ClientConfig config, AddressPlan plan)
         plan_.keep_sources_for(AddressPlan::rounds_per_source_if_we_close);
     }
     // A request that says `close` makes the server end the connection first.
-    request_ = http::make_request(config_.host, config_.target, true);
-    last_request_ =
+    request_bytes_ = http::make_request(config_.host, config_.target, true);
+    last_request_bytes_ =
         http::make_request(config_.host, config_.target, config_.first == First::client);
+    request_ = wire::SummedBytes::of(request_bytes_);
+    last_request_ = wire::SummedBytes::of(last_request_bytes_);
 }
 
 // ---- opening
@@ -210,9 +212,9 @@ void Client::ask(stack::Worker& worker, stack::ConnectionId id, uint32_t request
 }
 
 void Client::send_request(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left) {
-    const std::vector<uint8_t>& request = requests_left == 1 ? last_request_ : request_;
+    const wire::SummedBytes& request = requests_left == 1 ? last_request_ : request_;
     // One request is outstanding at a time, so it fits into any send buffer.
-    if (worker.send_static(id, request) != request.size()) return condemn(worker, id);
+    if (worker.send_static(id, request) != request.bytes.size()) return condemn(worker, id);
     ++statistics_.requests;
 }
 

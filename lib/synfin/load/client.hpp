@@ -159,8 +159,10 @@ class Client final : public stack::Application {
 
     ClientConfig config_;
     AddressPlan plan_;
-    std::vector<uint8_t> request_;
-    std::vector<uint8_t> last_request_;
+    std::vector<uint8_t> request_bytes_;
+    std::vector<uint8_t> last_request_bytes_;
+    wire::SummedBytes request_;
+    wire::SummedBytes last_request_;
     LiveConnections live_;
     ConnectionStates<Partial> partial_;
     /// Responses that were complete and right.

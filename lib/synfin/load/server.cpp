@@ -40,6 +40,8 @@ ServerContent::ServerContent(size_t body_bytes, bool close_after_response)
     : close_after_response_{close_after_response},
       keep_alive_{http::make_response(200, true, http::make_body(body_bytes))},
       closing_{http::make_response(200, false, keep_alive_.body())},
+      keep_alive_sum_{wire::SummedBytes::of(keep_alive_.all()).sum},
+      closing_sum_{wire::SummedBytes::of(closing_.all()).sum},
       refusal_codes_{400, 431, 501, 505},
       characters_{make_characters()} {
     for (const uint16_t code : refusal_codes_) {
@@ -47,12 +49,13 @@ ServerContent::ServerContent(size_t body_bytes, bool close_after_response)
     }
 }
 
-std::span<const uint8_t> ServerContent::response(const http::Request& request) const {
+wire::SummedBytes ServerContent::response(const http::Request& request) const {
     const http::Response& response = request.keep_alive ? keep_alive_ : closing_;
-    return request.method == http::Method::head ? response.header() : response.all();
+    if (request.method == http::Method::head) return response.header();
+    return {response.all(), request.keep_alive ? keep_alive_sum_ : closing_sum_};
 }
 
-std::span<const uint8_t> ServerContent::refusal(uint16_t status_code) const {
+wire::SummedBytes ServerContent::refusal(uint16_t status_code) const {
     const auto place = std::ranges::find(refusal_codes_, status_code);
     SYNFIN_ASSERT(place != refusal_codes_.end());
     return refusals_[static_cast<size_t>(place - refusal_codes_.begin())].all();
@@ -242,18 +245,18 @@ Server::Memory Server::answer(const http::Request& request) {
     return response;
 }
 
-std::span<const uint8_t> Server::response_of(const Memory& memory) const {
+wire::SummedBytes Server::response_of(const Memory& memory) const {
     if (memory.refusal != 0) return content_.refusal(memory.refusal);
     return content_.response(
         {memory.to_head ? http::Method::head : http::Method::get, memory.keep_alive});
 }
 
 bool Server::send_response(stack::Worker& worker, stack::ConnectionId id, Memory memory) {
-    const std::span<const uint8_t> rest =
-        response_of(memory).subspan(static_cast<size_t>(memory.sent));
+    wire::SummedBytes rest = response_of(memory);
+    if (memory.sent != 0) rest = rest.bytes.subspan(static_cast<size_t>(memory.sent));
     const size_t taken = worker.send_static(id, rest);
     statistics_.bytes_out += taken;
-    if (taken < rest.size()) {
+    if (taken < rest.bytes.size()) {
         memory.sending = true;
         memory.sent += taken;
         worker.set_user_data(id, memory.pack());

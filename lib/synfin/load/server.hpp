@@ -36,9 +36,9 @@ class ServerContent {
     ServerContent(size_t body_bytes, bool close_after_response);
 
     /// The bytes that answer a request.
-    std::span<const uint8_t> response(const http::Request& request) const;
+    wire::SummedBytes response(const http::Request& request) const;
     /// The bytes that answer what is refused.
-    std::span<const uint8_t> refusal(uint16_t status_code) const;
+    wire::SummedBytes refusal(uint16_t status_code) const;
     /// Lines of RFC 864, one round of its pattern.
     std::span<const uint8_t> characters() const { return characters_; }
     /// The body of each response.
@@ -49,6 +49,8 @@ class ServerContent {
     bool close_after_response_;
     http::Response keep_alive_;
     http::Response closing_;
+    uint16_t keep_alive_sum_;  ///< of all their bytes
+    uint16_t closing_sum_;
     std::vector<http::Response> refusals_;
     std::vector<uint16_t> refusal_codes_;
     std::vector<uint8_t> characters_;
@@ -112,7 +114,7 @@ class Server final : public stack::Application {
     Memory answer(const http::Request& request);
     /// Goes on with the response that `memory` names. True when it is out and more may follow.
     bool send_response(stack::Worker& worker, stack::ConnectionId id, Memory memory);
-    std::span<const uint8_t> response_of(const Memory& memory) const;
+    wire::SummedBytes response_of(const Memory& memory) const;
     void send_characters(stack::Worker& worker, stack::ConnectionId id);
     size_t echo(stack::Worker& worker, stack::ConnectionId id, std::span<const uint8_t> data);
     void serve_unread(stack::Worker& worker, stack::ConnectionId id);

@@ -16,24 +16,15 @@ bool Worker::Impl::has_memory() const {
            transfers.transfers.used() < transfers.transfers.capacity();
 }
 
-size_t Worker::Impl::send(ConnectionId id, std::span<const uint8_t> bytes,
-                          uint32_t (*queue)(Connection&, std::span<const uint8_t>,
-                                            tcp::Environment&, Instant)) {
-    Connection* c = find(id);
-    if (c == nullptr || c->has(Mark::close_noted)) return 0;
-    const size_t taken = queue(*c, bytes, env, now);
-    if (taken < bytes.size()) {
-        c->set(Mark::send_blocked);
-        // With bytes in flight an ACK will make room; with none it was the worker's memory that ran
-        // out, and no ACK will come.
-        if (tcp::unacknowledged_bytes(*c, env) == 0 && tcp::send_space(*c, env) > 0 &&
-            !c->has(Mark::memory_blocked)) {
-            c->set(Mark::memory_blocked);
-            note(id.index, Notice::Kind::writable);
-        }
+void Worker::Impl::note_blocked(Connection& c, uint32_t index) {
+    c.set(Mark::send_blocked);
+    // With bytes in flight an ACK will make room; with none it was the worker's memory that ran
+    // out, and no ACK will come.
+    if (tcp::unacknowledged_bytes(c, env) == 0 && tcp::send_space(c, env) > 0 &&
+        !c.has(Mark::memory_blocked)) {
+        c.set(Mark::memory_blocked);
+        note(index, Notice::Kind::writable);
     }
-    settle(id.index);
-    return taken;
 }
 
 void Worker::Impl::consume(ConnectionId id, size_t count) {

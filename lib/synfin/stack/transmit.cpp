@@ -62,8 +62,8 @@ template <typename EndsOf>
     Connection& c, const tcp::Profile& profile, Frame& frame, const Interface& interface,
     const wire::L2Header& header, const EndsOf& ends) {
     const auto write = [&](const wire::TcpFields& fields, const auto& options,
-                           std::span<const uint8_t> payload) __attribute__((always_inline)) {
-        SYNFIN_ASSERT(payload.size() <= interface.device.mtu);
+                           const wire::SummedBytes& payload) __attribute__((always_inline)) {
+        SYNFIN_ASSERT(payload.bytes.size() <= interface.device.mtu);
         frame.length = static_cast<uint32_t>(wire::write_usual_segment(
             frame.data, header, fields, options, ends, payload, checksums_of(interface)));
     };

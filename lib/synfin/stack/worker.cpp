@@ -248,13 +248,22 @@ void Worker::set_fast_open(const wire::SocketAddress& listener, uint32_t limit) 
 }
 
 size_t Worker::send(ConnectionId id, std::span<const uint8_t> bytes) {
-    return impl_->send(id, bytes, tcp::send);
+    return impl_->send(id, bytes.size(), [&](tcp::Connection& c) {
+        return tcp::send(c, bytes, impl_->env, impl_->now);
+    });
+}
+size_t Worker::send_static(ConnectionId id, const wire::SummedBytes& bytes) {
+    return impl_->send(id, bytes.bytes.size(), [&](tcp::Connection& c) {
+        return tcp::send_static(c, bytes, impl_->env, impl_->now);
+    });
 }
 size_t Worker::send_static(ConnectionId id, std::span<const uint8_t> bytes) {
-    return impl_->send(id, bytes, tcp::send_static);
+    return send_static(id, wire::SummedBytes{bytes});
 }
 size_t Worker::send_urgent(ConnectionId id, std::span<const uint8_t> bytes) {
-    return impl_->send(id, bytes, tcp::send_urgent);
+    return impl_->send(id, bytes.size(), [&](tcp::Connection& c) {
+        return tcp::send_urgent(c, bytes, impl_->env, impl_->now);
+    });
 }
 size_t Worker::urgent_bytes(ConnectionId id) const {
     const tcp::Connection* c = impl_->find(id);

@@ -277,10 +277,19 @@ struct Worker::Impl {
     void tell(const Notice& notice);
 
     // ---- calls.cpp
-    /// `queue` is one of tcp's calls to send.
-    size_t send(ConnectionId id, std::span<const uint8_t> bytes,
-                uint32_t (*queue)(tcp::Connection&, std::span<const uint8_t>, tcp::Environment&,
-                                  Instant));
+    /// `queue(connection)` is one of tcp's calls to send, and returns what that took.
+    template <typename Queue>
+    size_t send(ConnectionId id, size_t offered, Queue&& queue) {
+        tcp::Connection* c = find(id);
+        if (c == nullptr || c->has(tcp::Mark::close_noted)) return 0;
+        const size_t taken = queue(*c);
+        if (taken < offered) [[unlikely]]
+            note_blocked(*c, id.index);
+        settle(id.index);
+        return taken;
+    }
+    /// Not all was taken: the application is to hear when there is room.
+    void note_blocked(tcp::Connection& c, uint32_t index);
     bool has_memory() const;
     void consume(ConnectionId id, size_t count);
     void set_pushing(ConnectionId id, tcp::Pushing pushing);

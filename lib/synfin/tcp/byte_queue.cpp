@@ -67,17 +67,18 @@ uint32_t ByteQueue::append_copy(std::span<const uint8_t> data, BufferPool& pool)
     return taken;
 }
 
-uint32_t ByteQueue::append_static(std::span<const uint8_t> data, BufferPool& pool) {
-    if (data.empty()) return 0;
-    const auto length = static_cast<uint32_t>(data.size());
-    if (goes_on_at_tail(*this, data, pool)) {
+uint32_t ByteQueue::append_static(const wire::SummedBytes& data, BufferPool& pool) {
+    if (data.bytes.empty()) return 0;
+    const auto length = static_cast<uint32_t>(data.bytes.size());
+    if (goes_on_at_tail(*this, data.bytes, pool)) {
         pool.nodes[tail].length += length;
+        pool.nodes[tail].sum = 0;
         bytes += length;
         return length;
     }
     const uint32_t node = pool.nodes.take();
     if (node == no_index) return 0;
-    pool.nodes[node] = BufferNode{data.data(), length, no_index, no_index};
+    pool.nodes[node] = BufferNode{.data = data.bytes.data(), .length = length, .sum = data.sum};
     link_at_tail(*this, node, pool);
     bytes += length;
     return length;
@@ -107,6 +108,7 @@ void ByteQueue::remove_front(uint32_t count, BufferPool& pool) {
         if (count < node.length) {
             node.data += count;
             node.length -= count;
+            node.sum = 0;
             return;
         }
         count -= node.length;

@@ -38,7 +38,8 @@ bool memory_keeps_send_buffer_small(const Connection& c, const Environment& env)
 
 // How many of `wanted` bytes may be queued. Nearly always all of them, however far the buffer has
 // grown.
-size_t room_for(const Connection& c, size_t wanted, Environment& env) {
+[[gnu::always_inline]] inline size_t room_for(const Connection& c, size_t wanted,
+                                              Environment& env) {
     if (queued_bytes(c, env) + wanted <= env.profile_of(c).send_buffer_bytes) [[likely]]
         return wanted;
     const uint32_t space = send_space(c, env);
@@ -48,14 +49,16 @@ size_t room_for(const Connection& c, size_t wanted, Environment& env) {
     return std::min<size_t>(wanted, space);
 }
 
-template <auto append>
-uint32_t queue_bytes(Connection& c, std::span<const uint8_t> bytes, Environment& env) {
+// `append(queue, count)` queues so many of `wanted` bytes; returns how many.
+template <typename Append>
+[[gnu::always_inline]] inline uint32_t queue_bytes(Connection& c, size_t wanted, Environment& env,
+                                                   Append&& append) {
     if (!may_send(c)) return 0;
-    bytes = bytes.first(room_for(c, bytes.size(), env));
-    if (bytes.empty()) return 0;
+    const size_t count = room_for(c, wanted, env);
+    if (count == 0) return 0;
     Transfer* t = require_usual_transfer(c, env);
     if (t == nullptr) return 0;
-    const uint32_t taken = (t->unsent_or_unacked.*append)(bytes, env.buffers);
+    const uint32_t taken = append(t->unsent_or_unacked, count);
     if (taken == 0) [[unlikely]] {
         drop_idle_transfer(c, env);
     } else if (has_model(c, env) != (t->model != no_index)) [[unlikely]] {
@@ -92,11 +95,16 @@ uint32_t send_space(const Connection& c, const Environment& env) {
 }
 
 uint32_t send(Connection& c, std::span<const uint8_t> bytes, Environment& env, Instant) {
-    return queue_bytes<&ByteQueue::append_copy>(c, bytes, env);
+    return queue_bytes(c, bytes.size(), env, [&](ByteQueue& queue, size_t count) {
+        return queue.append_copy(bytes.first(count), env.buffers);
+    });
 }
 
-uint32_t send_static(Connection& c, std::span<const uint8_t> bytes, Environment& env, Instant) {
-    return queue_bytes<&ByteQueue::append_static>(c, bytes, env);
+uint32_t send_static(Connection& c, const wire::SummedBytes& bytes, Environment& env, Instant) {
+    return queue_bytes(c, bytes.bytes.size(), env, [&](ByteQueue& queue, size_t count) {
+        const bool all = count == bytes.bytes.size();
+        return queue.append_static(all ? bytes : bytes.bytes.first(count), env.buffers);
+    });
 }
 
 void end_record(Connection& c, Environment& env) {

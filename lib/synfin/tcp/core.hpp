@@ -243,7 +243,11 @@ TooBig on_too_big(Connection& c, Seq quoted, uint16_t size, bool in_parts, Envir
 /// memory is full, 0 when sending was closed.
 uint32_t send(Connection& c, std::span<const uint8_t> bytes, Environment& env, Instant now);
 /// Queues `bytes` by reference: they must stay as they are until the connection ends.
-uint32_t send_static(Connection& c, std::span<const uint8_t> bytes, Environment& env, Instant now);
+uint32_t send_static(Connection& c, const wire::SummedBytes& bytes, Environment& env, Instant now);
+inline uint32_t send_static(Connection& c, std::span<const uint8_t> bytes, Environment& env,
+                            Instant now) {
+    return send_static(c, wire::SummedBytes{bytes}, env, now);
+}
 /// The same as `send`, and all bytes up to the end of these are urgent (section 3.8.5): the urgent
 /// pointer says so at once, even into a closed window. New applications should not (SHLD-13).
 uint32_t send_urgent(Connection& c, std::span<const uint8_t> bytes, Environment& env, Instant now);

@@ -11,6 +11,7 @@
 #include <synfin/tcp/bbr.hpp>
 #include <synfin/tcp/flight.hpp>
 #include <synfin/tcp/seq.hpp>
+#include <synfin/wire/summed_bytes.hpp>
 
 namespace synfin::tcp {
 
@@ -21,6 +22,7 @@ struct BufferNode {
     uint32_t next = no_index;
     uint32_t chunk = no_index;  ///< no_index: the application's immutable memory
     bool ends_record = false;   ///< no segment carries these bytes and what follows them
+    uint16_t sum = 0;           ///< of all these bytes: SummedBytes::sum
 };
 inline uint32_t& pool_link(BufferNode& n) { return n.next; }
 
@@ -57,7 +59,7 @@ struct ByteQueue {
     bool empty() const { return bytes == 0; }
     /// Both return how many bytes were taken: all, or as many as the pool has room for.
     uint32_t append_copy(std::span<const uint8_t> data, BufferPool& pool);
-    uint32_t append_static(std::span<const uint8_t> data, BufferPool& pool);
+    uint32_t append_static(const wire::SummedBytes& data, BufferPool& pool);
     /// What is appended from now on begins a node, and segments, of its own.
     void end_record(BufferPool& pool);
     /// Moves all of `other` behind this.

@@ -24,7 +24,7 @@ void take_over(const wire::usual::OptionsOfSyn& of_syn, wire::TcpOptions& option
 
 bool next_segment(Connection& c, OutSegment& out, Environment& env, Instant now) {
     const auto write = [&out](const wire::TcpFields& fields, const auto& options,
-                              std::span<const uint8_t> payload) __attribute__((always_inline)) {
+                              const wire::SummedBytes& payload) __attribute__((always_inline)) {
         out.seq = Seq{fields.seq};
         out.ack = Seq{fields.ack};
         out.window = fields.window;
@@ -33,9 +33,9 @@ bool next_segment(Connection& c, OutSegment& out, Environment& env, Instant now)
         out.ecn = wire::Ecn::not_capable;
         out.options.clear();
         take_over(options, out.options);
-        out.pieces[0] = payload;
-        out.piece_count = payload.empty() ? 0 : 1;
-        out.payload_length = static_cast<uint32_t>(payload.size());
+        out.pieces[0] = payload.bytes;
+        out.piece_count = payload.bytes.empty() ? 0 : 1;
+        out.payload_length = static_cast<uint32_t>(payload.bytes.size());
     };
     return next_usual_segment(c, env.profile_of(c), env, now, write) ||
            next_segment_in_general(c, out, env, now);

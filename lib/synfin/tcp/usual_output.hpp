@@ -55,9 +55,8 @@ inline wire::usual::Timestamps timestamps_of(const Connection& c, Instant now) {
 }
 
 /// Takes all that is queued for sent, with the FIN behind it if that is owed.
-[[gnu::always_inline]] inline std::span<const uint8_t> take_text(Connection& c, Transfer& t,
-                                                                 bool fin, Environment& env,
-                                                                 Instant now) {
+[[gnu::always_inline]] inline wire::SummedBytes take_text(Connection& c, Transfer& t, bool fin,
+                                                          Environment& env, Instant now) {
     const BufferNode& node = env.buffers.nodes[t.unsent_or_unacked.head];
     t.cursor_node = t.unsent_or_unacked.head;
     t.cursor_offset = 0;
@@ -68,7 +67,7 @@ inline wire::usual::Timestamps timestamps_of(const Connection& c, Instant now) {
     t.flight.append(end, now_us, 0, env.transfers.flights);
     time_round_trip(t, end, now_us);
     c.snd_nxt = end;
-    return {node.data, node.length};
+    return {{node.data, node.length}, node.sum};
 }
 
 /// arm_loss_timer, when what has just left at once is all that is in flight.
@@ -114,7 +113,7 @@ template <typename Write>
                           .flags = passive ? wire::flag::syn | wire::flag::ack : wire::flag::syn,
                           .window = offer.window},
           wire::usual::OptionsOfSyn{receive_mss(c, offer), c.rcv_scale, timestamps_of(c, now)},
-          std::span<const uint8_t>{});
+          wire::SummedBytes{});
     return true;
 }
 
@@ -136,7 +135,7 @@ template <typename Write>
 template <typename Write>
 [[gnu::always_inline]] inline void write_with_options(const Connection& c, Instant now,
                                                       const wire::TcpFields& fields,
-                                                      std::span<const uint8_t> payload,
+                                                      const wire::SummedBytes& payload,
                                                       Write& write) {
     if (c.has(Mark::timestamps)) {
         write(fields, timestamps_of(c, now), payload);
@@ -152,7 +151,7 @@ template <typename Write>
     if (!leaves_at_once(c, t, profile, env, now)) return false;
     wire::TcpFields fields = acknowledge(c, profile, env, fin);
     fields.flags |= wire::flag::psh;  // MUST-61
-    const std::span<const uint8_t> payload = take_text(c, t, fin, env, now);
+    const wire::SummedBytes payload = take_text(c, t, fin, env, now);
     arm_loss_timer_of_text(c, t, profile, now);
     arm_user_timeout(c, profile, now);
     write_with_options(c, now, fields, payload, write);
@@ -190,7 +189,7 @@ template <typename Write>
     const BufferNode& node = env.buffers.nodes[t->cursor_node];
     if (node.length - skip < length + (node.ends_record ? 1 : 0)) return false;
 
-    const std::span<const uint8_t> payload{node.data + skip, length};
+    const wire::SummedBytes payload{{node.data + skip, length}};
     wire::TcpFields fields = acknowledge(c, profile, env, false);
     const uint32_t now_us = low_us(now);
     const bool in_burst = goes_on_in_burst(*t, now_us);
@@ -232,7 +231,7 @@ template <typename Write>
 
 /// True: the next segment is a usual one, is accounted for as sent, and was given to
 /// `write(fields, options, payload)`: fields without ports, options of one of wire's usual layouts,
-/// and payload that stays valid as OutSegment::pieces does. False: nothing is said or done; ask
+/// and SummedBytes that stay valid as OutSegment::pieces do. False: nothing is said or done; ask
 /// next_segment. `profile` is the connection's.
 template <typename Write>
 [[gnu::always_inline]] inline bool next_usual_segment(Connection& c, const Profile& profile,

@@ -16,6 +16,7 @@
 #include <synfin/wire/ipv4.hpp>
 #include <synfin/wire/ipv6.hpp>
 #include <synfin/wire/segment_writer.hpp>
+#include <synfin/wire/summed_bytes.hpp>
 #include <synfin/wire/tcp.hpp>
 #include <synfin/wire/usual_frame.hpp>
 
@@ -134,13 +135,14 @@ template <typename Options, typename EndsOf>
 [[gnu::always_inline]] inline size_t write_usual_segment(uint8_t* frame, const L2Header& l2,
                                                          const TcpFields& fields,
                                                          const Options& options, EndsOf&& ends_of,
-                                                         std::span<const uint8_t> payload,
+                                                         const SummedBytes& payload,
                                                          DeviceChecksums device) {
     using Ends = decltype(ends_of());
     uint8_t* const ip = frame + write_l2_header(frame, l2);
     uint8_t* const tcp = ip + usual::ip_bytes_of(Ends{});
     constexpr uint32_t header = TcpView::header_bytes_min + Options::bytes;
-    const uint32_t segment = header + static_cast<uint32_t>(payload.size());
+    const std::span<const uint8_t> bytes = payload.bytes;
+    const uint32_t segment = header + static_cast<uint32_t>(bytes.size());
 
     usual::Words numbers{tcp + 4};
     numbers.put(fields.seq);
@@ -156,12 +158,13 @@ template <typename Options, typename EndsOf>
 
     const PartialSum pseudo{addresses + (uint32_t{ip_protocol::tcp} << 16) + segment};
     PartialSum sum{pseudo.value() + numbers.sum() + written_options.sum() + ports + fields.urgent};
-    if (!payload.empty()) {
-        if (device.tcp) {
-            std::memcpy(tcp + header, payload.data(), payload.size());
+    if (!bytes.empty()) {
+        if (device.tcp || payload.sum != 0) {
+            std::memcpy(tcp + header, bytes.data(), bytes.size());
+            sum += PartialSum{payload.sum};
         } else {
-            const PartialSum bytes = copy_and_sum(tcp + header, payload.data(), payload.size());
-            sum += PartialSum{network_order(bytes.folded())};
+            const PartialSum taken = copy_and_sum(tcp + header, bytes.data(), bytes.size());
+            sum += PartialSum{network_order(taken.folded())};
         }
     }
     const uint32_t checksum = device.tcp ? pseudo.folded() : finish(sum);
@@ -173,8 +176,8 @@ template <typename Options, typename EndsOf>
 /// nothing has been written.
 template <typename Address>
 size_t write_if_usual(uint8_t* frame, const L2Header& l2, const SegmentEnds<Address>& ends,
-                      const TcpFields& fields, const TcpOptions& o,
-                      std::span<const uint8_t> payload, DeviceChecksums device) {
+                      const TcpFields& fields, const TcpOptions& o, const SummedBytes& payload,
+                      DeviceChecksums device) {
     const auto write = [&](const auto& options) {
         const auto ends_of = [&ends] { return ends; };
         return write_usual_segment(frame, l2, fields, options, ends_of, payload, device);

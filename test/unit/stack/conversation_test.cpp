@@ -62,6 +62,21 @@ TEST_P(Conversation, DataGoesBothWays) {
     EXPECT_EQ(user.life(id).data, "answer");
 }
 
+TEST_P(Conversation, StaticBytesWithTheirSumArriveInOneSegmentOrInMany) {
+    const auto [id, accepted] = establish();
+    static const std::string text(10'001, 'x');
+    const std::span<const uint8_t> all = bytes_of(text);
+    size_t sent = 0;
+    for (const size_t length : {size_t{99}, size_t{100}, all.size()}) {
+        const auto message = wire::SummedBytes::of(all.first(length));
+        EXPECT_EQ(client.worker.send_static(id, message), length);
+        cable.pass(Duration::milliseconds(100));
+        sent += length;
+        EXPECT_EQ(service.life(accepted).data, std::string(sent, 'x'));
+    }
+    EXPECT_EQ(server.worker.tcp_counters().in_errs, 0u);
+}
+
 TEST_P(Conversation, LargeTransferArrivesWholeThroughASmallSendBuffer) {
     const auto [id, accepted] = establish();
     std::string text(3'000'000, ' ');

@@ -92,5 +92,26 @@ TEST(SendBuffer, StaticBytesThatGoOnWhereTheLastOnesEndNeedNoNodeOfTheirOwn) {
     EXPECT_EQ(pool.nodes.used(), 0u);
 }
 
+TEST(SendBuffer, SumOfStaticBytesIsForgottenWhenTheyAreNoLongerTheSame) {
+    constexpr std::array<uint8_t, 300> memory{1};
+    const std::span<const uint8_t> all{memory};
+    tcp::BufferPool pool{8, 1};
+    tcp::ByteQueue queue;
+    const auto message = wire::SummedBytes::of(all.first(100));
+    ASSERT_NE(message.sum, 0);
+    queue.append_static(message, pool);
+    EXPECT_EQ(pool.nodes[queue.head].sum, message.sum);
+    queue.append_static(wire::SummedBytes::of(all.subspan(100, 100)), pool);
+    EXPECT_EQ(pool.nodes[queue.head].sum, 0);
+    queue.clear(pool);
+    queue.append_static(message, pool);
+    queue.remove_front(1, pool);
+    EXPECT_EQ(pool.nodes[queue.head].sum, 0);
+    queue.clear(pool);
+    queue.append_static(all.first(100), pool);
+    EXPECT_EQ(pool.nodes[queue.head].sum, 0);
+    queue.clear(pool);
+}
+
 }  // namespace
 }  // namespace synfin::conformance

@@ -59,7 +59,7 @@ Sent as_sent(const OutSegment& o) {
 /// The usual segment only, and as a worker with sockets has it: noted while it is written.
 bool next_usual_as_noted(End& e, OutSegment& out, Instant now) {
     const auto write = [&](const wire::TcpFields& fields, const auto& options,
-                           std::span<const uint8_t> payload) {
+                           const wire::SummedBytes& payload) {
         out.seq = Seq{fields.seq};
         out.ack = Seq{fields.ack};
         out.window = fields.window;
@@ -69,9 +69,9 @@ bool next_usual_as_noted(End& e, OutSegment& out, Instant now) {
         wire::usual::Words words{bytes.data()};
         options.put(words);
         EXPECT_TRUE(wire::parse_tcp_options({bytes.data(), options.bytes}, out.options));
-        out.pieces[0] = payload;
+        out.pieces[0] = payload.bytes;
         out.piece_count = 1;
-        out.payload_length = static_cast<uint32_t>(payload.size());
+        out.payload_length = static_cast<uint32_t>(payload.bytes.size());
         e.note({out.seq, fields.flags, out.payload_length}, now);
     };
     return next_usual_segment(e.c, e.profile, e.env, now, write);

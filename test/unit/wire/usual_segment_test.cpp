@@ -22,13 +22,15 @@ struct Drawn {
     TcpFields fields;
     TcpOptions options;
     Bytes payload;
+    bool sum_is_known = false;
     DeviceChecksums device;
 
     Bytes write_usually() const {
         Bytes buffer(segment_headers_bytes_max + payload.size(), 0xee);
+        const SummedBytes bytes = sum_is_known ? SummedBytes::of(payload) : SummedBytes{payload};
         buffer.resize(std::visit(
             [&](const auto& e) {
-                return write_if_usual(buffer.data(), l2, e, fields, options, payload, device);
+                return write_if_usual(buffer.data(), l2, e, fields, options, bytes, device);
             },
             ends));
         return buffer;
@@ -91,6 +93,7 @@ class Draw {
         d.options.ts_echo = bits();
         d.payload.resize(below(2) == 0 ? 0 : below(200));
         for (uint8_t& byte : d.payload) byte = static_cast<uint8_t>(bits());
+        d.sum_is_known = below(2) == 0;
         d.device = {.ip = below(2) == 0, .tcp = below(2) == 0};
         return d;
     }
