@@ -76,6 +76,18 @@ void between_interrupts(Work work) {
     call.done.get_future().wait();
 }
 
+/// Nothing tells whose the memory is that a driver shares with its peer, so there must be one memif
+/// only.
+std::optional<MemifEnd> memif_end(const EalOptions& options, const DeviceSpec& spec,
+                                  unsigned queues) {
+    const auto memifs =
+        std::count_if(options.devices.begin(), options.devices.end(),
+                      [](const DeviceSpec& device) { return device.kind == DeviceKind::memif; });
+    if (spec.kind != DeviceKind::memif || memifs != 1) return std::nullopt;
+    const MemifRole role = spec.role == MemifRole::automatic ? options.memif_role : spec.role;
+    return MemifEnd{.server = role == MemifRole::server, .queues = queues};
+}
+
 }  // namespace
 
 struct Port::Offloads {
@@ -102,6 +114,7 @@ Port::Port(const Eal& eal, unsigned index, PacketPool& pool, const PortOptions& 
                          first_complaint(eal.complaints()) + ")"};
     }
     configure(options, pool);
+    memif_ = memif_end(eal.options(), spec_, queues_);
     const int result = rte_eth_dev_start(id_);
     if (result != 0) {
         rte_eth_dev_close(id_);
@@ -284,6 +297,7 @@ Lane Port::lane(unsigned queue) const {
     lane.port_id = id_;
     lane.queue_id = static_cast<uint16_t>(queue);
     lane.properties = properties_;
+    lane.memif = memif_;
     return lane;
 }
 

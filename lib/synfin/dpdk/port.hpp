@@ -103,6 +103,7 @@ class Port {
     wire::MacAddress mac_;
     stack::DeviceProperties properties_;
     ReceiveHash receive_hash_;
+    std::optional<MemifEnd> memif_;
 };
 
 }  // namespace synfin::dpdk

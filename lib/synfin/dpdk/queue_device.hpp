@@ -18,6 +18,9 @@
 // that is being worked on is taken off the link already, and its lines are asked for in portions
 // during that work: a core waits for only so many lines at once.
 //
+// The frames of a memif are moved without its driver where that can be (memif_link.hpp): received
+// ones are copied into buffers of the stash, and what is prepared is the slot that the peer reads.
+//
 // The hot path of the program: no allocation, no lock, no system call of ours.
 #pragma once
 
@@ -25,6 +28,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
@@ -33,6 +37,7 @@
 #include <synfin/base/assert.hpp>
 #include <synfin/base/relaxed.hpp>
 #include <synfin/dpdk/link_word.hpp>
+#include <synfin/dpdk/memif_link.hpp>
 #include <synfin/stack/frame.hpp>
 
 namespace synfin::dpdk {
@@ -45,6 +50,7 @@ struct Lane {
     uint16_t queue_id = 0;
     bool checksums_are_good = false;  ///< nothing on the way can break them
     stack::DeviceProperties properties;
+    std::optional<MemifEnd> memif;  ///< a memif whose frames we may move ourselves
 };
 
 /// Written by the worker, readable by anyone.
@@ -61,7 +67,11 @@ class QueueDevice {
   public:
     static constexpr unsigned burst = stack::TransmitBatch::capacity;
 
-    QueueDevice(rte_mempool* pool, const Lane& lane) : pool_{pool}, lane_{lane} {
+    QueueDevice(rte_mempool* pool, const Lane& lane)
+        : pool_{pool},
+          lane_{lane},
+          memif_{lane.memif, lane.port_id, lane.queue_id,
+                 lane.properties.mtu + stack::TransmitBatch::slack_bytes, frame_bytes()} {
         // A buffer's bytes begin at a fixed distance from its descriptor.
         SYNFIN_ASSERT(rte_pktmbuf_priv_size(pool) == 0);
     }
@@ -73,8 +83,8 @@ class QueueDevice {
     unsigned receive(stack::Frame* frames, unsigned max) {
         if (congested()) flush();
         max = std::min(max, burst);
-        return lane_.receive_ring != nullptr ? receive_from_link(frames, max)
-                                             : receive_from_port(frames, max);
+        if (lane_.receive_ring != nullptr) return receive_from_link(frames, max);
+        return left_to_driver() ? receive_from_port(frames, max) : receive_from_memif(frames, max);
     }
 
     /// The frames are consumed.
@@ -97,6 +107,7 @@ class QueueDevice {
         if (congested()) [[unlikely]]
             return 0;
         wanted = std::min(wanted, burst);
+        if (!left_to_driver()) return prepare_slots(batch, wanted);
         if (stashed_ < wanted && !refill_stash()) [[unlikely]]
             wanted = std::min(wanted, stashed_);
         for (unsigned i = 0; i < wanted; ++i) {
@@ -114,6 +125,7 @@ class QueueDevice {
 
     /// Sends the filled frames and keeps the rest.
     void transmit(stack::TransmitBatch& batch) {
+        if (!left_to_driver()) return transmit_slots(batch);
         for (unsigned i = batch.available; i > batch.filled; --i) {
             stash_[stashed_++] = static_cast<rte_mbuf*>(batch.frames[i - 1].owner);
         }
@@ -238,7 +250,13 @@ class QueueDevice {
             ask_for_rest(word.buffer(), std::max(word.length(), longest_sent_));
         }
     }
-    void ask_for_a_few_ahead() { ask_ahead(asked_ahead_ + asked_at_once); }
+    void ask_for_a_few_ahead() {
+        if (memif_.state() == MemifLink::State::ours) {
+            memif_.queue().ask_ahead(asked_at_once);
+        } else {
+            ask_ahead(asked_ahead_ + asked_at_once);
+        }
+    }
 
     unsigned receive_from_port(stack::Frame* frames, unsigned max) {
         std::array<rte_mbuf*, burst> buffers;
@@ -263,6 +281,72 @@ class QueueDevice {
         }
         counters_.received += kept;
         return kept;
+    }
+
+    /// No memif, or one that we do not move the frames of ourselves.
+    bool left_to_driver() const { return memif_.state() == MemifLink::State::drivers; }
+
+    unsigned receive_from_memif(stack::Frame* frames, unsigned max) {
+        if (memif_.state() == MemifLink::State::waiting) {
+            memif_.nothing_came();
+            return 0;
+        }
+        MemifQueue& queue = memif_.queue();
+        unsigned count = queue.arrived(max);
+        if (count == 0) {
+            memif_.nothing_came();
+            return 0;
+        }
+        if (stashed_ < count && !refill_stash()) [[unlikely]]
+            count = std::min(count, stashed_);
+        queue.ask_until(count);
+        unsigned kept = 0;
+        for (unsigned i = 0; i < count; ++i) {
+            rte_mbuf* const buffer = stash_[stashed_ - 1];
+            const uint32_t length = queue.read(usual_data(buffer));
+            if (length == 0) [[unlikely]] {
+                ++counters_.dropped_pieces;
+                continue;
+            }
+            --stashed_;
+            stack::Frame& frame = frames[kept++];
+            frame.data = usual_data(buffer);
+            frame.length = length;
+            frame.ip_checksum_good = false;
+            frame.tcp_checksum_good = false;
+            frame.checksum_bad = false;
+            frame.owner = buffer;
+        }
+        queue.give_back(count);
+        counters_.received += kept;
+        queue.look();
+        return kept;
+    }
+
+    unsigned prepare_slots(stack::TransmitBatch& batch, unsigned wanted) {
+        if (memif_.state() == MemifLink::State::waiting) return 0;
+        MemifQueue& queue = memif_.queue();
+        wanted = queue.room(wanted);
+        for (unsigned i = 0; i < wanted; ++i) {
+            batch.frames[i] = stack::Frame{};
+            batch.frames[i].data = queue.place(i);
+        }
+        batch.available = wanted;
+        return wanted;
+    }
+
+    void transmit_slots(stack::TransmitBatch& batch) {
+        ask_for_a_few_ahead();
+        if (batch.filled != 0) {
+            MemifQueue& queue = memif_.queue();
+            for (unsigned i = 0; i < batch.filled; ++i) queue.finish(batch.frames[i].length);
+            // The driver knows how; no frame of its own is sent with that.
+            if (queue.publish()) [[unlikely]]
+                rte_eth_tx_burst(lane_.port_id, lane_.queue_id, nullptr, 0);
+        }
+        counters_.transmitted += batch.filled;
+        batch.available = 0;
+        batch.filled = 0;
     }
 
     /// What each frame's descriptor has to say to a driver.
@@ -388,6 +472,7 @@ class QueueDevice {
 
     rte_mempool* pool_;
     Lane lane_;
+    MemifLink memif_;
     uint32_t longest_sent_ = 0;  ///< of the last batch over a link
     unsigned stashed_ = 0;
     unsigned first_ahead_ = 0;  ///< taken off the link, and not received yet
