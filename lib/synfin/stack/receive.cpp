@@ -294,6 +294,10 @@ bool Worker::Impl::is_between_us_and_a_peer(const wire::IpAddress& destination,
         return false;
     }
     last_asked = {destination, source};
+    if (source.is_v4()) {
+        last_asked.local = destination.v4();
+        last_asked.remote = source.v4();
+    }
     return true;
 }
 
@@ -342,7 +346,9 @@ template <typename Watcher>
 }
 
 [[gnu::noinline]] void Worker::Impl::take_stray(const Arrived& a) {
-    if (!is_between_us_and_a_peer(a.destination(), a.source())) [[unlikely]]
+    const bool asked_last = !a.is_v6 && a.tuple.local_address == last_asked.local &&
+                            a.tuple.remote_address == last_asked.remote;
+    if (!asked_last && !is_between_us_and_a_peer(a.destination(), a.source())) [[unlikely]]
         return;
     ++tcp_counters.in_segs;
     take_segment_without_connection(a);

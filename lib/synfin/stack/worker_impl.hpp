@@ -523,6 +523,8 @@ struct Worker::Impl {
     struct {
         wire::IpAddress destination;
         wire::IpAddress source;
+        flow::AddressId local = flow::no_address;  ///< the same as ids, of IPv4
+        flow::AddressId remote = flow::no_address;
     } last_asked;  ///< the last two that is_between_us_and_a_peer has let pass
     struct {
         const Application* application = nullptr;  ///< nullptr: nothing is remembered

@@ -294,14 +294,24 @@ void forget(Connection& c, Environment& env);
 bool has_output_without_mark(const Connection& c, const Environment& env);
 
 /// Whether next_segment could have something to say. May be wrong only by saying yes. Inline, as
-/// most answers are found in the marks.
+/// most answers are found in the marks, and in a plain transfer: in that nothing is lost, and no
+/// probe is due.
 [[gnu::always_inline]] inline bool wants_output(const Connection& c, const Environment& env) {
     if (c.has_any(output_marks)) return true;
     constexpr auto send_closed = static_cast<uint32_t>(Mark::send_closed);
     constexpr auto fin_sent = static_cast<uint32_t>(Mark::fin_sent);
+    constexpr uint32_t waiting =
+        static_cast<uint32_t>(Mark::syn_unacked) | static_cast<uint32_t>(Mark::pacing);
     const bool owes_fin = (c.flags & (send_closed | fin_sent)) == send_closed;
-    if (c.transfer == no_index && !owes_fin) return false;
-    return has_output_without_mark(c, env);
+    const uint32_t place = c.transfer;
+    if (place == no_index && !owes_fin) return false;
+    if (c.has_any(waiting)) return has_output_without_mark(c, env);
+    if (place == no_index) return true;
+    const Transfer& t = env.transfers.transfers[place];
+    const Seq una = c.snd_una;
+    const Seq nxt = c.snd_nxt;
+    if (t.plain && !nxt.before(una + t.unsent_or_unacked.bytes)) return owes_fin;
+    return (t.plain && una == nxt) || has_output_without_mark(c, env);
 }
 
 /// Fills in the next segment that may leave now and accounts for it as sent. Returns false when
