@@ -59,16 +59,17 @@ Machine::Machine(const MachineOptions& machine, const LinkOptions& link, Role ro
                 });
             }};
     }
-    if (workers_ > 1) {
-        for (size_t i = 0; i < ports_.size(); ++i) {
-            meshes_.push_back(
-                std::make_unique<dpdk::HandoffMesh>(workers_, steering_.hands_off_connections()));
-        }
-    }
     // A server's connections are where the device's own hash puts them, if anybody knows where.
     owners_ =
         role == Role::client ? steering_ : dpdk::Steering{workers_, hashes, [] { return false; }};
-    const bool owners_known = role == Role::client || !owners_.hands_off_connections();
+    const auto owners = steering_.hands_off_connections() ? dpdk::HandoffOwners::by_ports
+                        : owners_.hands_off_connections() ? dpdk::HandoffOwners::unknown
+                                                          : dpdk::HandoffOwners::known;
+    if (workers_ > 1) {
+        for (size_t i = 0; i < ports_.size(); ++i) {
+            meshes_.push_back(std::make_unique<dpdk::HandoffMesh>(workers_, owners));
+        }
+    }
     cores_ = dpdk::assign_cores(workers_, machine.cores);
     for (unsigned w = 0; w < workers_; ++w) {
         auto seat = std::make_unique<Seat>();
@@ -80,7 +81,9 @@ Machine::Machine(const MachineOptions& machine, const LinkOptions& link, Role ro
                     std::make_unique<dpdk::HandoffDevice>(*seat->queues[p], *meshes_[p], w));
             }
         }
-        if (workers_ > 1 && owners_known) {
+        if (owners == dpdk::HandoffOwners::unknown) {
+            seat->colleagues = std::make_unique<dpdk::HandoffWitnesses>();
+        } else if (workers_ > 1) {
             std::vector<dpdk::HandoffDevice*> devices;
             for (auto& handoff : seat->handoffs) devices.push_back(handoff.get());
             seat->colleagues =

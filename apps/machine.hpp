@@ -59,7 +59,7 @@ class Machine {
     struct Seat {
         std::vector<std::unique_ptr<dpdk::QueueDevice>> queues;
         std::vector<std::unique_ptr<dpdk::HandoffDevice>> handoffs;
-        std::unique_ptr<dpdk::HandoffColleagues> colleagues;  ///< if it is known who owns what
+        std::unique_ptr<stack::Colleagues> colleagues;  ///< if there are other workers
         std::unique_ptr<dpdk::Steering::View> view;
         BusyTime busy;
     };

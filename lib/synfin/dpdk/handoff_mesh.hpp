@@ -5,9 +5,10 @@
 // owner of a TCP packet follows from its ports (handoff_owner), so that a worker that opens a
 // connection can choose a local port of its own and a listener's connections are spread. The parts
 // of a divided datagram, of which only the first bears ports, all go to one worker, which puts them
-// together and hands what they make to its owner. Answers of the neighbor protocols (ARP) are of
-// use to all workers, because each has its own cache: they are copied to the others. Everything
-// else stays where it arrived.
+// together and hands what they make to its owner; where nobody knows the owner, those of TCP are
+// copied to all, and whoever has the connection takes what they make. Answers of the neighbor
+// protocols (ARP) are of use to all workers, because each has its own cache: they are copied to the
+// others. Everything else stays where it arrived.
 #pragma once
 
 #include <algorithm>
@@ -32,6 +33,13 @@
 
 namespace synfin::dpdk {
 
+/// Whose a connection is.
+enum class HandoffOwners : uint8_t {
+    by_ports,  ///< handoff_owner says it: TCP packets change hands, not only neighbor protocols'
+    known,     ///< the device puts its packets into the right queue, and a Steering can tell which
+    unknown,   ///< the device puts its packets into the right queue
+};
+
 /// Where a received frame belongs.
 struct HandoffDestination {
     enum class Kind : uint8_t { here, worker, all } kind = Kind::here;
@@ -40,8 +48,9 @@ struct HandoffDestination {
 
 /// Reads just enough of the headers; a malformed frame stays here, where its drop is counted.
 inline HandoffDestination handoff_destination(const uint8_t* bytes, uint32_t length,
-                                              unsigned workers, bool connections) {
+                                              unsigned workers, HandoffOwners owners) {
     using Kind = HandoffDestination::Kind;
+    const bool connections = owners == HandoffOwners::by_ports;
     const auto read16 = [bytes](uint32_t at) {
         return static_cast<uint16_t>(bytes[at] << 8 | bytes[at + 1]);
     };
@@ -58,7 +67,11 @@ inline HandoffDestination handoff_destination(const uint8_t* bytes, uint32_t len
         return uint32_t{read16(at)} << 16 | read16(at + 2);
     };
     // Which worker puts the parts together: by their source, destination and identification.
-    const auto assembler = [&](uint32_t addresses_at, uint32_t words, uint32_t identification) {
+    const auto assembler = [&](uint8_t divided, uint32_t addresses_at, uint32_t words,
+                               uint32_t identification) {
+        if (divided == tcp && owners == HandoffOwners::unknown) {
+            return HandoffDestination{Kind::all, 0};
+        }
         uint32_t mixed = identification;
         for (uint32_t i = 0; i < words; ++i) {
             mixed = (std::rotl(mixed, 13) ^ read32(addresses_at + 4 * i)) * 0x9e3779b1u;
@@ -84,11 +97,11 @@ inline HandoffDestination handoff_destination(const uint8_t* bytes, uint32_t len
     if (length < network + (v4 ? 20u : 40u)) return {};
     const uint8_t protocol = bytes[network + (v4 ? 9 : 6)];
     if (v4 && (read16(network + 6) & 0x3fff) != 0) {
-        return assembler(network + 12, 2, read16(network + 4));
+        return assembler(protocol, network + 12, 2, read16(network + 4));
     }
     if (!v4 && protocol == fragment_header) {
         if (length < network + 48) return {};
-        return assembler(network + 8, 8, read32(network + 44));
+        return assembler(bytes[network + 40], network + 8, 8, read32(network + 44));
     }
     if (protocol == tcp) {
         if (!connections) return {};
@@ -119,9 +132,8 @@ class HandoffMesh {
     static constexpr unsigned capacity = 1024;
     using Queue = boost::lockfree::spsc_queue<stack::Frame, boost::lockfree::capacity<capacity>>;
 
-    /// `connections`: TCP packets change hands, too, not only the neighbor protocols'.
-    HandoffMesh(unsigned workers, bool connections)
-        : workers_{workers}, connections_{connections}, queues_(size_t{workers} * workers) {
+    HandoffMesh(unsigned workers, HandoffOwners owners)
+        : workers_{workers}, owners_{owners}, queues_(size_t{workers} * workers) {
         for (auto& queue : queues_) queue = std::make_unique<Queue>();
     }
     ~HandoffMesh() { drain(); }
@@ -129,7 +141,7 @@ class HandoffMesh {
     HandoffMesh& operator=(const HandoffMesh&) = delete;
 
     unsigned workers() const { return workers_; }
-    bool connections() const { return connections_; }
+    HandoffOwners owners() const { return owners_; }
     /// Frees what is still underway. Call when no worker uses the mesh any more.
     void drain() {
         stack::Frame frame;
@@ -141,7 +153,7 @@ class HandoffMesh {
 
   private:
     unsigned workers_;
-    bool connections_;
+    HandoffOwners owners_;
     std::vector<std::unique_ptr<Queue>> queues_;
 };
 
@@ -164,7 +176,7 @@ class HandoffDevice {
         unsigned end = count;
         for (unsigned i = count; i < count + arrived; ++i) {
             const HandoffDestination to = handoff_destination(frames[i].data, frames[i].length,
-                                                              mesh_.workers(), mesh_.connections());
+                                                              mesh_.workers(), mesh_.owners());
             if (to.kind == HandoffDestination::Kind::all) copy_to_others(frames[i]);
             if (to.kind == HandoffDestination::Kind::worker && to.worker != self_) {
                 hand_over(frames[i], to.worker);
@@ -259,6 +271,17 @@ class HandoffColleagues final : public stack::Colleagues {
     const Steering& steering_;
     std::vector<HandoffDevice*> devices_;
     unsigned self_;
+};
+
+/// The same where the owner is unknown: every worker has put the parts together, so who has no
+/// connection for the segment leaves it alone. If nobody has, it is not answered, and a SYN in
+/// parts opens nothing: what follows it whole would go to another worker.
+class HandoffWitnesses final : public stack::Colleagues {
+  public:
+    bool take(uint8_t, const wire::SocketAddress&, const wire::SocketAddress&,
+              std::span<const uint8_t>, std::span<const uint8_t>) override {
+        return true;
+    }
 };
 
 }  // namespace synfin::dpdk

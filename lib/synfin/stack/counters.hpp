@@ -27,6 +27,8 @@ namespace synfin::stack {
     X(fragments_refused, "FragmentsRefused",                                                       \
       "fragments that contradict others of their datagram, or of a datagram that was refused")     \
     X(datagrams_reassembled, "DatagramsReassembled", "datagrams put together from fragments")      \
+    X(segments_to_colleagues, "SegmentsToColleagues",                                              \
+      "segments that came in fragments and were left to other workers")                            \
     X(reassembly_timeouts, "ReassemblyTimeouts", "datagrams that were not whole after a minute")   \
     X(reassembly_evictions, "ReassemblyEvictions",                                                 \
       "datagrams given up for newer ones: max_reassembly_bytes was reached")                       \

@@ -264,8 +264,9 @@ void Worker::Impl::take_fragment(wire::Packet& p, uint8_t port) {
             Arrived a;
             fill_in(a, p, port);
             a.hash = flow::tuple_hash(a.tuple, hash_key);
-            if (config.colleagues != nullptr && look_up(a.tuple, a.hash) == no_index &&
+            if (config.colleagues != nullptr && !is_ours_to_take(a) &&
                 config.colleagues->take(port, a.local(), a.remote(), link_header, whole)) {
+                ++counters.segments_to_colleagues;
                 return;
             }
             return take_segment(a, Watching{*this, nullptr});
@@ -274,6 +275,10 @@ void Worker::Impl::take_fragment(wire::Packet& p, uint8_t port) {
         case wire::PacketKind::icmp6: return take_icmp6(p, port);
         default: ++counters.drop_protocol; return;
     }
+}
+
+bool Worker::Impl::is_ours_to_take(const Arrived& a) const {
+    return look_up(a.tuple, a.hash) != no_index || time_waits.find(a.hash, a.tuple) != no_index;
 }
 
 // Not asked for a segment whose connection is found: it is, or there would be no connection.

@@ -83,6 +83,8 @@ struct Worker::Impl {
     void fill_in(Arrived& a, const wire::UsualIpv6Ends& ends, const Frame& frame) const;
     /// What the fragment has made whole goes its way at once, before the burst.
     void take_fragment(wire::Packet& packet, uint8_t port);
+    /// Whether the segment is one of a connection of this worker, be it in TIME_WAIT.
+    bool is_ours_to_take(const Arrived& a) const;
     /// The addresses of a packet that is for us; counts what is not.
     bool is_between_us_and_a_peer(const wire::IpAddress& destination,
                                   const wire::IpAddress& source);

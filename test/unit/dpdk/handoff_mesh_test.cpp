@@ -39,9 +39,9 @@ Bytes arp_frame() {
     return bytes;
 }
 
-HandoffDestination destination(const Bytes& bytes, unsigned workers = 4, bool connections = true) {
-    return handoff_destination(bytes.data(), static_cast<uint32_t>(bytes.size()), workers,
-                               connections);
+HandoffDestination destination(const Bytes& bytes, unsigned workers = 4,
+                               HandoffOwners owners = HandoffOwners::by_ports) {
+    return handoff_destination(bytes.data(), static_cast<uint32_t>(bytes.size()), workers, owners);
 }
 
 TEST(HandoffDestination, TcpGoesToTheOwnerOfItsPorts) {
@@ -62,12 +62,12 @@ TEST(HandoffDestination, TcpBehindAVlanTagAndOptionsGoesThereToo) {
 }
 
 TEST(HandoffDestination, TcpStaysWhereTheDeviceSteers) {
-    EXPECT_EQ(destination(tcp_frame(80, 40000), 4, false).kind, Kind::here);
+    EXPECT_EQ(destination(tcp_frame(80, 40000), 4, HandoffOwners::known).kind, Kind::here);
 }
 
 TEST(HandoffDestination, ArpIsForAll) {
     EXPECT_EQ(destination(arp_frame()).kind, Kind::all);
-    EXPECT_EQ(destination(arp_frame(), 4, false).kind, Kind::all);
+    EXPECT_EQ(destination(arp_frame(), 4, HandoffOwners::known).kind, Kind::all);
 }
 
 TEST(HandoffDestination, AnIcmpErrorGoesToTheOwnerOfWhatItQuotes) {
@@ -114,17 +114,34 @@ Bytes ipv4_fragment(uint8_t source, uint8_t identification, uint16_t offset_and_
 }
 
 TEST(HandoffDestination, PartsOfADatagramMeetWhateverTheDeviceSteersBy) {
-    for (const bool connections : {false, true}) {
-        const auto ipv4 = destination(ipv4_fragment(1, 7, 0x2000), 4, connections);
+    for (const auto owners : {HandoffOwners::by_ports, HandoffOwners::known}) {
+        const auto ipv4 = destination(ipv4_fragment(1, 7, 0x2000), 4, owners);
         EXPECT_EQ(ipv4.kind, Kind::worker);
         for (const uint16_t later : {uint16_t{0x2010}, uint16_t{0x0020}}) {
-            EXPECT_EQ(destination(ipv4_fragment(1, 7, later), 4, connections).worker, ipv4.worker);
+            EXPECT_EQ(destination(ipv4_fragment(1, 7, later), 4, owners).worker, ipv4.worker);
         }
-        const auto ipv6 = destination(ipv6_fragment(1, 7, 0x0001), 4, connections);
+        const auto ipv6 = destination(ipv6_fragment(1, 7, 0x0001), 4, owners);
         EXPECT_EQ(ipv6.kind, Kind::worker);
         for (const uint16_t later : {uint16_t{0x0081}, uint16_t{0x0100}}) {
-            EXPECT_EQ(destination(ipv6_fragment(1, 7, later), 4, connections).worker, ipv6.worker);
+            EXPECT_EQ(destination(ipv6_fragment(1, 7, later), 4, owners).worker, ipv6.worker);
         }
+    }
+}
+
+TEST(HandoffDestination, PartsOfSegmentsGoToAllWhereNobodyKnowsTheOwner) {
+    constexpr uint8_t tcp = 6;
+    constexpr uint8_t icmp = 1;
+    constexpr uint8_t icmp6 = 58;
+    for (const uint16_t place : {uint16_t{0x2000}, uint16_t{0x0020}}) {
+        Bytes ipv4 = ipv4_fragment(1, 7, place);
+        EXPECT_EQ(destination(ipv4, 4, HandoffOwners::unknown).kind, Kind::all);
+        ipv4[14 + 9] = icmp;
+        EXPECT_EQ(destination(ipv4, 4, HandoffOwners::unknown).kind, Kind::worker);
+        Bytes ipv6 = ipv6_fragment(1, 7, place);
+        ipv6[54] = tcp;
+        EXPECT_EQ(destination(ipv6, 4, HandoffOwners::unknown).kind, Kind::all);
+        ipv6[54] = icmp6;
+        EXPECT_EQ(destination(ipv6, 4, HandoffOwners::unknown).kind, Kind::worker);
     }
 }
 
@@ -144,7 +161,7 @@ TEST(HandoffDestination, PartsOfDifferentDatagramsAreSpread) {
 TEST(HandoffDestination, WholeDatagramThatMayNotBeDividedIsNoPart) {
     Bytes bytes = tcp_frame(80, 40000);
     put16(bytes, 14 + 6, 0x4000);
-    EXPECT_EQ(destination(bytes, 4, false).kind, Kind::here);
+    EXPECT_EQ(destination(bytes, 4, HandoffOwners::known).kind, Kind::here);
 }
 
 TEST(HandoffDestination, NoFrameIsTooShortToLookAt) {
@@ -153,7 +170,8 @@ TEST(HandoffDestination, NoFrameIsTooShortToLookAt) {
         for (size_t length = 0; length <= whole.size(); ++length) {
             const auto part = std::make_unique<uint8_t[]>(length);
             std::copy_n(whole.begin(), length, part.get());
-            handoff_destination(part.get(), static_cast<uint32_t>(length), 4, true);
+            handoff_destination(part.get(), static_cast<uint32_t>(length), 4,
+                                HandoffOwners::unknown);
         }
     }
     Bytes lying = tcp_frame(80, 40000);
@@ -202,7 +220,7 @@ class HandoffMeshTest : public testing::Test {
 
     PacketPool pool_{test::environment(), 8192};
     RingLink link_{test::environment(), {.pairs = 2}};
-    HandoffMesh mesh_{2, true};
+    HandoffMesh mesh_{2, HandoffOwners::by_ports};
     std::array<std::unique_ptr<QueueDevice>, 2> peers_{
         std::make_unique<QueueDevice>(pool_.get(), link_.lane(RingLink::Side::client, 0)),
         std::make_unique<QueueDevice>(pool_.get(), link_.lane(RingLink::Side::client, 1))};
@@ -269,6 +287,13 @@ TEST_F(HandoffMeshTest, WhatCameInPartsGoesToWhoeverOwnsTheConnection) {
     EXPECT_EQ(receive(1), 0u);
     EXPECT_TRUE(take(port_of(1)));
     EXPECT_EQ(receive(1), 1u);
+}
+
+TEST_F(HandoffMeshTest, WhatAllHavePutTogetherIsLeftToWhoeverHasTheConnection) {
+    HandoffWitnesses colleagues;
+    EXPECT_TRUE(colleagues.take(0, {wire::IpAddress::v4(10, 0, 0, 1), 80},
+                                {wire::IpAddress::v4(10, 0, 0, 2), port_of(0)}, {}, {}));
+    EXPECT_EQ(receive(1), 0u);
 }
 
 TEST_F(HandoffMeshTest, AFullQueueDropsAndCounts) {

@@ -205,6 +205,37 @@ TEST_P(Fragments, SegmentOfAnotherWorkersConnectionGoesThere) {
     ASSERT_EQ(service.ids.size(), 1u);
     EXPECT_EQ(service.life(service.ids[0]).data, std::string(1400, 'y'));
     EXPECT_EQ(colleague.asked, 1);
+    EXPECT_EQ(assembler.worker.stack_counters().segments_to_colleagues, 1u);
+}
+
+TEST_P(Fragments, SegmentForARecordInTimeWaitIsAnsweredByTheWorkerThatHasIt) {
+    Colleague colleague{host, 4000};
+    WorkerConfig with_colleague = config();
+    with_colleague.colleagues = &colleague;
+    Host assembler{with_colleague};
+    ASSERT_TRUE(assembler.worker.listen({{}, 80}, service).has_value());
+    assembler.run(segment_frame({.from = of(9), .to = of(1)}));
+    const uint32_t isn = Read{assembler.take_one()}.packet.seq;
+    const auto from_peer = [](uint32_t ack, wire::TcpFlags flags, std::string payload) {
+        return segment_frame({.from = of(9),
+                              .to = of(1),
+                              .seq = 1001,
+                              .ack = ack,
+                              .flags = flags,
+                              .payload = std::move(payload)});
+    };
+    assembler.run(from_peer(isn + 1, wire::flag::ack, ""));
+    assembler.worker.close(service.ids.at(0));
+    assembler.run();
+    const auto fin = wire::flag::fin | wire::flag::ack;
+    assembler.run(from_peer(isn + 2, fin, ""));
+    ASSERT_EQ(assembler.worker.gauges().time_wait, 1u);
+    assembler.take_sent();
+    const Bytes late = from_peer(isn + 2, fin, std::string(payload_bytes, 'y'));
+    assembler.run(fragment_of(late, 0, 64));
+    assembler.run(fragment_of(late, 64, 128));
+    EXPECT_EQ(colleague.asked, 0);
+    EXPECT_EQ(Read{assembler.take_one()}.packet.flags, wire::flag::ack);
 }
 
 TEST_P(Fragments, SegmentThatIsNoOtherWorkersIsAnswered) {
