@@ -3,13 +3,11 @@
 #include <cstring>
 #include <optional>
 #include <span>
-#include <string>
 #include <vector>
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <rte_eth_ring.h>
-#include <rte_ethdev.h>
+#include <rte_mempool.h>
 #include <rte_ring.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -21,6 +19,7 @@
 #include <synfin/dpdk/queue_device.hpp>
 
 #include "environment.hpp"
+#include "ring_port.hpp"
 
 namespace synfin::dpdk {
 namespace {
@@ -263,32 +262,18 @@ TEST(MemifMemory, IsInUseUntilTheDriverLetsGo) {
 class MemifDeviceTest : public testing::Test {
   protected:
     MemifDeviceTest() {
-        static int number = 0;
-        const std::string name = "memif_test_" + std::to_string(number++);
-        ring_ = rte_ring_create(name.c_str(), 64, SOCKET_ID_ANY, 0);
-        const int port = rte_eth_from_rings(name.c_str(), &ring_, 1, &ring_, 1, 0);
-        SYNFIN_ASSERT(port >= 0);
-        port_ = static_cast<uint16_t>(port);
-        const rte_eth_conf settings{};
-        SYNFIN_ASSERT(rte_eth_dev_configure(port_, 1, 1, &settings) == 0);
-        SYNFIN_ASSERT(rte_eth_rx_queue_setup(port_, 0, 64, 0, nullptr, pool_.get()) == 0);
-        SYNFIN_ASSERT(rte_eth_tx_queue_setup(port_, 0, 64, 0, nullptr) == 0);
         Lane lane;
-        lane.port_id = port_;
+        lane.port_id = port_.id();
         lane.memif = MemifEnd{.server = true, .queues = 1};
         device_.emplace(pool_.get(), lane);
     }
     void TearDown() override {
         device_->close();
-        EXPECT_EQ(pool_.in_use(), rte_ring_count(ring_));
-        for (void* buffer = nullptr; rte_ring_dequeue(ring_, &buffer) == 0;)
-            rte_pktmbuf_free(static_cast<rte_mbuf*>(buffer));
-        rte_eth_dev_stop(port_);
-        rte_eth_dev_close(port_);
-        rte_ring_free(ring_);
+        EXPECT_EQ(pool_.in_use(), left_to_driver());
     }
 
-    void bring_link_up() { ASSERT_EQ(rte_eth_dev_start(port_), 0); }
+    /// How many frames the driver has been given.
+    unsigned left_to_driver() { return rte_ring_count(port_.ring()); }
     /// What one pass of a loop does: receives, and sends `count` frames. Returns how many came.
     unsigned pass(unsigned count) {
         const unsigned received = device_->receive(frames_.data(), 64);
@@ -305,8 +290,7 @@ class MemifDeviceTest : public testing::Test {
     }
 
     PacketPool pool_{test::environment(), 4096};
-    rte_ring* ring_ = nullptr;
-    uint16_t port_ = 0;
+    test::RingPort port_{pool_.get()};
     std::optional<QueueDevice> device_;
     std::array<stack::Frame, 64> frames_;
     unsigned sent_ = 0;
@@ -322,7 +306,7 @@ TEST_F(MemifDeviceTest, BeforeTheLinkIsUpNothingIsSentAndNothingReceived) {
 TEST_F(MemifDeviceTest, FramesGoThroughTheSharedMemoryAndNotThroughTheDriver) {
     SharedMemory shared{one_queue};
     MemifQueue client{shared.data(), one_queue, false, 0};
-    bring_link_up();
+    port_.start();
     pass(0);
     std::memset(client.place(0), 7, 1500);
     client.finish(1500);
@@ -331,7 +315,7 @@ TEST_F(MemifDeviceTest, FramesGoThroughTheSharedMemoryAndNotThroughTheDriver) {
     EXPECT_EQ(frames_[0].length, 1500u);
     EXPECT_EQ(frames_[0].data[1499], 7);
     EXPECT_EQ(sent_, 10u);
-    EXPECT_EQ(rte_ring_count(ring_), 0u);
+    EXPECT_EQ(left_to_driver(), 0u);
     EXPECT_EQ(device_->counters().received, 1u);
     EXPECT_EQ(device_->counters().transmitted, 10u);
 
@@ -346,7 +330,7 @@ TEST_F(MemifDeviceTest, FramesGoThroughTheSharedMemoryAndNotThroughTheDriver) {
 TEST_F(MemifDeviceTest, WhatIsNoWholeFrameIsDroppedAndCounted) {
     SharedMemory shared{one_queue};
     MemifQueue client{shared.data(), one_queue, false, 0};
-    bring_link_up();
+    port_.start();
     pass(0);
     client.finish(60);
     client.finish(60);
@@ -360,7 +344,7 @@ TEST_F(MemifDeviceTest, WhatIsNoWholeFrameIsDroppedAndCounted) {
 TEST_F(MemifDeviceTest, AFullRingTakesNoMoreThanItHasSlots) {
     SharedMemory shared{one_queue};
     const MemifQueue client{shared.data(), one_queue, false, 0};
-    bring_link_up();
+    port_.start();
     pass(40);
     pass(40);
     EXPECT_EQ(sent_, 64u - 40u);
@@ -370,7 +354,7 @@ TEST_F(MemifDeviceTest, AFullRingTakesNoMoreThanItHasSlots) {
 
 TEST_F(MemifDeviceTest, APeerThatComesBackIsServedInItsNewMemory) {
     std::optional<SharedMemory> shared{std::in_place, one_queue};
-    bring_link_up();
+    port_.start();
     pass(0);
     shared.emplace(one_queue);
     MemifQueue client{shared->data(), one_queue, false, 0};
@@ -383,27 +367,27 @@ TEST_F(MemifDeviceTest, APeerThatComesBackIsServedInItsNewMemory) {
 
 TEST_F(MemifDeviceTest, MemoryThatIsLaidOutDifferentlyIsLeftToTheDriver) {
     const SharedMemory shared{{.queues = 2, .slots = 64, .slot_bytes = slot_bytes}};
-    bring_link_up();
+    port_.start();
     pass(0);
     pass(10);
-    EXPECT_EQ(rte_ring_count(ring_), 10u);
+    EXPECT_EQ(left_to_driver(), 10u);
     EXPECT_EQ(pass(0), 10u);
 }
 
 TEST_F(MemifDeviceTest, SlotsThatDoNotTakeAFrameAreLeftToTheDriver) {
     const SharedMemory shared{{.queues = 1, .slots = 64, .slot_bytes = 1024}};
-    bring_link_up();
+    port_.start();
     pass(0);
     pass(10);
-    EXPECT_EQ(rte_ring_count(ring_), 10u);
+    EXPECT_EQ(left_to_driver(), 10u);
 }
 
 TEST_F(MemifDeviceTest, SlotsLargerThanABufferAreLeftToTheDriver) {
     const SharedMemory shared{{.queues = 1, .slots = 64, .slot_bytes = 4096}};
-    bring_link_up();
+    port_.start();
     pass(0);
     pass(10);
-    EXPECT_EQ(rte_ring_count(ring_), 10u);
+    EXPECT_EQ(left_to_driver(), 10u);
 }
 
 }  // namespace

@@ -1,12 +1,9 @@
 #include <array>
 #include <optional>
 #include <set>
-#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <rte_eth_ring.h>
-#include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
@@ -15,6 +12,7 @@
 #include <synfin/dpdk/ring_link.hpp>
 
 #include "environment.hpp"
+#include "ring_port.hpp"
 
 namespace synfin::dpdk {
 namespace {
@@ -181,38 +179,20 @@ TEST_F(QueueDeviceTest, AClosedDeviceHoldsNothing) {
 class QueueDeviceOnPortTest : public testing::Test {
   protected:
     QueueDeviceOnPortTest() {
-        static int number = 0;
-        const std::string name = "queue_device_test_" + std::to_string(number++);
-        ring_ = rte_ring_create(name.c_str(), 64, SOCKET_ID_ANY, 0);
-        const int port = rte_eth_from_rings(name.c_str(), &ring_, 1, &ring_, 1, 0);
-        SYNFIN_ASSERT(port >= 0);
-        port_ = static_cast<uint16_t>(port);
-        const rte_eth_conf settings{};
-        SYNFIN_ASSERT(rte_eth_dev_configure(port_, 1, 1, &settings) == 0);
-        SYNFIN_ASSERT(rte_eth_rx_queue_setup(port_, 0, 64, 0, nullptr, pool_.get()) == 0);
-        SYNFIN_ASSERT(rte_eth_tx_queue_setup(port_, 0, 64, 0, nullptr) == 0);
-        SYNFIN_ASSERT(rte_eth_dev_start(port_) == 0);
+        port_.start();
         Lane lane;
-        lane.port_id = port_;
+        lane.port_id = port_.id();
         lane.properties.transmit_ip_checksum = true;
         lane.properties.transmit_tcp_checksum = true;
         device_.emplace(pool_.get(), lane);
     }
-    void TearDown() override {
-        device_->close();
-        for (void* buffer = nullptr; rte_ring_dequeue(ring_, &buffer) == 0;)
-            rte_pktmbuf_free(static_cast<rte_mbuf*>(buffer));
-        rte_eth_dev_stop(port_);
-        rte_eth_dev_close(port_);
-        rte_ring_free(ring_);
-    }
+    void TearDown() override { device_->close(); }
 
     /// Puts a buffer into the receive queue, as the driver would.
-    void deliver(rte_mbuf* buffer) { ASSERT_EQ(rte_ring_enqueue(ring_, buffer), 0); }
+    void deliver(rte_mbuf* buffer) { ASSERT_EQ(rte_ring_enqueue(port_.ring(), buffer), 0); }
 
     PacketPool pool_{test::environment(), 4096};
-    rte_ring* ring_ = nullptr;
-    uint16_t port_ = 0;
+    test::RingPort port_{pool_.get()};
     std::optional<QueueDevice> device_;
     std::array<stack::Frame, 64> frames_;
 };
