@@ -238,6 +238,27 @@ TEST(FastRetransmit, AckWithDataOrWithAnotherWindowIsNoDuplicate) {
     EXPECT_EQ(s.counters().fast_retransmits.load(), 0u);
 }
 
+TEST(FastRetransmit, FinIsNoDuplicate) {
+    Script s{new_reno()};
+    fill_the_initial_window(s);
+    s.inject(Ack().seq(1).ack(1));
+    s.inject(Ack().seq(1).ack(1));
+    s.inject(FinAck().seq(1).ack(1));
+    for (const auto& sent : s.take_sent()) EXPECT_NE(sent.seq, 1u) << to_text(sent);
+    s.inject(Ack().seq(2).ack(1));
+    EXPECT_EQ(s.counters().fast_retransmits.load(), 1u);
+    s.ignore_sent();
+}
+
+TEST(FastRetransmit, AckOfWhatWasAcknowledgedBeforeIsNoDuplicate) {
+    Script s{new_reno()};
+    fill_the_initial_window(s);
+    s.inject(Ack().seq(1).ack(1001));
+    for (int i = 0; i < 5; ++i) s.inject(Ack().seq(1).ack(1));
+    for (const auto& sent : s.take_sent()) EXPECT_GT(sent.seq, 1001u) << to_text(sent);
+    EXPECT_EQ(s.counters().fast_retransmits.load(), 0u);
+}
+
 TEST(FastRetransmit, DuplicatesWithoutAnythingInFlightMeanNothing) {
     Script s{new_reno()};
     s.establish(thousand);
@@ -291,6 +312,21 @@ TEST(NewReno, FullAckEndsTheRecovery) {
 
 tcp::Recovery& recovery_of(Script& s) {
     return s.environment().transfers.transfers[s.connection().transfer].recovery;
+}
+
+TEST(NewReno, EachPartialAckStartsTheTimerAnew) {
+    Script s{new_reno()};
+    fill_the_initial_window(s);
+    for (int i = 0; i < 3; ++i) s.inject(Ack().seq(1).ack(1));
+    s.ignore_sent();
+    for (uint32_t acked = 1001; acked <= 6001; acked += 1000) {
+        s.wait(150_ms);  // less than the RTO, and all of them more
+        s.inject(Ack().seq(1).ack(acked));
+        s.ignore_sent();
+    }
+    EXPECT_EQ(s.counters().timeouts.load(), 0u);
+    s.expect_after(300_ms, Data().seq(6001).length(1000));
+    EXPECT_EQ(s.counters().timeouts.load(), 1u);
 }
 
 TEST(NewReno, Rfc6582_DuplicatesOfTheFullAckAreNoLoss) {
@@ -397,6 +433,37 @@ TEST(Congestion, IdleConnectionRestartsWithTheInitialWindow) {
     s.wait(60_s);
     s.call_send_bytes(50'000);
     EXPECT_LE(s.take_sent().size(), 10u) << "RFC 5681 section 4.1";
+}
+
+TEST(Congestion, PauseWithinTheRtoLeavesTheWindowAsItIs) {
+    Script s{new_reno()};
+    s.establish(thousand);
+    s.call_send_bytes(50'000);
+    while (s.sent_end() < 50'001) {
+        s.wait(100_ms);
+        s.inject(Ack().seq(1).ack(s.sent_end()));
+    }
+    s.inject(Ack().seq(1).ack(s.sent_end()));
+    s.ignore_sent();
+    const uint32_t window = s.connection().cwnd;
+    ASSERT_GT(window, 20'000u);
+    s.wait(100_ms);
+    s.call_send_bytes(50'000);
+    EXPECT_EQ(s.take_sent().size(), std::min(window, 50'000u) / 1000);
+}
+
+TEST(Congestion, RestartMakesASmallWindowNoLarger) {
+    Script s{new_reno()};
+    s.establish(thousand);
+    s.call_send_bytes(1000);
+    s.expect(Data().seq(1).length(1000));
+    s.expect_after(300_ms, Data().seq(1).length(1000));
+    s.inject(Ack().seq(1).ack(1001));
+    const uint32_t window = s.connection().cwnd;
+    ASSERT_LE(window, 2000u);
+    s.wait(60_s);
+    s.call_send_bytes(50'000);
+    EXPECT_EQ(s.take_sent().size(), window / 1000);
 }
 
 TEST(Congestion, RecoveryIsFinishedByTheTimerWhenTheRepetitionIsLostToo) {

@@ -74,6 +74,21 @@ TEST(Flight, SteadyStreamDoesNotMakeTheMomentOfItsBeginLater) {
     EXPECT_GE(both.pool.used(), 20u);
 }
 
+// A router's word that a segment was too large comes sooner than any loss is found otherwise.
+TEST(Flight, NewDataIsToldFromWhatWasSentAgainAMomentBefore) {
+    Both both{1, 8};
+    both.send(10, 100);
+    both.lose_all();
+    both.resend_first_lost(10);
+    both.send(10, 100);
+    const Delivery again = both.acknowledge(10);
+    EXPECT_TRUE(again.again.any);
+    EXPECT_FALSE(again.original.any);
+    const Delivery original = both.acknowledge(10);
+    EXPECT_TRUE(original.original.any);
+    EXPECT_FALSE(original.again.any);
+}
+
 TEST(Flight, OriginalBelowWhatArrivedBeforeItIsReordering) {
     Both both{1, 8};
     both.send(30, 0);
