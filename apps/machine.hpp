@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include <synfin/base/apart.hpp>
 #include <synfin/dpdk/clock.hpp>
 #include <synfin/dpdk/eal.hpp>
 #include <synfin/dpdk/handoff_mesh.hpp>
@@ -56,7 +57,7 @@ class Machine {
   private:
     bool counts_buffers() const;
 
-    struct Seat {
+    struct alignas(apart) Seat {
         std::vector<std::unique_ptr<dpdk::QueueDevice>> queues;
         std::vector<std::unique_ptr<dpdk::HandoffDevice>> handoffs;
         std::unique_ptr<stack::Colleagues> colleagues;  ///< if there are other workers

@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <synfin/base/apart.hpp>
 #include <synfin/base/system_random.hpp>
 #include <synfin/dpdk/packet_pool.hpp>
 #include <synfin/dpdk/ring_link.hpp>
@@ -107,7 +108,7 @@ load::Service service_for(const LoadOptions& load) {
     return load.first == "server" ? load::Service::close : load::Service::discard;
 }
 
-struct Place {
+struct alignas(apart) Place {
     Place(const PairOptions& options, const RingLink& link, RingLink::Side side, unsigned pair,
           rte_mempool* pool)
         : worker{worker_config(options, link, side, pair)}, device{pool, link.lane(side, pair)} {}

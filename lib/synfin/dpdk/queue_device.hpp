@@ -34,6 +34,7 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
+#include <synfin/base/apart.hpp>
 #include <synfin/base/assert.hpp>
 #include <synfin/base/relaxed.hpp>
 #include <synfin/dpdk/link_word.hpp>
@@ -63,7 +64,7 @@ struct DeviceCounters {
     Relaxed<uint64_t> refused;         ///< frames that the queue did not take at once
 };
 
-class QueueDevice {
+class alignas(apart) QueueDevice {
   public:
     static constexpr unsigned burst = stack::TransmitBatch::capacity;
 

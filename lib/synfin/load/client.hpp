@@ -25,6 +25,7 @@
 #include <string>
 #include <vector>
 
+#include <synfin/base/apart.hpp>
 #include <synfin/base/instant.hpp>
 #include <synfin/http/message_memo.hpp>
 #include <synfin/http/response_parser.hpp>
@@ -79,7 +80,7 @@ struct ClientConfig {
     static constexpr uint32_t max_requests = (1u << 20) - 1;
 };
 
-class Client final : public stack::Application {
+class alignas(apart) Client final : public stack::Application {
   public:
     Client(ClientConfig config, AddressPlan plan);
 

@@ -15,6 +15,7 @@
 #include <span>
 #include <vector>
 
+#include <synfin/base/apart.hpp>
 #include <synfin/base/instant.hpp>
 #include <synfin/http/message.hpp>
 #include <synfin/http/message_memo.hpp>
@@ -69,7 +70,7 @@ struct ServerConfig {
     uint32_t max_connections = 1u << 20;
 };
 
-class Server final : public stack::Application {
+class alignas(apart) Server final : public stack::Application {
   public:
     Server(ServerConfig config, const ServerContent& content);
 

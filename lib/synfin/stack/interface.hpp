@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include <synfin/base/apart.hpp>
 #include <synfin/base/index_pool.hpp>
 #include <synfin/stack/neighbor_cache.hpp>
 #include <synfin/stack/reply_queue.hpp>
@@ -12,7 +13,7 @@
 
 namespace synfin::stack {
 
-struct Interface {
+struct alignas(apart) Interface {
     explicit Interface(const InterfaceConfig& config)
         : end{config.mac, config.vlan}, device{config.device}, replies{config.device.mtu} {
         if (config.vlan != 0) {

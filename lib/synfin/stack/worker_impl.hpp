@@ -28,6 +28,7 @@
 #include <span>
 #include <vector>
 
+#include <synfin/base/apart.hpp>
 #include <synfin/base/index_pool.hpp>
 #include <synfin/base/region.hpp>
 #include <synfin/flow/address_book.hpp>
@@ -56,7 +57,7 @@
 
 namespace synfin::stack {
 
-struct Worker::Impl {
+struct alignas(apart) Worker::Impl {
     Impl(Worker& worker, const WorkerConfig& worker_config);
 
     // Hot is what each segment goes through: behind a dozen conditions a compiler holds the usual
