@@ -202,14 +202,14 @@ class alignas(apart) QueueDevice {
     /// Where the headers of a packet usually lie is known without reading its descriptor, so both
     /// are fetched at once; with timestamps the headers end in the second line. They are fetched to
     /// be written, because that is what comes next, and it spares the lines a second way.
-    static void ask_for_data(rte_mbuf* buffer) {
+    [[gnu::always_inline]] static void ask_for_data(rte_mbuf* buffer) {
         __builtin_prefetch(usual_data(buffer), 1);
         __builtin_prefetch(usual_data(buffer) + 64, 1);
     }
 
     /// The same for what lies behind the headers, of what has come or of what will be written into
     /// its place. Further lines of long frames are asked for by the processor itself.
-    static void ask_for_rest(rte_mbuf* buffer, uint32_t bytes) {
+    [[gnu::always_inline]] static void ask_for_rest(rte_mbuf* buffer, uint32_t bytes) {
         if (bytes <= 128) return;
         __builtin_prefetch(usual_data(buffer) + 128, 1);
         if (bytes > 192) __builtin_prefetch(usual_data(buffer) + 192, 1);

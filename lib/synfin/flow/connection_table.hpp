@@ -72,7 +72,9 @@ class ConnectionTable {
     // ---- for the owner
 
     /// Asks for the bucket's line, to be used a few packets later.
-    void prefetch(uint32_t hash) const { __builtin_prefetch(&buckets_[home_of(hash)]); }
+    [[gnu::always_inline]] void prefetch(uint32_t hash) const {
+        __builtin_prefetch(&buckets_[home_of(hash)]);
+    }
 
     /// The first index whose tag matches, or no_index: almost always what find() will return. For
     /// asking for the object's memory early.

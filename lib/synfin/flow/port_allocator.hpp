@@ -98,7 +98,7 @@ class PortAllocator {
     }
 
     /// Asks for the line that take_again begins with.
-    void prefetch_again(uint32_t random) const {
+    [[gnu::always_inline]] void prefetch_again(uint32_t random) const {
         if (last_taken_ != no_index) prefetch(pools_[last_taken_], random);
     }
 
@@ -296,7 +296,7 @@ class PortAllocator {
         return port;
     }
 
-    void prefetch(const Pool& pool, uint32_t random) const {
+    [[gnu::always_inline]] void prefetch(const Pool& pool, uint32_t random) const {
         __builtin_prefetch(&pool.free[start_for(random) / 64], 1);
     }
 

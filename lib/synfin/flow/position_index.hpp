@@ -42,11 +42,13 @@ class PositionIndex {
         SYNFIN_ASSERT(position_bits_ <= max_position_bits);
     }
 
-    void prefetch(uint32_t hash) const { __builtin_prefetch(&buckets_[home_of(hash)]); }
+    [[gnu::always_inline]] void prefetch(uint32_t hash) const {
+        __builtin_prefetch(&buckets_[home_of(hash)]);
+    }
 
     /// Calls `visit(position)` for what find() will ask about, if it finds it in its home bucket.
     template <typename Visit>
-    void visit_likely(uint32_t hash, Visit&& visit) const {
+    [[gnu::always_inline]] void visit_likely(uint32_t hash, Visit&& visit) const {
         const Bucket& bucket = buckets_[home_of(hash)];
         uint32_t hits = bucket.matches(~position_mask(), tag_of(hash));
         for (; hits != 0; hits &= hits - 1) {

@@ -78,13 +78,17 @@ class TimeWaitTable {
     // ---- for the owner
 
     /// Asks for the index's line, to be used a few packets later.
-    void prefetch(uint32_t hash) const { index_.prefetch(hash); }
+    [[gnu::always_inline]] void prefetch(uint32_t hash) const { index_.prefetch(hash); }
 
-    /// Asks for the records that find() will look at, which are not always the right ones. The
-    /// index's line should be here.
-    void prefetch_records(uint32_t hash) const {
+    /// Asks for the records that find() will look at, which are not always the right ones, and for
+    /// what read() and remove() need of their blocks. The index's line should be here.
+    [[gnu::always_inline]] void prefetch_records(uint32_t hash) const {
         index_.visit_likely(hash, [&](uint32_t entry) {
-            __builtin_prefetch(&block_of(entry).records[place_of(entry)]);
+            const Block& block = block_of(entry);
+            const auto& record = block.records[place_of(entry)];
+            __builtin_prefetch(&record.front());
+            __builtin_prefetch(&record.back());
+            __builtin_prefetch(&block, 1);
         });
     }
 

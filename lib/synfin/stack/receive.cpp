@@ -12,6 +12,8 @@ using tcp::Seq;
 namespace {
 
 constexpr size_t parse_ahead = 4;
+constexpr size_t hashed_at_once = 16;
+constexpr size_t records_ahead = 16;
 const auto ipv4_behind_tag = wire::UsualBeginning::ipv4().behind_tag();
 const auto ipv6_behind_tag = wire::UsualBeginning::ipv6().behind_tag();
 /// Nearly always nobody watches what becomes of a segment.
@@ -56,59 +58,72 @@ void Worker::Impl::receive(std::span<const Frame> frames, StageProfile* profile)
     while (!frames.empty()) {
         const auto burst = frames.first(std::min<size_t>(frames.size(), receive_burst_max));
         frames = frames.subspan(burst.size());
-        enter(Stage::parse);
-        parse(burst);
-        enter(Stage::lookup);
-        hash_segments();
+        addresses.reclaim();
+        segment_count = 0;
+        // A core waits for only so many lines at once, so what is hashed asks for them in portions.
+        for (size_t from = 0; from < burst.size(); from += hashed_at_once) {
+            const uint32_t first = segment_count;
+            enter(Stage::parse);
+            parse(burst, from, std::min(from + hashed_at_once, burst.size()));
+            enter(Stage::lookup);
+            hash_segments(first);
+        }
         ask_for_connections();
         const std::span<Arrived> segments{arrived.data(), segment_count};
-        if (profile == nullptr && historian == nullptr) [[likely]] {
-            for (Arrived& a : segments) take_segment(a, Unwatched{});
-        } else {
-            for (Arrived& a : segments) {
+        for (const Arrived& a : segments.first(std::min(segments.size(), records_ahead))) {
+            ask_for_record(a);
+        }
+        for (size_t i = 0; i < segments.size(); ++i) {
+            if (i + records_ahead < segments.size()) ask_for_record(segments[i + records_ahead]);
+            if (profile == nullptr && historian == nullptr) [[likely]] {
+                take_segment(segments[i], Unwatched{});
+            } else {
                 enter(Stage::input);
-                take_segment(a, Watching{*this, profile});
+                take_segment(segments[i], Watching{*this, profile});
             }
         }
     }
     tell_notices();
 }
 
+// What has no connection may belong to one that was. The lines of such records come from memory,
+// of which only so many are on their way at once: so they are asked for one by one, during the work
+// on others. Inline, because g++ leaves out the call of a function that does no more than ask.
+[[gnu::always_inline]] inline void Worker::Impl::ask_for_record(const Arrived& a) const {
+    if (a.likely == no_index && time_waits.size() != 0) time_waits.prefetch_records(a.hash);
+}
+
 void Worker::Impl::ask_for_connections() {
     for (Arrived& a : std::span<Arrived>{arrived.data(), segment_count}) {
         const uint32_t likely = table.candidate(a.hash);
         a.likely = likely;
-        if (likely == no_index) {
-            // What has no connection may belong to one that was.
-            if (time_waits.size() != 0) time_waits.prefetch_records(a.hash);
-            continue;
-        }
+        if (likely == no_index) continue;
         __builtin_prefetch(&connections[likely], 1);
         __builtin_prefetch(reinterpret_cast<const char*>(&connections[likely]) + 64, 1);
         __builtin_prefetch(&owner_of[likely]);
     }
 }
 
-void Worker::Impl::hash_segments() {
+void Worker::Impl::hash_segments(uint32_t first) {
+    Arrived* const segments = arrived.data() + first;
     flow::tuple_hash_burst(
-        segment_count, hash_key,
-        [this](size_t i) -> const flow::FourTuple& { return arrived[i].tuple; },
-        [this](size_t i, uint32_t hash) {
-            arrived[i].hash = hash;
+        segment_count - first, hash_key,
+        [segments](size_t i) -> const flow::FourTuple& { return segments[i].tuple; },
+        [this, segments](size_t i, uint32_t hash) {
+            segments[i].hash = hash;
             table.prefetch(hash);
             // A SYN is looked for in TIME_WAIT, and a FIN may lead there: that index is the largest
             // of all tables, so its lines take longest.
-            const wire::TcpFlags flags = arrived[i].segment.flags;
+            const wire::TcpFlags flags = segments[i].segment.flags;
             if (flags.syn() ? !flags.ack() && time_waits.size() != 0 : flags.fin())
                 time_waits.prefetch(hash);
         });
 }
 
-void Worker::Impl::parse(std::span<const Frame> frames) {
-    addresses.reclaim();
-    Arrived* next = arrived.data();
+void Worker::Impl::parse(std::span<const Frame> frames, size_t from, size_t to) {
+    Arrived* next = arrived.data() + segment_count;
     uint64_t octets = 0;
-    for (size_t i = 0; i < frames.size(); ++i) {
+    for (size_t i = from; i < to; ++i) {
         if (i + parse_ahead < frames.size()) __builtin_prefetch(frames[i + parse_ahead].data);
         const Frame& frame = frames[i];
         // What the device found wrong is looked at again here, and dropped under its own name.
@@ -127,7 +142,7 @@ void Worker::Impl::parse(std::span<const Frame> frames) {
         }
     }
     segment_count = static_cast<uint32_t>(next - arrived.data());
-    counters.frames_in += frames.size();
+    counters.frames_in += to - from;
     counters.octets_in += octets;
 }
 

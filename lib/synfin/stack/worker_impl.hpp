@@ -66,8 +66,10 @@ struct alignas(apart) Worker::Impl {
     // ---- receive.cpp
     [[gnu::hot]] void receive(std::span<const Frame> frames, StageProfile* profile);
     void ask_for_connections();
-    void parse(std::span<const Frame> frames);
-    void hash_segments();
+    void ask_for_record(const Arrived& a) const;
+    /// The frames [from, to) of a burst.
+    void parse(std::span<const Frame> frames, size_t from, size_t to);
+    void hash_segments(uint32_t first);
     bool read_usual_ipv6_or_tagged(const Frame& frame, wire::VerifiedChecksums verified,
                                    Arrived& a);
     /// A frame in our VLAN.
