@@ -166,9 +166,11 @@ load::RunInfo Machine::run_info(const std::string& tool, const std::string& mode
     info.tool = tool;
     info.version = SYNFIN_VERSION;
     info.mode = mode;
-    for (const auto& port : ports_) {
-        info.link += (info.link.empty() ? "" : " ") + port->spec().text;
-        info.notes.push_back(port->description());
+    for (size_t p = 0; p < ports_.size(); ++p) {
+        const dpdk::Port& port = *ports_[p];
+        info.link += (info.link.empty() ? "" : " ") + port.spec().text;
+        info.notes.push_back(port.description());
+        if (port.spec().kind == dpdk::DeviceKind::memif) info.notes.push_back(memif_note(p));
     }
     if (workers_ > 1 && role_ == Role::client) info.steering = steering_.description();
     info.notes.push_back(eal_.description());
@@ -178,6 +180,19 @@ load::RunInfo Machine::run_info(const std::string& tool, const std::string& mode
             "buffers left behind are not counted: this driver keeps some for itself to the end");
     }
     return info;
+}
+
+std::string Machine::memif_note(size_t port) const {
+    uint64_t sent = 0;
+    uint64_t without_driver = 0;
+    for (const auto& seat : seats_) {
+        const dpdk::DeviceCounters& counters = seat->queues[port]->counters();
+        sent += counters.transmitted;
+        without_driver += counters.without_driver;
+    }
+    if (sent == 0) return "memif: no frame was sent";
+    if (without_driver == 0) return "memif: frames were moved by DPDK's driver";
+    return "memif: frames were moved without DPDK's driver";
 }
 
 bool Machine::counts_buffers() const {

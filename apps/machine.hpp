@@ -56,6 +56,8 @@ class Machine {
 
   private:
     bool counts_buffers() const;
+    /// Who has moved its frames.
+    std::string memif_note(size_t port) const;
 
     struct alignas(apart) Seat {
         std::vector<std::unique_ptr<dpdk::QueueDevice>> queues;

@@ -33,11 +33,18 @@ def expect_agreement(served, loaded, count):
         expect_equal(result["leaks"], NO_LEAKS, "leaks")
 
 
+def expect_mover(result, mover):
+    moved = [note for note in result["notes"] if note.startswith("memif: ")]
+    expect_equal(moved, [f"memif: frames were moved {mover} DPDK's driver"], "who moved the frames")
+
+
 @case("20,000 connections across memif go through their whole lives")
 def connect(lab):
     served, loaded = conversation(lab, ("--mode", "discard"),
                                   ("--connections", "20000", "--concurrency", "128"))
     expect_agreement(served, loaded, 20_000)
+    for result in (served, loaded):
+        expect_mover(result, "without")
 
 
 @case("20,000 requests across memif are answered, each on its own connection")

@@ -58,6 +58,7 @@ struct Lane {
 struct DeviceCounters {
     Relaxed<uint64_t> received;
     Relaxed<uint64_t> transmitted;
+    Relaxed<uint64_t> without_driver;  ///< of these, over a memif whose frames we move ourselves
     Relaxed<uint64_t> copied;          ///< received in pieces or in a shared buffer, made whole
     Relaxed<uint64_t> dropped_pieces;  ///< the same, but it did not fit into one buffer
     Relaxed<uint64_t> no_buffer;       ///< prepare found the pool empty
@@ -341,6 +342,7 @@ class alignas(apart) QueueDevice {
         if (batch.filled != 0) {
             MemifQueue& queue = memif_.queue();
             for (unsigned i = 0; i < batch.filled; ++i) queue.finish(batch.frames[i].length);
+            counters_.without_driver += batch.filled;
             // The driver knows how; no frame of its own is sent with that.
             if (queue.publish()) [[unlikely]]
                 rte_eth_tx_burst(lane_.port_id, lane_.queue_id, nullptr, 0);
