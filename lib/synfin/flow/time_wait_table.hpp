@@ -171,7 +171,11 @@ class TimeWaitTable {
     /// the oldest first. Returns whether more is due.
     template <typename Expired>
     bool expire(Instant now, uint32_t budget, Expired&& expired) {
-        return end_oldest(now.us() - time_wait_us_, budget, expired);
+        const int64_t latest = now.us() - time_wait_us_;
+        if (head_ == 0 || start_us(blocks_[head_], first_live(blocks_[head_])) > latest) {
+            return false;
+        }
+        return end_oldest(latest, budget, expired);
     }
 
     /// Exact. Nothing if the table is empty.
