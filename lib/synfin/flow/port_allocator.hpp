@@ -6,11 +6,16 @@
 //
 //   top      16 bits   which words of `middle` are not zero
 //   middle   1024 bits which words of `free` are not zero
-//   free     65536 bits one per port: is it free?                     8.4 KB per pool
+//   free     65536 bits one per port: may it be taken?
+//   resting  65536 bits one per port: was it given back in this round?      16.7 KB per pool
 //
 // The next free port at or after a random start takes a look at three words and, at the worst,
 // three more after the wrap, whether none or all but one of the ports are taken. The randomness is
 // the caller's: this file has none.
+//
+// A port that is given back rests until all others have been used, and the next round begins. So a
+// tuple comes again as late as it can: the peer, if it closed first, may keep it in TIME_WAIT for
+// minutes, and nobody knows that here.
 //
 // Limits: `max_pools`. A pool whose ports are all free again is kept, so that its filter need not
 // be asked again, until the limit is reached and another scope takes its place, the longest idle
@@ -163,19 +168,44 @@ class PortAllocator {
         uint64_t top = 0;
         std::array<uint64_t, ports / 64 / 64> middle{};
         std::array<uint64_t, ports / 64> free{};
+        std::array<uint64_t, ports / 64 / 64> resting_middle{};  ///< words that may not be zero
+        std::array<uint64_t, ports / 64> resting{};
 
         friend uint32_t& pool_link(Pool& pool) { return pool.next; }
 
-        bool is_free(uint32_t port) const { return (free[port / 64] >> (port % 64) & 1) != 0; }
+        bool is_free(uint32_t port) const {
+            return ((free[port / 64] | resting[port / 64]) >> (port % 64) & 1) != 0;
+        }
 
-        void set_free(uint32_t port) {
-            free[port / 64] |= uint64_t{1} << (port % 64);
-            middle[port / 64 / 64] |= uint64_t{1} << (port / 64 % 64);
-            top |= uint64_t{1} << (port / 64 / 64);
+        void set_free(uint32_t word, uint64_t bits) {
+            free[word] |= bits;
+            middle[word / 64] |= uint64_t{1} << (word % 64);
+            top |= uint64_t{1} << (word / 64);
+        }
+
+        void let_rest(uint32_t port) {
+            resting[port / 64] |= uint64_t{1} << (port % 64);
+            resting_middle[port / 64 / 64] |= uint64_t{1} << (port / 64 % 64);
+        }
+
+        /// All that rest are free. Returns whether any did.
+        bool begin_round() {
+            for (uint32_t group = 0; group < resting_middle.size(); ++group) {
+                uint64_t& words = resting_middle[group];
+                for (; words != 0; words &= words - 1) {
+                    const uint32_t word = group * 64 + lowest(words);
+                    if (resting[word] != 0) set_free(word, resting[word]);
+                    resting[word] = 0;
+                }
+            }
+            return top != 0;
         }
 
         void set_taken(uint32_t port) {
-            free[port / 64] &= ~(uint64_t{1} << (port % 64));
+            const uint64_t bit = uint64_t{1} << (port % 64);
+            resting[port / 64] &= ~bit;
+            if ((free[port / 64] & bit) == 0) return;
+            free[port / 64] &= ~bit;
             if (free[port / 64] != 0) return;
             middle[port / 64 / 64] &= ~(uint64_t{1} << (port / 64 % 64));
             if (middle[port / 64 / 64] != 0) return;
@@ -232,7 +262,7 @@ class PortAllocator {
     void release_of(uint32_t number, uint16_t port) {
         Pool& pool = pools_[number];
         SYNFIN_ASSERT(pool.taken > 0);
-        pool.set_free(port);
+        pool.let_rest(port);
         --taken_;
         if (--pool.taken == 0) {
             append_idle(number);
@@ -281,16 +311,15 @@ class PortAllocator {
                 }
             }
             if (bits == 0) continue;
-            pool.free[word] = bits;
-            pool.middle[word / 64] |= uint64_t{1} << (word % 64);
-            pool.top |= uint64_t{1} << (word / 64);
+            pool.set_free(word, bits);
         }
     }
 
     uint32_t take_next_free(Pool& pool, uint32_t random, uint32_t next_random) {
+        if (pool.top == 0 && !pool.begin_round()) [[unlikely]]
+            return no_port;
         uint32_t port = pool.next_free(start_for(random));
         if (port == no_port) port = pool.next_free(0);
-        if (port == no_port) return no_port;
         take_from(pool, port);
         prefetch(pool, next_random);
         return port;

@@ -80,7 +80,7 @@ AddressPlan::Pair AddressPlan::next() {
     const Pair pair{source_, targets_[target_]};
     if (++target_ == targets_.size()) {
         target_ = 0;
-        if (++round_ >= rounds_per_source_) leave_source();
+        if (++round_ >= rounds_per_source) leave_source();
     }
     return pair;
 }

@@ -22,16 +22,8 @@ class AddressPlan {
         const std::vector<wire::IpPrefix>& sources, std::vector<wire::SocketAddress> targets,
         const std::vector<wire::IpAddress>& reserved);
 
-    /// Less than are usually open at once. Where the peer closes first, it keeps the tuple: a
-    /// source that is still in use when its first connection ends takes a port again at once, and
-    /// the SYN is no newer than the connection that waits.
-    static constexpr unsigned rounds_per_source = 64;
-    /// Where we close first, a port is taken again only when our TIME_WAIT is over. Then a source
-    /// may be kept for so long that opening elsewhere, where nothing is foreseen, costs nothing.
-    static constexpr unsigned rounds_per_source_if_we_close = 1024;
-
-    /// For as many rounds from now on.
-    void keep_sources_for(unsigned rounds) { rounds_per_source_ = rounds; }
+    /// So many that opening elsewhere, where nothing is foreseen, costs nothing.
+    static constexpr unsigned rounds_per_source = 1024;
 
     struct Pair {
         wire::IpAddress source;
@@ -68,7 +60,6 @@ class AddressPlan {
     size_t block_ = 0;
     size_t target_ = 0;
     unsigned round_ = 0;
-    unsigned rounds_per_source_ = rounds_per_source;
 };
 
 }  // namespace synfin::load

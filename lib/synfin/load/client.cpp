@@ -39,9 +39,6 @@ Client::Client(ClientConfig config, AddressPlan plan)
     SYNFIN_ASSERT(config_.requests <= ClientConfig::max_requests);
     SYNFIN_ASSERT(config_.rate > 0 || config_.concurrency > 0 || config_.held > 0);
     if (config_.close == CloseBy::rst) to_be_reset_.reserve(config_.max_connections);
-    if (config_.close == CloseBy::fin && config_.first == First::client) {
-        plan_.keep_sources_for(AddressPlan::rounds_per_source_if_we_close);
-    }
     // A request that says `close` makes the server end the connection first.
     request_bytes_ = http::make_request(config_.host, config_.target, true);
     last_request_bytes_ =

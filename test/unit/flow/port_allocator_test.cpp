@@ -185,8 +185,9 @@ TEST(PortAllocator, AgreesWithASetOverRandomTakesAndReleases) {
     Prng random{4};
     PortAllocator ports{first, last, 8, key};
     std::vector<PortScope> scopes;
-    for (uint16_t i = 0; i < 8; ++i) scopes.push_back({1, i, 80});
+    for (uint16_t i = 0; i < 8; ++i) scopes.push_back({0x0a00'0001, 0x0a00'0100u + i, 80});
     std::vector<std::set<uint16_t>> free_ports(8);
+    std::vector<std::set<uint16_t>> resting_ports(8);
     std::vector<std::vector<uint16_t>> taken_ports(8);
     for (auto& set : free_ports) {
         for (uint16_t port = first; port <= last; ++port) set.insert(port);
@@ -200,6 +201,7 @@ TEST(PortAllocator, AgreesWithASetOverRandomTakesAndReleases) {
         if (random.chance(filling ? 9 : 1, 10)) {
             const uint32_t start_random = random.next_u32();
             const auto port = ports.take(scopes[s], start_random, any_port);
+            if (free.empty()) free.swap(resting_ports[s]);
             ASSERT_EQ(port.has_value(), !free.empty());
             if (!port) continue;
             const auto start = static_cast<uint16_t>(
@@ -212,12 +214,36 @@ TEST(PortAllocator, AgreesWithASetOverRandomTakesAndReleases) {
         } else if (!taken.empty()) {
             const size_t pick = random.below(taken.size());
             ports.release(scopes[s], taken[pick]);
-            free.insert(taken[pick]);
+            resting_ports[s].insert(taken[pick]);
             std::swap(taken[pick], taken.back());
             taken.pop_back();
         }
         ASSERT_EQ(ports.taken(scopes[s]), taken.size());
     }
+}
+
+TEST(PortAllocator, PortThatWasGivenBackRestsUntilAllOthersWereUsed) {
+    PortAllocator ports{1024, 65535, 1, key};
+    Prng random{6};
+    for (int round = 0; round < 3; ++round) {
+        std::set<uint16_t> used;
+        for (uint32_t i = 1024; i <= 65535; ++i) {
+            const auto port = ports.take(scope, random.next_u32(), any_port);
+            ASSERT_TRUE(port.has_value());
+            ASSERT_TRUE(used.insert(*port).second) << *port << " again in round " << round;
+            ports.release(scope, *port);
+        }
+    }
+}
+
+TEST(PortAllocator, PortThatRestsCanBeTakenByName) {
+    PortAllocator ports{40'000, 40'001, 1, key};
+    ASSERT_EQ(ports.take(scope, 0, any_port), 40'000);
+    ports.release(scope, 40'000);
+    EXPECT_TRUE(ports.take_exact(scope, 40'000, any_port).has_value());
+    EXPECT_FALSE(ports.take_exact(scope, 40'000, any_port).has_value());
+    EXPECT_EQ(ports.take(scope, 0, any_port), 40'001);
+    EXPECT_FALSE(ports.take(scope, 0, any_port).has_value());
 }
 
 TEST(PortAllocator, PortsAreNotHandedOutInSequence) {
