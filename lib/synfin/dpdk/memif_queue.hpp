@@ -174,7 +174,7 @@ class MemifQueue {
     }
     /// Four descriptors share a line.
     template <bool to_be_written>
-    static void ask_for_descriptor(const Way& way, unsigned slot) {
+    [[gnu::always_inline]] static void ask_for_descriptor(const Way& way, unsigned slot) {
         if (slot % 4 == 0) __builtin_prefetch(&way.descriptors[slot], to_be_written);
     }
 
