@@ -18,6 +18,7 @@ const auto ipv4_behind_tag = wire::UsualBeginning::ipv4().behind_tag();
 const auto ipv6_behind_tag = wire::UsualBeginning::ipv6().behind_tag();
 /// Nearly always nobody watches what becomes of a segment.
 struct Unwatched {
+    void before_lookup() const {}
     void before_input(uint32_t, const Arrived&) const {}
     void before_delivery() const {}
 };
@@ -44,6 +45,9 @@ bool is_segment_error(wire::Drop drop) {
 struct Worker::Impl::Watching {
     Impl& impl;
     StageProfile* profile;
+    void before_lookup() const {
+        if (profile != nullptr) profile->enter(Stage::input);
+    }
     void before_input(uint32_t index, const Arrived& a) const { impl.note_arrival(index, a); }
     void before_delivery() const {
         if (profile != nullptr) profile->enter(Stage::application);
@@ -69,21 +73,26 @@ void Worker::Impl::receive(std::span<const Frame> frames, StageProfile* profile)
             hash_segments(first);
         }
         ask_for_connections();
-        const std::span<Arrived> segments{arrived.data(), segment_count};
-        for (const Arrived& a : segments.first(std::min(segments.size(), records_ahead))) {
-            ask_for_record(a);
-        }
-        for (size_t i = 0; i < segments.size(); ++i) {
-            if (i + records_ahead < segments.size()) ask_for_record(segments[i + records_ahead]);
-            if (profile == nullptr && historian == nullptr) [[likely]] {
-                take_segment(segments[i], Unwatched{});
-            } else {
-                enter(Stage::input);
-                take_segment(segments[i], Watching{*this, profile});
-            }
+        if (profile == nullptr && historian == nullptr) [[likely]] {
+            take_segments(Unwatched{});
+        } else {
+            take_segments(Watching{*this, profile});
         }
     }
     tell_notices();
+}
+
+template <typename Watcher>
+void Worker::Impl::take_segments(const Watcher& watcher) {
+    const std::span<Arrived> segments{arrived.data(), segment_count};
+    for (const Arrived& a : segments.first(std::min(segments.size(), records_ahead))) {
+        ask_for_record(a);
+    }
+    for (size_t i = 0; i < segments.size(); ++i) {
+        if (i + records_ahead < segments.size()) ask_for_record(segments[i + records_ahead]);
+        watcher.before_lookup();
+        take_segment(segments[i], watcher);
+    }
 }
 
 // What has no connection may belong to one that was. The lines of such records come from memory,
@@ -296,11 +305,8 @@ bool Worker::Impl::is_ours_to_take(const Arrived& a) const {
     return look_up(a.tuple, a.hash) != no_index || time_waits.find(a.hash, a.tuple) != no_index;
 }
 
-// Not asked for a segment whose connection is found: it is, or there would be no connection.
-bool Worker::Impl::is_between_us_and_a_peer(const wire::IpAddress& destination,
-                                            const wire::IpAddress& source) {
-    // Whoever opens many connections opens them one behind the other.
-    if (last_asked.destination == destination && last_asked.source == source) return true;
+[[gnu::noinline]] bool Worker::Impl::may_be_between_us_and_a_peer(
+    const wire::IpAddress& destination, const wire::IpAddress& source) {
     if (!addressing.owns(destination)) {
         ++counters.drop_other_address;
         return false;
@@ -314,10 +320,6 @@ bool Worker::Impl::is_between_us_and_a_peer(const wire::IpAddress& destination,
         return false;
     }
     last_asked = {destination, source};
-    if (source.is_v4()) {
-        last_asked.local = destination.v4();
-        last_asked.remote = source.v4();
-    }
     return true;
 }
 
@@ -366,9 +368,7 @@ template <typename Watcher>
 }
 
 [[gnu::noinline]] void Worker::Impl::take_stray(const Arrived& a) {
-    const bool asked_last = !a.is_v6 && a.tuple.local_address == last_asked.local &&
-                            a.tuple.remote_address == last_asked.remote;
-    if (!asked_last && !is_between_us_and_a_peer(a.destination(), a.source())) [[unlikely]]
+    if (!is_between_us_and_a_peer(a.destination(), a.source())) [[unlikely]]
         return;
     ++tcp_counters.in_segs;
     take_segment_without_connection(a);

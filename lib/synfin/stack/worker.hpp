@@ -194,6 +194,7 @@ class Worker {
     size_t send(ConnectionId id, std::span<const uint8_t> bytes);
     /// The same by reference: `bytes` must outlive the connection and not change.
     size_t send_static(ConnectionId id, std::span<const uint8_t> bytes);
+    /// And by reference with the sum that the checksum of a segment needs of them.
     size_t send_static(ConnectionId id, const wire::SummedBytes& bytes);
     /// The same as send, and urgent: the peer's user is asked to read up to the end of these bytes
     /// soon. New applications should not (SHLD-13).

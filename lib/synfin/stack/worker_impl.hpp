@@ -88,12 +88,21 @@ struct alignas(apart) Worker::Impl {
     void take_fragment(wire::Packet& packet, uint8_t port);
     /// Whether the segment is one of a connection of this worker, be it in TIME_WAIT.
     bool is_ours_to_take(const Arrived& a) const;
-    /// The addresses of a packet that is for us; counts what is not.
-    bool is_between_us_and_a_peer(const wire::IpAddress& destination,
-                                  const wire::IpAddress& source);
+    /// The addresses of a packet that is for us; counts what is not. Not asked for a segment whose
+    /// connection is found: it is, or there would be no connection.
+    [[gnu::always_inline]] bool is_between_us_and_a_peer(const wire::IpAddress& destination,
+                                                         const wire::IpAddress& source) {
+        // Whoever opens many connections opens them one behind the other.
+        return (last_asked.destination == destination && last_asked.source == source) ||
+               may_be_between_us_and_a_peer(destination, source);
+    }
+    bool may_be_between_us_and_a_peer(const wire::IpAddress& destination,
+                                      const wire::IpAddress& source);
     /// For the historian: the segment is about to be taken.
     void note_arrival(uint32_t index, const Arrived& a);
     struct Watching;
+    template <typename Watcher>
+    void take_segments(const Watcher& watcher);
     template <typename Watcher>
     [[gnu::hot]] void take_segment(Arrived& a, const Watcher& watcher);
     /// What tcp::take_usual_segment leaves.
@@ -528,8 +537,6 @@ struct alignas(apart) Worker::Impl {
     struct {
         wire::IpAddress destination;
         wire::IpAddress source;
-        flow::AddressId local = flow::no_address;  ///< the same as ids, of IPv4
-        flow::AddressId remote = flow::no_address;
     } last_asked;  ///< the last two that is_between_us_and_a_peer has let pass
     struct {
         const Application* application = nullptr;  ///< nullptr: nothing is remembered
