@@ -337,7 +337,7 @@ void Worker::Impl::note_arrival(uint32_t index, const Arrived& a) {
 }
 
 template <typename Watcher>
-void Worker::Impl::take_segment(Arrived& a, const Watcher& watcher) {
+[[gnu::always_inline]] inline void Worker::Impl::take_segment(Arrived& a, const Watcher& watcher) {
     uint32_t index = a.likely;
     if (!is_in_table(index, a.tuple)) index = look_up(a.tuple, a.hash);
     if (index == no_index && a.is_v6) index = look_up_anew(a);
@@ -361,7 +361,8 @@ void Worker::Impl::take_segment(Arrived& a, const Watcher& watcher) {
 template <typename Watcher>
 [[gnu::noinline]] void Worker::Impl::take_unusual_segment(uint32_t index, const Arrived& a,
                                                           const Watcher& watcher) {
-    const tcp::InputResult result = tcp::input(connections[index], a.segment, env, now);
+    const tcp::InputResult result =
+        tcp::take_other_segment(connections[index], a.segment, env, now);
     if (result.reply) reply_with(*result.reply, a, connections[index].profile);
     watcher.before_delivery();
     deliver(index, result);

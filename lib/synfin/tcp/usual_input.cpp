@@ -3,11 +3,22 @@
 
 namespace synfin::tcp {
 
-// One result on all paths, so that it is written where it is wanted: a copy would have to wait for
-// each of the small fields that have just been set.
 InputResult input(Connection& c, const Segment& s, Environment& env, Instant now) {
     InputResult result;
-    if (!take_usual_segment(c, s, env, now, result)) input_in_general(c, s, env, now, result);
+    if (take_usual_segment(c, s, env, now, result)) return result;
+    return take_other_segment(c, s, env, now);
+}
+
+// One result on both ways, so that it is written where it is wanted: a copy would have to wait for
+// each of the small fields that have just been set.
+InputResult take_other_segment(Connection& c, const Segment& s, Environment& env, Instant now) {
+    InputResult result;
+    if (usual::acknowledges_text(c, s)) {
+        process_ack(c, s, env, now, result.events);
+        update_ts_recent(c, s, now);
+    } else {
+        input_in_general(c, s, env, now, result);
+    }
     return result;
 }
 

@@ -6,8 +6,8 @@
 // on; and when it has been taken, nothing is left of what was on its way. Then the checks of
 // section 3.10.7.4 hold without being asked for one by one, and there is nothing to recover, to
 // probe or to reassemble. Or it is the ACK of a part of a long transfer: then there may be, and
-// only the checks are spared. Whatever differs is left to input_in_general. So this file decides
-// nothing: what it takes, input_in_general would take in the same way.
+// only the checks are spared. Whatever differs is left to input_in_general. So nothing is decided
+// here: what is taken, input_in_general would take in the same way.
 #pragma once
 
 #include <synfin/tcp/input_steps.hpp>
@@ -66,11 +66,13 @@ inline constexpr uint32_t text_may_be_refused =
 }
 
 /// Whether it does nothing but acknowledge some of what is in flight, and no FIN.
-[[gnu::always_inline]] inline bool acknowledges_text(const Connection& c, const Segment& s,
-                                                     const Transfer* t) {
+inline bool acknowledges_text(const Connection& c, const Segment& s) {
     constexpr uint32_t others =
         static_cast<uint32_t>(Mark::syn_unacked) | static_cast<uint32_t>(Mark::fin_sent);
-    if (t == nullptr || !s.payload.empty() || s.flags.fin() || c.has_any(others)) return false;
+    if (c.transfer == no_index || !s.payload.empty() || s.flags.fin() || c.has_any(others) ||
+        !begins_as_expected(c, s)) {
+        return false;
+    }
     const Seq una = c.snd_una;
     return s.ack != una && s.ack.in_window(una, c.snd_nxt.load().distance_from(una) + 1);
 }
@@ -116,18 +118,14 @@ inline constexpr uint32_t unusual_syn_ack_marks = static_cast<uint32_t>(Mark::se
 }  // namespace usual
 
 /// True: the segment was the expected one, it is taken, and `result`, which was empty, says what it
-/// has brought about. False: nothing is said or done; ask input().
+/// has brought about. False: nothing is said or done; ask take_other_segment.
 [[gnu::always_inline]] inline bool take_usual_segment(Connection& c, const Segment& s,
                                                       Environment& env, Instant now,
                                                       InputResult& result) {
     if (c.state == State::syn_sent) return usual::take_syn_ack(c, s, env, now, result.events);
     Transfer* const t = usual_transfer_of(c, env);
-    if (!usual::begins_as_expected(c, s)) return false;
-    if (s.ack != c.snd_nxt || !usual::is_usual(c, s, t)) {
-        if (!usual::acknowledges_text(c, s, t)) return false;
-        process_ack(c, s, env, now, result.events);
-        update_ts_recent(c, s, now);
-        return true;
+    if (!usual::begins_as_expected(c, s) || s.ack != c.snd_nxt || !usual::is_usual(c, s, t)) {
+        return false;
     }
     update_ts_recent(c, s, now);
     if (c.has(Mark::syn_unacked)) {
@@ -145,5 +143,8 @@ inline constexpr uint32_t unusual_syn_ack_marks = static_cast<uint32_t>(Mark::se
     if (s.flags.fin()) check_fin(c, env, result.events);
     return true;
 }
+
+/// input() of what take_usual_segment leaves.
+InputResult take_other_segment(Connection& c, const Segment& s, Environment& env, Instant now);
 
 }  // namespace synfin::tcp
