@@ -109,23 +109,6 @@ void Worker::Impl::push_ready_front(uint8_t port, uint32_t index) {
     if (interface.ready_tail == no_index) interface.ready_tail = index;
 }
 
-uint32_t Worker::Impl::pop_ready(uint8_t port) {
-    Interface& interface = interfaces[port];
-    const uint32_t index = interface.ready_head;
-    if (index == no_index) return no_index;
-    Connection& c = connections[index];
-    interface.ready_head = c.next;
-    --interface.ready_count;
-    if (interface.ready_head == no_index) {
-        interface.ready_tail = no_index;
-    } else {
-        __builtin_prefetch(&connections[interface.ready_head], 1);
-        __builtin_prefetch(reinterpret_cast<char*>(&connections[interface.ready_head]) + 64, 1);
-    }
-    c.clear(Mark::ready);
-    return index;
-}
-
 // ---- timers
 
 void Worker::Impl::move_timer(uint32_t index) {

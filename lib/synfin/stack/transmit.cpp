@@ -58,7 +58,7 @@ wire::DeviceChecksums checksums_of(const Interface& interface) {
 }  // namespace
 
 template <typename EndsOf>
-[[gnu::always_inline]] inline bool Worker::Impl::write_usual_segment(
+[[gnu::always_inline]] inline tcp::Usual Worker::Impl::write_usual_segment(
     Connection& c, const tcp::Profile& profile, Frame& frame, const Interface& interface,
     const wire::L2Header& header, const EndsOf& ends) {
     const auto write = [&](const wire::TcpFields& fields, const auto& options,
@@ -73,9 +73,9 @@ template <typename EndsOf>
 // Functions of their own, and everything in them inline: so the registers are their own, and what
 // the loop holds is saved once.
 
-[[gnu::noinline]] bool Worker::Impl::write_usual_ipv4(Connection& c, Frame& frame,
-                                                      const Interface& interface,
-                                                      const wire::L2Header& header) {
+[[gnu::noinline]] tcp::Usual Worker::Impl::write_usual_ipv4(Connection& c, Frame& frame,
+                                                            const Interface& interface,
+                                                            const wire::L2Header& header) {
     const tcp::Profile& profile = profiles[c.profile];
     const auto ends = [&]() __attribute__((always_inline)) {
         return ends_of<uint32_t>(c, c.local_address, c.remote_address, profile,
@@ -84,9 +84,9 @@ template <typename EndsOf>
     return write_usual_segment(c, profile, frame, interface, header, ends);
 }
 
-[[gnu::noinline]] bool Worker::Impl::write_usual_ipv6(Connection& c, Frame& frame,
-                                                      const Interface& interface,
-                                                      const wire::L2Header& header) {
+[[gnu::noinline]] tcp::Usual Worker::Impl::write_usual_ipv6(Connection& c, Frame& frame,
+                                                            const Interface& interface,
+                                                            const wire::L2Header& header) {
     const tcp::Profile& profile = profiles[c.profile];
     const auto ends = [&]() __attribute__((always_inline)) {
         return ends_of(c, address_of(c.local_address), address_of(c.remote_address), profile,
@@ -95,28 +95,27 @@ template <typename EndsOf>
     return write_usual_segment(c, profile, frame, interface, header, ends);
 }
 
-[[gnu::always_inline]] inline bool Worker::Impl::write_if_usual(Connection& c, Frame& frame,
-                                                                const Interface& interface,
-                                                                const wire::L2Header& header) {
-    return c.narrow_path == 0 &&
-           (flow::is_interned(c.remote_address) ? write_usual_ipv6(c, frame, interface, header)
-                                                : write_usual_ipv4(c, frame, interface, header));
+[[gnu::always_inline]] inline tcp::Usual Worker::Impl::write_if_usual(
+    Connection& c, Frame& frame, const Interface& interface, const wire::L2Header& header) {
+    if (c.narrow_path != 0) [[unlikely]]
+        return tcp::Usual::none;
+    return flow::is_interned(c.remote_address) ? write_usual_ipv6(c, frame, interface, header)
+                                               : write_usual_ipv4(c, frame, interface, header);
 }
 
-// Of a usual segment nothing is left to say behind it, almost always.
-[[gnu::always_inline]] inline void Worker::Impl::write_connection(uint32_t index,
+[[gnu::always_inline]] inline void Worker::Impl::write_connection(Connection& c, uint32_t index,
                                                                   TransmitBatch& batch,
                                                                   const Interface& interface,
                                                                   const wire::L2Header& header) {
-    Connection& c = connections[index];
-    if (write_if_usual(c, batch.frames[batch.filled], interface, header)) [[likely]] {
+    const tcp::Usual written = write_if_usual(c, batch.frames[batch.filled], interface, header);
+    if (written == tcp::Usual::none) [[unlikely]] {
+        write_segments(index, batch, interface, header, segments_per_turn);
+    } else {
         ++batch.filled;
         if (historian != nullptr) [[unlikely]]
             note_last_departure(index, batch);
-        if (tcp::wants_output(c, env)) [[unlikely]]
+        if (written == tcp::Usual::more && tcp::wants_output(c, env))
             write_more(index, batch, interface, header);
-    } else {
-        write_segments(index, batch, interface, header, segments_per_turn);
     }
     settle_after_output(c, index);
 }
@@ -129,16 +128,16 @@ void Worker::Impl::transmit(TransmitBatch& batch) {
         write_reply(interface.replies.front(), frame, interface);
         interface.replies.pop();
     }
-    while (!batch.full()) {
-        const uint32_t index = pop_ready(port);
-        if (index == no_index) break;
+    while (!batch.full() && interface.ready_head != no_index) {
+        const uint32_t index = interface.ready_head;
         Connection& c = connections[index];
+        pop_ready(interface, c);
         if (c.state == State::closed) {
             let_go_if_over(c, index);
             continue;
         }
-        const Neighbor* neighbor = usable_neighbor(index, port);
-        if (neighbor != nullptr) write_connection(index, batch, interface, neighbor->header);
+        const Neighbor* neighbor = usable_neighbor(c, index, port);
+        if (neighbor != nullptr) write_connection(c, index, batch, interface, neighbor->header);
     }
     count_frames(batch);
     // What has been put aside above may have to be asked for.
@@ -177,13 +176,14 @@ void Worker::Impl::transmit(TransmitBatch& batch) {
     for (unsigned written = 1;; ++written) {
         if (batch.full()) return push_ready_front(batch.port, index);
         if (written == segments_per_turn) return push_ready(batch.port, index);
-        if (!write_if_usual(c, batch.frames[batch.filled], interface, header)) {
+        const tcp::Usual last = write_if_usual(c, batch.frames[batch.filled], interface, header);
+        if (last == tcp::Usual::none) {
             return write_segments(index, batch, interface, header, segments_per_turn - written);
         }
         ++batch.filled;
         if (historian != nullptr) [[unlikely]]
             note_last_departure(index, batch);
-        if (!tcp::wants_output(c, env)) return;
+        if (last == tcp::Usual::last || !tcp::wants_output(c, env)) return;
     }
 }
 

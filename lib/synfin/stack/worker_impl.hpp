@@ -55,6 +55,10 @@
 #include <synfin/wire/packet.hpp>
 #include <synfin/wire/quoted.hpp>
 
+namespace synfin::tcp {
+enum class Usual : uint8_t;
+}
+
 namespace synfin::stack {
 
 struct alignas(apart) Worker::Impl {
@@ -362,7 +366,19 @@ struct alignas(apart) Worker::Impl {
         ++interface.ready_count;
     }
     void push_ready_front(uint8_t port, uint32_t index);
-    uint32_t pop_ready(uint8_t port);
+    /// Takes the first off the list.
+    [[gnu::always_inline]] void pop_ready(Interface& interface, tcp::Connection& first) {
+        interface.ready_head = first.next;
+        --interface.ready_count;
+        if (interface.ready_head == no_index) {
+            interface.ready_tail = no_index;
+        } else {
+            const auto* const next = reinterpret_cast<const char*>(&connections[first.next]);
+            __builtin_prefetch(next, 1);
+            __builtin_prefetch(next + 64, 1);
+        }
+        first.clear(tcp::Mark::ready);
+    }
     /// The wheel holds at most one entry per connection, at or before its earliest deadline. A
     /// deadline that moves further away or vanishes leaves it where it is; when it fires, it is
     /// looked at again. Connections that are gone leave theirs behind, too: the next user of the
@@ -389,8 +405,7 @@ struct alignas(apart) Worker::Impl {
     /// The neighbor to write frames to now; nullptr if the connection has been put aside to wait,
     /// or to another interface's list. Whoever is asked for behind another in one batch goes the
     /// same way: until then nothing is learned of neighbors, and no time passes.
-    const Neighbor* usable_neighbor(uint32_t index, uint8_t port) {
-        const tcp::Connection& c = connections[index];
+    const Neighbor* usable_neighbor(const tcp::Connection& c, uint32_t index, uint8_t port) {
         const bool same = c.neighbor == last_usable.index && port == last_usable.port &&
                           c.remote_address == last_usable.remote;
         return same ? last_usable.neighbor : find_usable_neighbor(index, port);
@@ -419,19 +434,21 @@ struct alignas(apart) Worker::Impl {
                                const Interface& interface);
     void write_neighbor_message(const NeighborMessage& message, Frame& frame,
                                 const Interface& interface);
-    void write_connection(uint32_t index, TransmitBatch& batch, const Interface& interface,
-                          const wire::L2Header& header);
-    /// Into a frame of a batch that has room. False: the next segment is none, and nothing is done.
-    bool write_if_usual(tcp::Connection& c, Frame& frame, const Interface& interface,
-                        const wire::L2Header& header);
-    [[gnu::hot]] bool write_usual_ipv4(tcp::Connection& c, Frame& frame, const Interface& interface,
-                                       const wire::L2Header& header);
-    [[gnu::hot]] bool write_usual_ipv6(tcp::Connection& c, Frame& frame, const Interface& interface,
-                                       const wire::L2Header& header);
+    void write_connection(tcp::Connection& c, uint32_t index, TransmitBatch& batch,
+                          const Interface& interface, const wire::L2Header& header);
+    /// Into a frame of a batch that has room.
+    tcp::Usual write_if_usual(tcp::Connection& c, Frame& frame, const Interface& interface,
+                              const wire::L2Header& header);
+    [[gnu::hot]] tcp::Usual write_usual_ipv4(tcp::Connection& c, Frame& frame,
+                                             const Interface& interface,
+                                             const wire::L2Header& header);
+    [[gnu::hot]] tcp::Usual write_usual_ipv6(tcp::Connection& c, Frame& frame,
+                                             const Interface& interface,
+                                             const wire::L2Header& header);
     template <typename EndsOf>
-    bool write_usual_segment(tcp::Connection& c, const tcp::Profile& profile, Frame& frame,
-                             const Interface& interface, const wire::L2Header& header,
-                             const EndsOf& ends_of);
+    tcp::Usual write_usual_segment(tcp::Connection& c, const tcp::Profile& profile, Frame& frame,
+                                   const Interface& interface, const wire::L2Header& header,
+                                   const EndsOf& ends_of);
     /// What the connection has to say beyond a usual segment.
     void write_more(uint32_t index, TransmitBatch& batch, const Interface& interface,
                     const wire::L2Header& header);

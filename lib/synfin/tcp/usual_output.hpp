@@ -17,6 +17,13 @@
 
 namespace synfin::tcp {
 
+/// What next_usual_segment has done.
+enum class Usual : uint8_t {
+    none,  ///< nothing: the next segment is no usual one
+    last,  ///< emitted it, and there is nothing more to say now
+    more,  ///< emitted it; wants_output tells whether there is more
+};
+
 namespace usual {
 
 constexpr uint32_t bits(auto... marks) { return (static_cast<uint32_t>(marks) | ...); }
@@ -83,14 +90,14 @@ inline wire::usual::Timestamps timestamps_of(const Connection& c, Instant now) {
 }
 
 template <typename Write>
-[[gnu::always_inline]] inline bool next_syn(Connection& c, const Profile& profile, Environment& env,
-                                            Instant now, Write& write) {
+[[gnu::always_inline]] inline Usual next_syn(Connection& c, const Profile& profile,
+                                             Environment& env, Instant now, Write& write) {
     const Seq iss = c.snd_una;
     const State state = c.state;
     uint32_t flags = c.flags;
     if ((flags & (syn_marks | unusual_syn_marks)) != syn_marks || !is_handshake(state) ||
         c.snd_nxt.load() != iss || c.ecn || c.transfer != no_index || profile.user_timeout_option) {
-        return false;
+        return Usual::none;
     }
     flags &= ~bits(Mark::send_syn);
     const Offer& offer = env.offer_of(c);
@@ -114,7 +121,7 @@ template <typename Write>
                           .window = offer.window},
           wire::usual::OptionsOfSyn{receive_mss(c, offer), c.rcv_scale, timestamps_of(c, now)},
           wire::SummedBytes{});
-    return true;
+    return Usual::last;
 }
 
 /// What every segment says that is no SYN (MUST-58), but for its options; it is accounted for.
@@ -145,17 +152,17 @@ template <typename Write>
 }
 
 template <typename Write>
-[[gnu::always_inline]] inline bool next_text(Connection& c, Transfer& t, const Profile& profile,
-                                             bool fin, Environment& env, Instant now,
-                                             Write& write) {
-    if (!leaves_at_once(c, t, profile, env, now)) return false;
+[[gnu::always_inline]] inline Usual next_text(Connection& c, Transfer& t, const Profile& profile,
+                                              bool fin, Environment& env, Instant now,
+                                              Write& write) {
+    if (!leaves_at_once(c, t, profile, env, now)) return Usual::none;
     wire::TcpFields fields = acknowledge(c, profile, env, fin);
     fields.flags |= wire::flag::psh;  // MUST-61
     const wire::SummedBytes payload = take_text(c, t, fin, env, now);
     arm_loss_timer_of_text(c, t, profile, now);
     arm_user_timeout(c, profile, now);
     write_with_options(c, now, fields, payload, write);
-    return true;
+    return Usual::last;
 }
 
 /// With these, what leaves is not new data, or more is to be said than is said here.
@@ -171,10 +178,10 @@ inline constexpr uint32_t unusual_stream_marks =
 
 /// A full segment of new data behind what is in flight.
 template <typename Write>
-[[gnu::always_inline]] inline bool next_of_stream(Connection& c, const Profile& profile,
-                                                  Environment& env, Instant now, Write& write) {
+[[gnu::always_inline]] inline Usual next_of_stream(Connection& c, const Profile& profile,
+                                                   Environment& env, Instant now, Write& write) {
     Transfer* const t = transfer_of(c, env);
-    if (c.has_any(unusual_stream_marks) || t == nullptr || !flows(c, *t)) return false;
+    if (c.has_any(unusual_stream_marks) || t == nullptr || !flows(c, *t)) return Usual::none;
     const Seq seq = c.snd_nxt;
     const uint32_t flight = seq.distance_from(c.snd_una);
     const uint32_t options = agreed_option_bytes(c);
@@ -183,11 +190,11 @@ template <typename Write>
     const uint32_t end_of_it = flight + length;
     if (end_of_it >= t->unsent_or_unacked.bytes || end_of_it > c.snd_wnd || length > allowed ||
         !t->flight.can_append(env.transfers.flights)) {
-        return false;
+        return Usual::none;
     }
     const uint32_t skip = seek(*t, flight, env.buffers);
     const BufferNode& node = env.buffers.nodes[t->cursor_node];
-    if (node.length - skip < length + (node.ends_record ? 1 : 0)) return false;
+    if (node.length - skip < length + (node.ends_record ? 1 : 0)) return Usual::none;
 
     const wire::SummedBytes payload{{node.data + skip, length}};
     wire::TcpFields fields = acknowledge(c, profile, env, false);
@@ -202,21 +209,21 @@ template <typename Write>
     time_round_trip(*t, end, now_us);
     follow_with_timer(c, *t, seq, in_burst, env, now);
     write_with_options(c, now, fields, payload, write);
-    return true;
+    return Usual::more;
 }
 
 /// Data, a FIN or an ACK, in ESTABLISHED and later.
 template <typename Write>
-[[gnu::always_inline]] inline bool next_plain(Connection& c, const Profile& profile,
-                                              Environment& env, Instant now, Write& write) {
+[[gnu::always_inline]] inline Usual next_plain(Connection& c, const Profile& profile,
+                                               Environment& env, Instant now, Write& write) {
     const uint32_t flags = c.flags;
-    if ((flags & unusual_marks) != 0 || c.snd_una.load() != c.snd_nxt || c.ecn) return false;
-    if (!is_synchronized(c.state)) return false;
+    if ((flags & unusual_marks) != 0 || c.snd_una.load() != c.snd_nxt || c.ecn) return Usual::none;
+    if (!is_synchronized(c.state)) return Usual::none;
     const bool fin = (flags & bits(Mark::send_closed, Mark::fin_sent)) == bits(Mark::send_closed);
     if (Transfer* const t = usual_transfer_of(c, env)) {
         return next_text(c, *t, profile, fin, env, now, write);
     }
-    if (!fin && (flags & bits(Mark::ack_now)) == 0) return false;
+    if (!fin && (flags & bits(Mark::ack_now)) == 0) return Usual::none;
     const wire::TcpFields fields = acknowledge(c, profile, env, fin);
     if (fin) {
         c.snd_nxt = Seq{fields.seq} + 1;
@@ -224,22 +231,23 @@ template <typename Write>
         arm_user_timeout(c, profile, now);
     }
     write_with_options(c, now, fields, {}, write);
-    return true;
+    return Usual::last;
 }
 
 }  // namespace usual
 
-/// True: the next segment is a usual one, is accounted for as sent, and was given to
+/// If the next segment is a usual one, it is accounted for as sent and given to
 /// `write(fields, options, payload)`: fields without ports, options of one of wire's usual layouts,
-/// and SummedBytes that stay valid as OutSegment::pieces do. False: nothing is said or done; ask
+/// and SummedBytes that stay valid as OutSegment::pieces do. If not, nothing is said or done; ask
 /// next_segment. `profile` is the connection's.
 template <typename Write>
-[[gnu::always_inline]] inline bool next_usual_segment(Connection& c, const Profile& profile,
-                                                      Environment& env, Instant now,
-                                                      Write&& write) {
+[[gnu::always_inline]] inline Usual next_usual_segment(Connection& c, const Profile& profile,
+                                                       Environment& env, Instant now,
+                                                       Write&& write) {
     if (c.has(Mark::send_syn)) return usual::next_syn(c, profile, env, now, write);
-    return usual::next_plain(c, profile, env, now, write) ||
-           (c.has(Mark::retransmit_armed) && usual::next_of_stream(c, profile, env, now, write));
+    const Usual plain = usual::next_plain(c, profile, env, now, write);
+    if (plain != Usual::none || !c.has(Mark::retransmit_armed)) return plain;
+    return usual::next_of_stream(c, profile, env, now, write);
 }
 
 }  // namespace synfin::tcp

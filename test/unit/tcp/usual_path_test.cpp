@@ -74,7 +74,9 @@ bool next_usual_as_noted(End& e, OutSegment& out, Instant now) {
         out.payload_length = static_cast<uint32_t>(payload.bytes.size());
         e.note({out.seq, fields.flags, out.payload_length}, now);
     };
-    return next_usual_segment(e.c, e.profile, e.env, now, write);
+    const Usual done = next_usual_segment(e.c, e.profile, e.env, now, write);
+    if (done == Usual::last) EXPECT_FALSE(wants_output(e.c, e.env));
+    return done != Usual::none;
 }
 
 bool next_as_noted(End& e, OutSegment& out, Instant now) {
