@@ -14,10 +14,10 @@ using namespace synfin::tcp;
 
 struct Side {
     Side() : env{{&profile, 1}, transfers, buffers, counters, {1, 2}, nullptr, 1500} {
-        env.offers = {&offer, 1};
+        env.terms = {&terms, 1};
     }
     Profile profile;
-    Offer offer = offer_of(profile, 1500);
+    Terms terms = terms_of(profile, 1500);
     TransferPool transfers{64, 64};
     BufferPool buffers{64, 64};
     Counters counters;

@@ -87,7 +87,7 @@ void Worker::Impl::acknowledge_in_time_wait(const tcp::TimeWait& record, const A
     reply.ack = record.rcv_nxt;
     reply.flags = wire::flag::ack;
     // Nothing more is received, but a closed window would say that the peer has to wait.
-    reply.window = env.offers[0].window;
+    reply.window = env.terms[0].syn_window;
     if (record.ts_recent != 0) {
         reply.options.has_timestamps = true;
         reply.options.ts_value = tcp::timestamp_clock(

@@ -14,14 +14,14 @@
 #include <vector>
 
 #include <synfin/base/assert.hpp>
-#include <synfin/tcp/offer.hpp>
 #include <synfin/tcp/profile.hpp>
+#include <synfin/tcp/terms.hpp>
 
 namespace synfin::stack {
 
 class ProfilePool {
   public:
-    /// `mtu` is what the offers go by.
+    /// `mtu` is what the terms go by.
     ProfilePool(const std::vector<tcp::Profile>& configured, uint16_t own_max, uint16_t mtu)
         : configured_{configured.size()},
           profiles_{configured},
@@ -29,13 +29,14 @@ class ProfilePool {
           references_(configured.size() + own_max, 0) {
         profiles_.resize(configured.size() + own_max);
         for (const tcp::Profile& profile : profiles_) {
-            offers_.push_back(tcp::offer_of(profile, mtu_));
+            terms_.push_back(tcp::terms_of(profile, mtu_));
         }
     }
 
     /// By number; the memory stays where it is.
     std::span<const tcp::Profile> all() const { return profiles_; }
-    std::span<const tcp::Offer> offers() const { return offers_; }
+    std::span<const tcp::Terms> terms() const { return terms_; }
+    const tcp::Terms& terms(uint16_t number) const { return terms_[number]; }
     const tcp::Profile& operator[](uint16_t number) const { return profiles_[number]; }
     bool is_valid(uint16_t number) const {
         return number < configured_ || (number < profiles_.size() && references_[number] > 0);
@@ -84,14 +85,14 @@ class ProfilePool {
     uint16_t number_of(Iterator at) { return static_cast<uint16_t>(at - profiles_.begin()); }
     void set(uint16_t number, const tcp::Profile& values) {
         profiles_[number] = values;
-        offers_[number] = tcp::offer_of(values, mtu_);
+        terms_[number] = tcp::terms_of(values, mtu_);
     }
     // Own places are looked through in turn, so that a free one is found soon.
     void advance() { next_ = next_ + 1 < profiles_.size() ? next_ + 1 : configured_; }
 
     size_t configured_;
     std::vector<tcp::Profile> profiles_;
-    std::vector<tcp::Offer> offers_;
+    std::vector<tcp::Terms> terms_;
     uint16_t mtu_;
     std::vector<uint32_t> references_;
     size_t own_used_ = 0;

@@ -36,18 +36,18 @@ std::span<uint8_t> space_of(const Frame& frame, const Interface& interface) {
 template <typename Address>
 [[gnu::always_inline]] inline wire::SegmentEnds<Address> ends_of(const Connection& c, Address local,
                                                                  Address remote,
-                                                                 const tcp::Profile& profile,
+                                                                 const tcp::Terms& terms,
                                                                  uint8_t traffic_class) {
     return {.source = local,
             .destination = remote,
             .source_port = c.local_port,
             .destination_port = c.remote_port,
-            .hop_limit = profile.time_to_live,
+            .hop_limit = terms.time_to_live,
             .traffic_class = traffic_class};
 }
 
-uint8_t traffic_class_of(const tcp::Profile& profile, const tcp::OutSegment& out) {
-    return static_cast<uint8_t>(profile.diffserv << 2 | static_cast<uint8_t>(out.ecn));
+uint8_t traffic_class_of(const tcp::Terms& terms, const tcp::OutSegment& out) {
+    return static_cast<uint8_t>(terms.traffic_class | static_cast<uint8_t>(out.ecn));
 }
 
 wire::DeviceChecksums checksums_of(const Interface& interface) {
@@ -59,7 +59,7 @@ wire::DeviceChecksums checksums_of(const Interface& interface) {
 
 template <typename EndsOf>
 [[gnu::always_inline]] inline tcp::Usual Worker::Impl::write_usual_segment(
-    Connection& c, const tcp::Profile& profile, Frame& frame, const Interface& interface,
+    Connection& c, const tcp::Terms& terms, Frame& frame, const Interface& interface,
     const wire::L2Header& header, const EndsOf& ends) {
     const auto write = [&](const wire::TcpFields& fields, const auto& options,
                            const wire::SummedBytes& payload) __attribute__((always_inline)) {
@@ -67,7 +67,7 @@ template <typename EndsOf>
         frame.length = static_cast<uint32_t>(wire::write_usual_segment(
             frame.data, header, fields, options, ends, payload, checksums_of(interface)));
     };
-    return tcp::next_usual_segment(c, profile, env, now, write);
+    return tcp::next_usual_segment(c, terms, env, now, write);
 }
 
 // Functions of their own, and everything in them inline: so the registers are their own, and what
@@ -76,23 +76,22 @@ template <typename EndsOf>
 [[gnu::noinline]] tcp::Usual Worker::Impl::write_usual_ipv4(Connection& c, Frame& frame,
                                                             const Interface& interface,
                                                             const wire::L2Header& header) {
-    const tcp::Profile& profile = profiles[c.profile];
+    const tcp::Terms& terms = profiles.terms(c.profile);
     const auto ends = [&]() __attribute__((always_inline)) {
-        return ends_of<uint32_t>(c, c.local_address, c.remote_address, profile,
-                                 static_cast<uint8_t>(profile.diffserv << 2));
+        return ends_of<uint32_t>(c, c.local_address, c.remote_address, terms, terms.traffic_class);
     };
-    return write_usual_segment(c, profile, frame, interface, header, ends);
+    return write_usual_segment(c, terms, frame, interface, header, ends);
 }
 
 [[gnu::noinline]] tcp::Usual Worker::Impl::write_usual_ipv6(Connection& c, Frame& frame,
                                                             const Interface& interface,
                                                             const wire::L2Header& header) {
-    const tcp::Profile& profile = profiles[c.profile];
+    const tcp::Terms& terms = profiles.terms(c.profile);
     const auto ends = [&]() __attribute__((always_inline)) {
-        return ends_of(c, address_of(c.local_address), address_of(c.remote_address), profile,
-                       static_cast<uint8_t>(profile.diffserv << 2));
+        return ends_of(c, address_of(c.local_address), address_of(c.remote_address), terms,
+                       terms.traffic_class);
     };
-    return write_usual_segment(c, profile, frame, interface, header, ends);
+    return write_usual_segment(c, terms, frame, interface, header, ends);
 }
 
 [[gnu::always_inline]] inline tcp::Usual Worker::Impl::write_if_usual(
@@ -220,8 +219,8 @@ void Worker::Impl::let_routers_divide(const Connection& c, const Frame& frame,
 size_t Worker::Impl::write_usually(const Connection& c, const Frame& frame,
                                    const Interface& interface, const wire::L2Header& header) {
     if (out.piece_count > 1) return 0;
-    const tcp::Profile& profile = profiles[c.profile];
-    const uint8_t traffic_class = traffic_class_of(profile, out);
+    const tcp::Terms& terms = profiles.terms(c.profile);
+    const uint8_t traffic_class = traffic_class_of(terms, out);
     const wire::TcpFields fields{.seq = out.seq.value(),
                                  .ack = out.ack.value(),
                                  .flags = out.flags,
@@ -234,23 +233,23 @@ size_t Worker::Impl::write_usually(const Connection& c, const Frame& frame,
                                     checksums_of(interface));
     };
     if (flow::is_interned(c.remote_address)) {
-        return write(ends_of(c, address_of(c.local_address), address_of(c.remote_address), profile,
+        return write(ends_of(c, address_of(c.local_address), address_of(c.remote_address), terms,
                              traffic_class));
     }
-    return write(ends_of<uint32_t>(c, c.local_address, c.remote_address, profile, traffic_class));
+    return write(ends_of<uint32_t>(c, c.local_address, c.remote_address, terms, traffic_class));
 }
 
 size_t Worker::Impl::write_in_general(const Connection& c, const Frame& frame,
                                       const Interface& interface, const wire::L2Header& header) {
-    const tcp::Profile& profile = profiles[c.profile];
+    const tcp::Terms& terms = profiles.terms(c.profile);
     wire::SegmentFrame segment;
     segment.l2 = &header;
     segment.source = address_of(c.local_address);
     segment.destination = address_of(c.remote_address);
     segment.source_port = c.local_port;
     segment.destination_port = c.remote_port;
-    segment.hop_limit = profile.time_to_live;
-    segment.traffic_class = traffic_class_of(profile, out);
+    segment.hop_limit = terms.time_to_live;
+    segment.traffic_class = traffic_class_of(terms, out);
     segment.options = &out.options;
     segment.flags = out.flags;
     segment.window = out.window;

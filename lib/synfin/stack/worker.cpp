@@ -162,7 +162,7 @@ Worker::Impl::Impl(Worker& worker, const WorkerConfig& worker_config)
           .mtu = smallest_mtu(config),
           .fast_open = &fast_open_cookies,
           .paths = &paths,
-          .offers = profiles.offers()},
+          .terms = profiles.terms()},
       notices{config.max_connections},
       reassembly{config.max_reassembly_bytes},
       whole_reply(wire::ipv6_datagram_bytes_max),

@@ -446,7 +446,7 @@ struct alignas(apart) Worker::Impl {
                                              const Interface& interface,
                                              const wire::L2Header& header);
     template <typename EndsOf>
-    tcp::Usual write_usual_segment(tcp::Connection& c, const tcp::Profile& profile, Frame& frame,
+    tcp::Usual write_usual_segment(tcp::Connection& c, const tcp::Terms& terms, Frame& frame,
                                    const Interface& interface, const wire::L2Header& header,
                                    const EndsOf& ends_of);
     /// What the connection has to say beyond a usual segment.

@@ -76,7 +76,7 @@ void give_back_transfer(Connection& c, Environment& env) {
 [[gnu::always_inline]] inline void account_for_fin(const Connection& c, Transfer& t,
                                                    Environment& env) {
     if (c.snd_una != c.snd_nxt.load() && !c.has(Mark::syn_unacked)) [[unlikely]] {
-        const auto timeout_us = static_cast<uint32_t>(backed_off_rto(c, env).count_us());
+        const uint32_t timeout_us = backed_off_rto_us(c, env.terms_of(c));
         t.flight.append(c.snd_nxt, c.retransmit_deadline_us - timeout_us, 0, env.transfers.flights);
     }
 }

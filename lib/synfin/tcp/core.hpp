@@ -18,11 +18,11 @@
 #include <synfin/tcp/connection.hpp>
 #include <synfin/tcp/counters.hpp>
 #include <synfin/tcp/isn.hpp>
-#include <synfin/tcp/offer.hpp>
 #include <synfin/tcp/path.hpp>
 #include <synfin/tcp/profile.hpp>
 #include <synfin/tcp/segment.hpp>
 #include <synfin/tcp/syn_cookie.hpp>
+#include <synfin/tcp/terms.hpp>
 #include <synfin/tcp/transfer.hpp>
 #include <synfin/wire/address.hpp>
 
@@ -44,9 +44,9 @@ struct Environment {
     FastOpenCache* fast_open = nullptr;  ///< cookies of servers; nullptr: none are kept
     /// What is known of the ways to the peers; without it, all take what was agreed on.
     Paths* paths = nullptr;
-    /// By profile: offer_of, kept up to date with `profiles`. Without it, it is worked out each
+    /// By profile: terms_of, kept up to date with `profiles`. Without it, they are worked out each
     /// time.
-    std::span<const Offer> offers = {};
+    std::span<const Terms> terms = {};
     /// The tuple for what is computed from the secret: see flow::AddressBook::fingerprint.
     flow::FourTuple fingerprint(const flow::FourTuple& tuple) const {
         return addresses == nullptr ? tuple : addresses->fingerprint(tuple);
@@ -56,12 +56,13 @@ struct Environment {
     }
     const Profile& profile_of(const Connection& c) const { return profiles[c.profile]; }
     /// Until it is asked again.
-    [[gnu::always_inline]] const Offer& offer_of(const Connection& c) const {
-        if (!offers.empty()) [[likely]]
-            return offers[c.profile];
-        return last_offer = tcp::offer_of(profile_of(c), mtu);
+    [[gnu::always_inline]] const Terms& terms_of(const Connection& c) const {
+        if (!terms.empty()) [[likely]]
+            return terms[c.profile];
+        return work_out_terms(c);
     }
-    mutable Offer last_offer{};  ///< what was worked out last, without `offers`
+    const Terms& work_out_terms(const Connection& c) const;
+    mutable Terms last_terms{};  ///< what was worked out last, without `terms`
 };
 
 /// Why a connection ended.

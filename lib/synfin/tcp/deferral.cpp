@@ -21,8 +21,7 @@ void skip_to_last_syn_ack(Connection& c, uint8_t last, Environment& env) {
     while (c.backoff + 1 < last) {
         ++c.backoff;
         back_off_rto(c);
-        c.retransmit_deadline_us =
-            c.retransmit_deadline_us + static_cast<uint32_t>(backed_off_rto(c, env).count_us());
+        c.retransmit_deadline_us = c.retransmit_deadline_us + backed_off_rto_us(c, env.terms_of(c));
     }
 }
 

@@ -18,7 +18,7 @@ Info info(const Connection& c, const Environment& env) {
     i.snd_mss = c.mss;
     i.rcv_mss = receive_mss(c, env);
     i.path_mtu = c.narrow_path != 0 ? path_mtu(c) : env.mtu;
-    i.rto = backed_off_rto(c, env);
+    i.rto = Duration::microseconds(backed_off_rto_us(c, env.terms_of(c)));
     i.cwnd = c.cwnd;
     i.ssthresh = c.ssthresh;
     i.send_window = c.snd_wnd;

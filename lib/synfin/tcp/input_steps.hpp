@@ -62,16 +62,16 @@ namespace synfin::tcp {
 /// What the peer's SYN says of it, in SYN_SENT.
 [[gnu::always_inline]] inline void take_peer_syn(Connection& c, const Segment& s, Environment& env,
                                                  Instant now) {
-    const Offer& offer = env.offer_of(c);
+    const Terms& terms = env.terms_of(c);
     const Seq rcv_nxt = s.seq + 1;
     c.rcv_nxt = rcv_nxt;
     c.last_ack_sent = rcv_nxt;
     // What our SYN announced, unscaled, counts from here.
     const uint32_t window = c.transfer == no_index
-                                ? offer.window
+                                ? terms.syn_window
                                 : std::min<uint32_t>(receive_buffer_space(c, env), 0xffff);
     c.rcv_edge = rcv_nxt + window;
-    negotiate(c, s, offer, env, now);
+    negotiate(c, s, terms, env, now);
     c.snd_wnd = s.window;  // unscaled in a SYN
     c.max_snd_wnd = static_cast<uint16_t>(s.window >> c.snd_scale);
     c.snd_wl1 = s.seq;

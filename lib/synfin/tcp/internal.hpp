@@ -117,11 +117,11 @@ inline uint16_t receive_mss(const Profile& profile, bool v6, uint16_t mtu) {
     const uint16_t clamp = profile.mss_clamp;
     return static_cast<uint16_t>(clamp == 0 ? by_mtu : std::min<int>(by_mtu, clamp));
 }
-inline uint16_t receive_mss(const Connection& c, const Offer& offer) {
-    return is_v6(c) ? offer.mss_v6 : offer.mss_v4;
+inline uint16_t receive_mss(const Connection& c, const Terms& terms) {
+    return is_v6(c) ? terms.mss_v6 : terms.mss_v4;
 }
 inline uint16_t receive_mss(const Connection& c, const Environment& env) {
-    return receive_mss(c, env.offer_of(c));
+    return receive_mss(c, env.terms_of(c));
 }
 /// Whether the next segment advises on the user timeout (RFC 5482). Before the SYN is acknowledged,
 /// the mark stands for Fast Open.
@@ -165,11 +165,11 @@ uint32_t receive_buffer_space(const Connection& c, const Environment& env);
 /// field.
 uint16_t announce_window(Connection& c, const Environment& env);
 /// The same with the space that the buffers have.
-[[gnu::always_inline]] inline uint16_t move_right_edge(Connection& c, const Profile& profile,
+[[gnu::always_inline]] inline uint16_t move_right_edge(Connection& c, const Terms& terms,
                                                        uint32_t space) {
     const Seq rcv_nxt = c.rcv_nxt;
     const Seq possible = rcv_nxt + space;
-    const uint32_t half = profile.receive_buffer_bytes / 2;
+    const uint32_t half = terms.half_buffer;
     // Section 3.8.6.2.2: the edge stays until it can move by a segment or half of the buffer.
     // Nobody sends small segments because of a window that is still half of the buffer: it stays as
     // large as it was.
@@ -203,34 +203,29 @@ uint8_t sack_blocks(const Transfer& t, const Environment& env, unsigned max, wir
 
 // ---- round_trip.cpp
 
-inline constexpr Duration rto_after_syn_timeout = Duration::seconds(3);  ///< (5.7)
-/// RTO before back-off (RFC 6298 section 2).
-[[gnu::always_inline]] inline Duration base_rto(const Connection& c, const Profile& p) {
+inline constexpr uint32_t rto_after_syn_timeout_us = 3'000'000;  ///< (5.7)
+/// RTO before back-off (RFC 6298 section 2), in microseconds.
+[[gnu::always_inline]] inline uint32_t base_rto_us(const Connection& c, const Terms& terms) {
     if (c.srtt_us == 0) {
         const bool data_after_syn_timeout =
             c.has(Mark::syn_retransmitted) && !c.has(Mark::syn_unacked);
-        return data_after_syn_timeout ? std::max(p.rto_initial, rto_after_syn_timeout)
-                                      : p.rto_initial;
+        return data_after_syn_timeout ? std::max(terms.rto_initial_us, rto_after_syn_timeout_us)
+                                      : terms.rto_initial_us;
     }
-    const Duration margin =
-        std::max(p.rto_margin_min, Duration::microseconds(int64_t{4} * c.rttvar_us));
-    return std::clamp(Duration::microseconds(c.srtt_us) + margin, p.rto_min, p.rto_max);
+    const uint64_t margin = std::max<uint64_t>(terms.rto_margin_us, uint64_t{4} * c.rttvar_us);
+    return static_cast<uint32_t>(
+        std::clamp<uint64_t>(c.srtt_us + margin, terms.rto_min_us, terms.rto_max_us));
 }
-inline Duration base_rto(const Connection& c, const Environment& env) {
-    return base_rto(c, env.profile_of(c));
-}
-/// RTO with back-off (5.5), bounded; `base` is base_rto.
-[[gnu::always_inline]] inline Duration backed_off_rto(const Connection& c, const Profile& p,
-                                                      Duration base) {
+/// RTO with back-off (5.5), bounded; `base` is base_rto_us.
+[[gnu::always_inline]] inline uint32_t backed_off_rto_us(const Connection& c, const Terms& terms,
+                                                         uint32_t base) {
     if (c.rto_shift == 0) [[likely]]
         return base;  // bounded already
-    return std::min(base * (int64_t{1} << c.rto_shift), p.rto_max);
+    return static_cast<uint32_t>(
+        std::min<uint64_t>(uint64_t{base} << c.rto_shift, terms.rto_max_us));
 }
-[[gnu::always_inline]] inline Duration backed_off_rto(const Connection& c, const Profile& p) {
-    return backed_off_rto(c, p, base_rto(c, p));
-}
-inline Duration backed_off_rto(const Connection& c, const Environment& env) {
-    return backed_off_rto(c, env.profile_of(c));
+[[gnu::always_inline]] inline uint32_t backed_off_rto_us(const Connection& c, const Terms& terms) {
+    return backed_off_rto_us(c, terms, base_rto_us(c, terms));
 }
 /// (5.5): doubles the RTO, until the next sample.
 void back_off_rto(Connection& c);
@@ -253,28 +248,30 @@ Duration time_tried(const Connection& c, const Environment& env);
 // ---- timers.cpp
 
 /// `t` is the connection's transfer, if it has one.
-[[gnu::always_inline]] inline void arm_timeout(Connection& c, Transfer* t, Duration timeout,
+[[gnu::always_inline]] inline void arm_timeout(Connection& c, Transfer* t, uint32_t timeout_us,
                                                Instant now) {
     c.set(Mark::retransmit_armed);
-    c.retransmit_deadline_us = low_us(now + timeout);
+    c.retransmit_deadline_us = low_us(now) + timeout_us;
     if (t != nullptr) t->loss_timer = LossTimer::timeout;
 }
 void arm_retransmission(Connection& c, Environment& env, Instant now);
-/// After which wait the probe of the tail is due, if there is to be one (RFC 8985 section 7.2).
-[[gnu::always_inline]] inline Duration usual_tail_probe_wait(const Connection& c) {
-    constexpr Duration least = Duration::milliseconds(10);
-    constexpr Duration longest_delayed_ack = Duration::milliseconds(200);
-    const Duration wait = std::max(Duration::microseconds(2 * int64_t{c.srtt_us}), least);
+/// After how many microseconds the probe of the tail is due, if there is to be one (RFC 8985
+/// section 7.2).
+[[gnu::always_inline]] inline uint64_t usual_tail_probe_wait_us(const Connection& c) {
+    constexpr uint64_t least_us = 10'000;
+    constexpr uint64_t longest_delayed_ack_us = 200'000;
+    const uint64_t wait_us = std::max(uint64_t{2} * c.srtt_us, least_us);
     const uint32_t flight = c.snd_nxt.load().distance_from(c.snd_una);
-    return flight <= c.mss ? wait + longest_delayed_ack : wait;
+    return flight <= c.mss ? wait_us + longest_delayed_ack_us : wait_us;
 }
 /// The same, or zero if there is to be none. What would come no earlier than the retransmission
-/// timer, `timeout`, is left to that. No std::optional, which g++ builds in memory: reading it back
-/// there would wait until the segment that was just written has left for the cache.
-[[gnu::always_inline]] inline Duration tail_probe_wait(const Connection& c, Duration timeout) {
-    if (!c.has(Mark::sack_permitted) || c.srtt_us == 0 || c.rto_shift != 0) return Duration{};
-    const Duration wait = usual_tail_probe_wait(c);
-    return wait < timeout ? wait : Duration{};
+/// timer, `timeout_us`, is left to that. No std::optional, which g++ builds in memory: reading it
+/// back there would wait until the segment that was just written has left for the cache.
+[[gnu::always_inline]] inline uint32_t tail_probe_wait_us(const Connection& c,
+                                                          uint32_t timeout_us) {
+    if (!c.has(Mark::sack_permitted) || c.srtt_us == 0 || c.rto_shift != 0) return 0;
+    const uint64_t wait_us = usual_tail_probe_wait_us(c);
+    return wait_us < timeout_us ? static_cast<uint32_t>(wait_us) : 0;
 }
 /// The retransmission timer, or a tail probe before it (RFC 8985 section 7.2). `t` as above.
 void arm_loss_timer(Connection& c, Transfer* t, const Environment& env, Instant now);
@@ -283,7 +280,8 @@ void move_tail_probe(Connection& c, Transfer& t, const Environment& env, Instant
 inline void put_off_tail_probe(Connection& c, Transfer& t, const Environment& env, Instant now) {
     // Nearly always the ACK that has let the data out has armed the timer at the same moment.
     const bool stands = t.loss_timer == LossTimer::tail_probe &&
-                        c.retransmit_deadline_us == low_us(now + usual_tail_probe_wait(c));
+                        c.retransmit_deadline_us ==
+                            low_us(now) + static_cast<uint32_t>(usual_tail_probe_wait_us(c));
     if (!stands) move_tail_probe(c, t, env, now);
 }
 void arm_reordering(Connection& c, Duration wait, Environment& env, Instant now);
@@ -300,9 +298,9 @@ void arm_reordering(Connection& c, Duration wait, Environment& env, Instant now)
     c.long_deadline_us = never_us;
     c.retransmit_deadline_us = low_us(now);
 }
-/// How long the connection has been idle; the timer must not run.
-inline Duration idle_time(const Connection& c, Instant now) {
-    return Duration::microseconds(low_us(now) - c.retransmit_deadline_us);
+/// For how many microseconds the connection has been idle; the timer must not run.
+inline uint32_t idle_us(const Connection& c, Instant now) {
+    return low_us(now) - c.retransmit_deadline_us;
 }
 /// `awaited`: the peer may send nothing more before it comes.
 void arm_delayed_ack(Connection& c, bool awaited, const Environment& env, Instant now);
@@ -313,12 +311,14 @@ inline void arm_keep_alive(Connection& c, const Environment& env, Instant now) {
 }
 /// What has to wait for the pacer may leave then.
 void arm_pacing(Connection& c, Instant at);
+void start_user_timeout(Connection& c, const Environment& env, Instant now);
 /// Something begins to wait for its acknowledgment, or there was progress: the user timeout begins.
-inline void arm_user_timeout(Connection& c, const Profile& p, Instant now) {
-    if (p.user_timeout != Duration::forever()) c.long_deadline_us = (now + p.user_timeout).us();
+inline void arm_user_timeout(Connection& c, const Terms& terms, const Environment& env,
+                             Instant now) {
+    if (terms.user_timeout) start_user_timeout(c, env, now);
 }
 inline void arm_user_timeout(Connection& c, const Environment& env, Instant now) {
-    arm_user_timeout(c, env.profile_of(c), now);
+    arm_user_timeout(c, env.terms_of(c), env, now);
 }
 bool start_fin_wait_2(Connection& c, const Environment& env, Instant now);
 /// True if nobody wants to wait for the peer's FIN.

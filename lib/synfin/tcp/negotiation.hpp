@@ -10,18 +10,18 @@
 namespace synfin::tcp {
 
 /// Marks what our SYN offers, by the profile.
-inline void offer_options(Connection& c, const Offer& offer, bool passive) {
-    c.flags |= offer.marks;
-    c.rcv_scale = offer.window_shift & 0xf;
-    c.ecn = passive ? offer.ecn_passive : offer.ecn_active;
+inline void offer_options(Connection& c, const Terms& terms, bool passive) {
+    c.flags |= terms.marks;
+    c.rcv_scale = terms.window_shift & 0xf;
+    c.ecn = passive ? terms.ecn_passive : terms.ecn_active;
 }
 
 /// Takes over what a SYN or SYN,ACK offers; what it does not offer is unmarked.
-[[gnu::always_inline]] inline void negotiate(Connection& c, const Segment& syn, const Offer& offer,
+[[gnu::always_inline]] inline void negotiate(Connection& c, const Segment& syn, const Terms& terms,
                                              Environment& env, Instant now) {
     const wire::TcpOptions& o = syn.options;
     const uint16_t offered = o.has_mss ? std::max(o.mss, min_send_mss) : default_send_mss(is_v6(c));
-    c.mss = std::min(offered, receive_mss(c, offer));  // MUST-16
+    c.mss = std::min(offered, receive_mss(c, terms));  // MUST-16
     if (env.paths != nullptr && env.paths->any()) [[unlikely]]
         follow_known_path(c, env, now);
 

@@ -26,9 +26,9 @@ void start_sequence(Connection& c, Seq iss) {
 void take_listeners_syn(Connection& c, const Segment& syn, Environment& env, Instant now) {
     move_state<State::closed, State::listen>(c, env.counters);
     c.set(Mark::passive_open);
-    const Offer& offer = env.offer_of(c);
-    offer_options(c, offer, true);
-    negotiate(c, syn, offer, env, now);
+    const Terms& terms = env.terms_of(c);
+    offer_options(c, terms, true);
+    negotiate(c, syn, terms, env, now);
     c.rcv_nxt = syn.seq + 1;
     c.last_ack_sent = c.rcv_edge = c.rcv_nxt;
     // The window of a SYN is not scaled (RFC 7323 section 2.2).
@@ -49,10 +49,10 @@ uint32_t departure_by_echo(const Connection& c, const Segment& segment, Instant 
 
 void open_active(Connection& c, std::optional<Seq> last_seq, Environment& env, Instant now,
                  bool fast_open) {
-    const Offer& offer = env.offer_of(c);
-    offer_options(c, offer, false);
+    const Terms& terms = env.terms_of(c);
+    offer_options(c, terms, false);
     // Until the peer's MSS is known (MUST-15 does not apply: it may still come), our own bounds it.
-    c.mss = receive_mss(c, offer);
+    c.mss = receive_mss(c, terms);
     const TupleSecrets secrets = tuple_secrets(env.fingerprint(c.tuple()), env.secret);
     c.ts_offset = secrets.timestamp;
     start_sequence(c, sequence_beyond(last_seq, secrets, now));

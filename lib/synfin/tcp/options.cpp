@@ -1,4 +1,4 @@
-// Which options a segment carries, what a profile's SYNs offer, and how much room is left for data
+// Which options a segment carries, and how much room is left for data
 // (RFC 9293 section 3.7.1, RFC 7323, RFC 2018). What two SYNs agree on is negotiation.hpp's.
 #include <algorithm>
 #include <bit>
@@ -18,21 +18,6 @@ constexpr uint32_t user_timeout_option_bytes = 4;
 uint8_t window_shift_for(uint32_t buffer_bytes) {
     const int beyond_the_field = static_cast<int>(std::bit_width(buffer_bytes)) - 16;
     return static_cast<uint8_t>(std::clamp<int>(beyond_the_field, 0, max_window_shift));
-}
-
-Offer offer_of(const Profile& p, uint16_t mtu) {
-    const auto mark = [](Mark m, bool set) { return set ? static_cast<uint32_t>(m) : 0u; };
-    Offer offer;
-    offer.marks = mark(Mark::window_scaling, p.window_scaling) |
-                  mark(Mark::timestamps, p.timestamps) | mark(Mark::sack_permitted, p.sack) |
-                  mark(Mark::no_nagle, !p.nagle) | mark(Mark::keep_alive, p.keep_alive);
-    offer.mss_v4 = receive_mss(p, false, mtu);
-    offer.mss_v6 = receive_mss(p, true, mtu);
-    offer.window = static_cast<uint16_t>(std::min<uint32_t>(receive_space(p, 0), 0xffff));
-    if (p.window_scaling) offer.window_shift = window_shift_for(p.receive_buffer_bytes);
-    offer.ecn_active = offers_ecn(p, false);
-    offer.ecn_passive = offers_ecn(p, true);
-    return offer;
 }
 
 void write_syn_options(const Connection& c, const Environment& env, Instant now,

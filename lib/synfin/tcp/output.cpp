@@ -265,7 +265,7 @@ bool emit_new(Connection& c, Transfer& t, OutSegment& out, uint32_t payload_max,
     uint32_t allowed = 0;
     if (!t.flight.can_append(env.transfers.flights)) return false;
     if (unsent > 0) {
-        if (!c.has(Mark::retransmit_armed) && idle_time(c, now) > base_rto(c, env)) {
+        if (!c.has(Mark::retransmit_armed) && idle_us(c, now) > base_rto_us(c, env.terms_of(c))) {
             restart_after_idle(c, env);
         }
         const uint32_t flight = seq.distance_from(c.snd_una);

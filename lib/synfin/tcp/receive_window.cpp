@@ -11,7 +11,7 @@ uint32_t receive_buffer_space(const Connection& c, const Environment& env) {
 }
 
 uint16_t announce_window(Connection& c, const Environment& env) {
-    return move_right_edge(c, env.profile_of(c), receive_buffer_space(c, env));
+    return move_right_edge(c, env.terms_of(c), receive_buffer_space(c, env));
 }
 
 }  // namespace synfin::tcp

@@ -17,15 +17,16 @@ void back_off_rto(Connection& c) {
 }
 
 Duration time_tried(const Connection& c, const Environment& env) {
-    const Duration base = base_rto(c, env);
-    const Duration max = env.profile_of(c).rto_max;
+    const Terms& terms = env.terms_of(c);
+    const uint64_t base_us = base_rto_us(c, terms);
     // The first of these tries may have begun with an RTO that was backed off before.
     const unsigned first = c.rto_shift > c.backoff ? c.rto_shift - c.backoff : 0u;
-    Duration sum;
+    uint64_t sum_us = 0;
     for (unsigned i = 0; i <= c.backoff; ++i) {
-        sum = sum + std::min(base * (int64_t{1} << std::min(first + i, most_doublings)), max);
+        sum_us +=
+            std::min<uint64_t>(base_us << std::min(first + i, most_doublings), terms.rto_max_us);
     }
-    return sum;
+    return Duration::microseconds(static_cast<int64_t>(sum_us));
 }
 
 }  // namespace synfin::tcp

@@ -55,7 +55,7 @@ void on_persist_timeout(Connection& c, Environment& env, Instant now, Events& ev
     // fallen silent is given up as for any retransmission.
     const Profile& p = env.profile_of(c);
     const uint8_t silent = t->unanswered_probes;
-    const Duration silent_for = backed_off_rto(c, env) * silent;
+    const auto silent_for = Duration::microseconds(backed_off_rto_us(c, env.terms_of(c))) * silent;
     constexpr uint8_t least_silent = 3;
     if (silent >= least_silent && silent_for >= p.retransmission_timeout) {
         return give_up(c, env, events);
@@ -118,12 +118,13 @@ void on_loss_timer(Connection& c, Environment& env, Instant now, Events& events)
     }
 }
 
-// tail_probe_wait, and zero also if the probe has to stay away for what has happened to the flight.
-Duration probe_timeout(const Connection& c, const Transfer& t, Duration timeout) {
+// tail_probe_wait_us, and zero also if the probe has to stay away for what has happened to the
+// flight.
+uint32_t probe_timeout_us(const Connection& c, const Transfer& t, uint32_t timeout_us) {
     const bool stays_away = t.recovery.phase != Recovery::Phase::none ||
                             t.flight.sacked_bytes() != 0 || t.unsent_or_unacked.empty() ||
                             t.tail_probe.under_way || c.snd_wnd == 0;
-    return stays_away ? Duration{} : tail_probe_wait(c, timeout);
+    return stays_away ? 0 : tail_probe_wait_us(c, timeout_us);
 }
 
 bool waits_shortly(const Connection& c) {
@@ -178,26 +179,26 @@ void on_long_deadline(Connection& c, Environment& env, Instant now, Events& even
 }  // namespace
 
 void arm_retransmission(Connection& c, Environment& env, Instant now) {
-    arm_timeout(c, transfer_of(c, env), backed_off_rto(c, env), now);
+    arm_timeout(c, transfer_of(c, env), backed_off_rto_us(c, env.terms_of(c)), now);
 }
 
 void arm_loss_timer(Connection& c, Transfer* t, const Environment& env, Instant now) {
-    const Profile& profile = env.profile_of(c);
-    const Duration timeout = base_rto(c, profile);
-    const Duration wait = t == nullptr ? Duration{} : probe_timeout(c, *t, timeout);
-    if (wait == Duration{}) return arm_timeout(c, t, backed_off_rto(c, profile, timeout), now);
-    arm_timeout(c, nullptr, wait, now);
+    const Terms& terms = env.terms_of(c);
+    const uint32_t timeout_us = base_rto_us(c, terms);
+    const uint32_t wait_us = t == nullptr ? 0 : probe_timeout_us(c, *t, timeout_us);
+    if (wait_us == 0) return arm_timeout(c, t, backed_off_rto_us(c, terms, timeout_us), now);
+    arm_timeout(c, nullptr, wait_us, now);
     t->loss_timer = LossTimer::tail_probe;
 }
 
 void move_tail_probe(Connection& c, Transfer& t, const Environment& env, Instant now) {
     if (!c.has(Mark::sack_permitted)) return;
-    const Duration timeout = base_rto(c, env);
-    const Duration wait = probe_timeout(c, t, timeout);
+    const uint32_t timeout_us = base_rto_us(c, env.terms_of(c));
+    const uint32_t wait_us = probe_timeout_us(c, t, timeout_us);
     // Who never ceases to send would put it off for ever.
     const auto age = static_cast<int32_t>(low_us(now) - t.flight.first_sent_us());
-    if (wait == Duration{} || wait >= timeout - Duration::microseconds(age)) return;
-    arm_timeout(c, nullptr, wait, now);
+    if (wait_us == 0 || wait_us >= int64_t{timeout_us} - age) return;
+    arm_timeout(c, nullptr, wait_us, now);
     t.loss_timer = LossTimer::tail_probe;
 }
 
@@ -240,6 +241,10 @@ void start_keep_alive(Connection& c, const Environment& env, Instant now) {
     if (c.state != State::established && c.state != State::close_wait && !half_closed) return;
     c.backoff = 0;
     c.long_deadline_us = (now + env.profile_of(c).keep_alive_idle).us();
+}
+
+void start_user_timeout(Connection& c, const Environment& env, Instant now) {
+    c.long_deadline_us = (now + env.profile_of(c).user_timeout).us();
 }
 
 bool start_fin_wait_2(Connection& c, const Environment& env, Instant now) {

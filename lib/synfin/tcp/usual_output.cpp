@@ -37,7 +37,7 @@ bool next_segment(Connection& c, OutSegment& out, Environment& env, Instant now)
         out.piece_count = payload.bytes.empty() ? 0 : 1;
         out.payload_length = static_cast<uint32_t>(payload.bytes.size());
     };
-    return next_usual_segment(c, env.profile_of(c), env, now, write) != Usual::none ||
+    return next_usual_segment(c, env.terms_of(c), env, now, write) != Usual::none ||
            next_segment_in_general(c, out, env, now);
 }
 

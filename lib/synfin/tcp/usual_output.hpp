@@ -44,21 +44,20 @@ inline wire::usual::Timestamps timestamps_of(const Connection& c, Instant now) {
 
 /// Whether the connection has been idle for no longer than its RTO; nearly always, the least RTO
 /// says it.
-[[gnu::always_inline]] inline bool is_busy(const Connection& c, const Profile& profile,
-                                           Instant now) {
-    const Duration idle = idle_time(c, now);
-    return (c.srtt_us != 0 && idle <= profile.rto_min) || idle <= base_rto(c, profile);
+[[gnu::always_inline]] inline bool is_busy(const Connection& c, const Terms& terms, Instant now) {
+    const uint32_t idle = idle_us(c, now);
+    return (c.srtt_us != 0 && idle <= terms.rto_min_us) || idle <= base_rto_us(c, terms);
 }
 
 /// Whether all that is queued in a plain transfer may leave at once, as one piece in one segment.
 [[gnu::always_inline]] inline bool leaves_at_once(const Connection& c, const Transfer& t,
-                                                  const Profile& profile, const Environment& env,
+                                                  const Terms& terms, const Environment& env,
                                                   Instant now) {
     const uint32_t length = t.unsent_or_unacked.bytes;
     return t.plain && length != 0 && length + agreed_option_bytes(c) <= c.mss &&
            length <= c.snd_wnd && length <= c.cwnd &&
-           env.buffers.nodes[t.unsent_or_unacked.head].length == length && !profile.cork &&
-           c.narrow_path == 0 && !c.has(Mark::fin_sent) && is_busy(c, profile, now);
+           env.buffers.nodes[t.unsent_or_unacked.head].length == length && !terms.cork &&
+           c.narrow_path == 0 && !c.has(Mark::fin_sent) && is_busy(c, terms, now);
 }
 
 /// Takes all that is queued for sent, with the FIN behind it if that is owed.
@@ -79,59 +78,58 @@ inline wire::usual::Timestamps timestamps_of(const Connection& c, Instant now) {
 
 /// arm_loss_timer, when what has just left at once is all that is in flight.
 [[gnu::always_inline]] inline void arm_loss_timer_of_text(Connection& c, Transfer& t,
-                                                          const Profile& profile, Instant now) {
-    const Duration timeout = base_rto(c, profile);
-    const Duration wait = tail_probe_wait(c, timeout);
-    if (wait == Duration{}) {
-        return arm_timeout(c, &t, backed_off_rto(c, profile, timeout), now);
+                                                          const Terms& terms, Instant now) {
+    const uint32_t timeout_us = base_rto_us(c, terms);
+    const uint32_t wait_us = tail_probe_wait_us(c, timeout_us);
+    if (wait_us == 0) {
+        return arm_timeout(c, &t, backed_off_rto_us(c, terms, timeout_us), now);
     }
-    arm_timeout(c, nullptr, wait, now);
+    arm_timeout(c, nullptr, wait_us, now);
     t.loss_timer = LossTimer::tail_probe;
 }
 
 template <typename Write>
-[[gnu::always_inline]] inline Usual next_syn(Connection& c, const Profile& profile,
-                                             Environment& env, Instant now, Write& write) {
+[[gnu::always_inline]] inline Usual next_syn(Connection& c, const Terms& terms, Environment& env,
+                                             Instant now, Write& write) {
     const Seq iss = c.snd_una;
     const State state = c.state;
     uint32_t flags = c.flags;
     if ((flags & (syn_marks | unusual_syn_marks)) != syn_marks || !is_handshake(state) ||
-        c.snd_nxt.load() != iss || c.ecn || c.transfer != no_index || profile.user_timeout_option) {
+        c.snd_nxt.load() != iss || c.ecn || c.transfer != no_index || terms.user_timeout_option) {
         return Usual::none;
     }
     flags &= ~bits(Mark::send_syn);
-    const Offer& offer = env.offer_of(c);
     const bool passive = state == State::syn_received;
     Seq ack;
     if (passive) {
         ack = c.rcv_nxt;
         c.last_ack_sent = ack;
-        c.rcv_edge = later_of(c.rcv_edge, ack + offer.window);
+        c.rcv_edge = later_of(c.rcv_edge, ack + terms.syn_window);
         flags &= ~bits(Mark::ack_now);
     }
     c.snd_nxt = iss + 1;
     c.rttvar_us = low_us(now);
     c.flags = flags;
-    arm_timeout(c, nullptr, backed_off_rto(c, profile), now);
-    arm_user_timeout(c, profile, now);
+    arm_timeout(c, nullptr, backed_off_rto_us(c, terms), now);
+    arm_user_timeout(c, terms, env, now);
     ++env.counters.out_segs;
     write(wire::TcpFields{.seq = iss.value(),
                           .ack = ack.value(),
                           .flags = passive ? wire::flag::syn | wire::flag::ack : wire::flag::syn,
-                          .window = offer.window},
-          wire::usual::OptionsOfSyn{receive_mss(c, offer), c.rcv_scale, timestamps_of(c, now)},
+                          .window = terms.syn_window},
+          wire::usual::OptionsOfSyn{receive_mss(c, terms), c.rcv_scale, timestamps_of(c, now)},
           wire::SummedBytes{});
     return Usual::last;
 }
 
 /// What every segment says that is no SYN (MUST-58), but for its options; it is accounted for.
-[[gnu::always_inline]] inline wire::TcpFields acknowledge(Connection& c, const Profile& profile,
+[[gnu::always_inline]] inline wire::TcpFields acknowledge(Connection& c, const Terms& terms,
                                                           Environment& env, bool fin) {
     const Seq ack = c.rcv_nxt;
     const wire::TcpFields fields{.seq = c.snd_nxt.load().value(),
                                  .ack = ack.value(),
                                  .flags = fin ? wire::flag::ack | wire::flag::fin : wire::flag::ack,
-                                 .window = move_right_edge(c, profile, receive_space(profile, 0))};
+                                 .window = move_right_edge(c, terms, terms.receive_space)};
     c.last_ack_sent = ack;
     c.flags =
         (c.flags & ~bits(Mark::ack_now, Mark::delayed_ack)) | (fin ? bits(Mark::fin_sent) : 0);
@@ -152,15 +150,15 @@ template <typename Write>
 }
 
 template <typename Write>
-[[gnu::always_inline]] inline Usual next_text(Connection& c, Transfer& t, const Profile& profile,
+[[gnu::always_inline]] inline Usual next_text(Connection& c, Transfer& t, const Terms& terms,
                                               bool fin, Environment& env, Instant now,
                                               Write& write) {
-    if (!leaves_at_once(c, t, profile, env, now)) return Usual::none;
-    wire::TcpFields fields = acknowledge(c, profile, env, fin);
+    if (!leaves_at_once(c, t, terms, env, now)) return Usual::none;
+    wire::TcpFields fields = acknowledge(c, terms, env, fin);
     fields.flags |= wire::flag::psh;  // MUST-61
     const wire::SummedBytes payload = take_text(c, t, fin, env, now);
-    arm_loss_timer_of_text(c, t, profile, now);
-    arm_user_timeout(c, profile, now);
+    arm_loss_timer_of_text(c, t, terms, now);
+    arm_user_timeout(c, terms, env, now);
     write_with_options(c, now, fields, payload, write);
     return Usual::last;
 }
@@ -178,7 +176,7 @@ inline constexpr uint32_t unusual_stream_marks =
 
 /// A full segment of new data behind what is in flight.
 template <typename Write>
-[[gnu::always_inline]] inline Usual next_of_stream(Connection& c, const Profile& profile,
+[[gnu::always_inline]] inline Usual next_of_stream(Connection& c, const Terms& terms,
                                                    Environment& env, Instant now, Write& write) {
     Transfer* const t = transfer_of(c, env);
     if (c.has_any(unusual_stream_marks) || t == nullptr || !flows(c, *t)) return Usual::none;
@@ -197,7 +195,7 @@ template <typename Write>
     if (node.length - skip < length + (node.ends_record ? 1 : 0)) return Usual::none;
 
     const wire::SummedBytes payload{{node.data + skip, length}};
-    wire::TcpFields fields = acknowledge(c, profile, env, false);
+    wire::TcpFields fields = acknowledge(c, terms, env, false);
     const uint32_t now_us = low_us(now);
     const bool in_burst = goes_on_in_burst(*t, now_us);
     if (length > half_of_largest_window(c) ||
@@ -214,21 +212,21 @@ template <typename Write>
 
 /// Data, a FIN or an ACK, in ESTABLISHED and later.
 template <typename Write>
-[[gnu::always_inline]] inline Usual next_plain(Connection& c, const Profile& profile,
-                                               Environment& env, Instant now, Write& write) {
+[[gnu::always_inline]] inline Usual next_plain(Connection& c, const Terms& terms, Environment& env,
+                                               Instant now, Write& write) {
     const uint32_t flags = c.flags;
     if ((flags & unusual_marks) != 0 || c.snd_una.load() != c.snd_nxt || c.ecn) return Usual::none;
     if (!is_synchronized(c.state)) return Usual::none;
     const bool fin = (flags & bits(Mark::send_closed, Mark::fin_sent)) == bits(Mark::send_closed);
     if (Transfer* const t = usual_transfer_of(c, env)) {
-        return next_text(c, *t, profile, fin, env, now, write);
+        return next_text(c, *t, terms, fin, env, now, write);
     }
     if (!fin && (flags & bits(Mark::ack_now)) == 0) return Usual::none;
-    const wire::TcpFields fields = acknowledge(c, profile, env, fin);
+    const wire::TcpFields fields = acknowledge(c, terms, env, fin);
     if (fin) {
         c.snd_nxt = Seq{fields.seq} + 1;
-        arm_timeout(c, nullptr, backed_off_rto(c, profile), now);
-        arm_user_timeout(c, profile, now);
+        arm_timeout(c, nullptr, backed_off_rto_us(c, terms), now);
+        arm_user_timeout(c, terms, env, now);
     }
     write_with_options(c, now, fields, {}, write);
     return Usual::last;
@@ -239,15 +237,15 @@ template <typename Write>
 /// If the next segment is a usual one, it is accounted for as sent and given to
 /// `write(fields, options, payload)`: fields without ports, options of one of wire's usual layouts,
 /// and SummedBytes that stay valid as OutSegment::pieces do. If not, nothing is said or done; ask
-/// next_segment. `profile` is the connection's.
+/// next_segment. `terms` are the connection's.
 template <typename Write>
-[[gnu::always_inline]] inline Usual next_usual_segment(Connection& c, const Profile& profile,
+[[gnu::always_inline]] inline Usual next_usual_segment(Connection& c, const Terms& terms,
                                                        Environment& env, Instant now,
                                                        Write&& write) {
-    if (c.has(Mark::send_syn)) return usual::next_syn(c, profile, env, now, write);
-    const Usual plain = usual::next_plain(c, profile, env, now, write);
+    if (c.has(Mark::send_syn)) return usual::next_syn(c, terms, env, now, write);
+    const Usual plain = usual::next_plain(c, terms, env, now, write);
     if (plain != Usual::none || !c.has(Mark::retransmit_armed)) return plain;
-    return usual::next_of_stream(c, profile, env, now, write);
+    return usual::next_of_stream(c, terms, env, now, write);
 }
 
 }  // namespace synfin::tcp

@@ -44,16 +44,16 @@ TEST(ProfilePool, OnlyTheLastReferenceMayChangeAProfile) {
 
 TEST(ProfilePool, OffersFollowTheirProfiles) {
     ProfilePool pool{{with_ttl(64)}, 2, 1400};
-    EXPECT_EQ(pool.offers()[0].mss_v4, 1360);
-    EXPECT_EQ(pool.offers()[0].mss_v6, 1340);
+    EXPECT_EQ(pool.terms()[0].mss_v4, 1360);
+    EXPECT_EQ(pool.terms()[0].mss_v6, 1340);
     tcp::Profile profile;
     profile.mss_clamp = 600;
     const auto own = pool.take(profile);
     ASSERT_TRUE(own.has_value());
-    EXPECT_EQ(pool.offers()[*own].mss_v4, 600);
+    EXPECT_EQ(pool.terms()[*own].mss_v4, 600);
     profile.mss_clamp = 700;
     pool.change(*own, profile);
-    EXPECT_EQ(pool.offers()[*own].mss_v4, 700);
+    EXPECT_EQ(pool.terms()[*own].mss_v4, 700);
 }
 
 class Profiles : public ::testing::Test {

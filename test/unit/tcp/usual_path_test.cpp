@@ -74,7 +74,7 @@ bool next_usual_as_noted(End& e, OutSegment& out, Instant now) {
         out.payload_length = static_cast<uint32_t>(payload.bytes.size());
         e.note({out.seq, fields.flags, out.payload_length}, now);
     };
-    const Usual done = next_usual_segment(e.c, e.profile, e.env, now, write);
+    const Usual done = next_usual_segment(e.c, e.env.terms_of(e.c), e.env, now, write);
     if (done == Usual::last) EXPECT_FALSE(wants_output(e.c, e.env));
     return done != Usual::none;
 }
@@ -129,11 +129,11 @@ unsigned check_plain(const TransferPool& pool) {
 /// One end in both worlds: whatever happens to it happens in both.
 struct Twin {
     explicit Twin(const Profile& profile) : fast{profile}, general{profile} {
-        fast.env.offers = {&offer, 1};
+        fast.env.terms = {&terms, 1};
     }
     End fast;
     End general;
-    Offer offer = offer_of(fast.profile, fast.env.mtu);
+    Terms terms = terms_of(fast.profile, fast.env.mtu);
     bool usual_asked = false;  ///< of the last segment, the fast path itself
 
     template <typename Act>

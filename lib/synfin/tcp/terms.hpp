@@ -1,0 +1,40 @@
+// What a profile comes to for all of its connections, worked out when it changes and not for each
+// connection: what their SYNs say, and what each segment needs of it, in a cache line.
+#pragma once
+
+#include <cstdint>
+
+#include <synfin/tcp/profile.hpp>
+
+namespace synfin::tcp {
+
+struct alignas(64) Terms {
+    // SYNs
+    uint32_t marks = 0;            ///< of Mark: the options, and what else the profile asks for
+    uint16_t mss_v4 = 0;           ///< our MSS option: the largest segment that we can take
+    uint16_t mss_v6 = 0;           ///< (SHLD-6, MUST-67)
+    uint16_t syn_window = 0;       ///< as it stands in a SYN
+    uint8_t window_shift = 0;      ///< 0 without the option
+    bool ecn_active : 1 = false;   ///< a connection that we open offers ECN
+    bool ecn_passive : 1 = false;  ///< one that a peer opens agrees to it
+
+    // every segment
+    bool user_timeout_option : 1 = false;  ///< as in the profile
+    bool user_timeout : 1 = false;         ///< there is one
+    bool cork : 1 = false;
+    uint8_t time_to_live = 0;
+    uint8_t traffic_class = 0;   ///< without ECN
+    uint32_t receive_space = 0;  ///< what may be announced with nothing unread
+    uint32_t half_buffer = 0;    ///< of the receive buffer
+
+    // RFC 6298, microseconds: as in the profile, but never as long as a deadline of 32 bits reaches
+    uint32_t rto_initial_us = 0;
+    uint32_t rto_margin_us = 0;
+    uint32_t rto_min_us = 0;
+    uint32_t rto_max_us = 0;
+};
+
+/// `mtu` is the device's: IP header and all that follows.
+Terms terms_of(const Profile& profile, uint16_t mtu);
+
+}  // namespace synfin::tcp
