@@ -13,15 +13,12 @@ namespace synfin::bench {
 using namespace synfin::tcp;
 
 struct Side {
-    Side() : env{{&profile, 1}, transfers, buffers, counters, {1, 2}, nullptr, 1500} {
-        env.terms = {&terms, 1};
-    }
     Profile profile;
     Terms terms = terms_of(profile, 1500);
     TransferPool transfers{64, 64};
     BufferPool buffers{64, 64};
     Counters counters;
-    Environment env;
+    Environment env{{&profile, 1}, {&terms, 1}, transfers, buffers, counters, {1, 2}};
     Connection c;
 };
 

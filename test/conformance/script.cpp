@@ -34,6 +34,7 @@ Script::Script(const Setup& setup)
       transfers_{setup.transfers, setup.ranges},
       buffers_{setup.nodes, setup.chunks},
       env_{.profiles = {&setup_.profile, 1},
+           .terms = {&terms_, 1},
            .transfers = transfers_,
            .buffers = buffers_,
            .counters = counters_,
@@ -189,6 +190,7 @@ void Script::call_abort() {
 void Script::change_profile(const tcp::Profile& profile) {
     story_.push_back("change profile");
     setup_.profile = profile;
+    terms_ = tcp::terms_of(profile, setup_.mtu);
     tcp::change_profile(c_, 0, env_, now_);
     settle();
 }

@@ -228,6 +228,7 @@ class Script {
     tcp::Seq peer_seq(uint32_t relative) const { return tcp::Seq{setup_.peer_isn + relative}; }
 
     Setup setup_;
+    tcp::Terms terms_ = tcp::terms_of(setup_.profile, setup_.mtu);
     tcp::TransferPool transfers_;
     tcp::BufferPool buffers_;
     tcp::Counters counters_;

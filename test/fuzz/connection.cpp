@@ -245,10 +245,11 @@ class Story {
 
     Bytes bytes_;
     Profile profile_;
+    Terms terms_ = terms_of(profile_, 1500);
     TransferPool transfers_{4, 32};
     BufferPool buffers_{64, 64};
     Counters counters_;
-    Environment env_{{&profile_, 1}, transfers_, buffers_, counters_, {1, 2}, nullptr, 1500};
+    Environment env_{{&profile_, 1}, {&terms_, 1}, transfers_, buffers_, counters_, {1, 2}};
     Connection c_;
     Instant now_ = Instant::from_us(1'000'000);
     uint32_t last_stamp_ = 0;

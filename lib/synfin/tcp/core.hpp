@@ -34,6 +34,7 @@ struct AddressPair;
 /// What a worker lends to the protocol.
 struct Environment {
     std::span<const Profile> profiles;  ///< by Connection::profile
+    std::span<const Terms> terms;       ///< the same, as terms_of works them out
     TransferPool& transfers;            ///< queues of the connections that have any
     BufferPool& buffers;                ///< bytes that are kept
     Counters& counters;
@@ -44,9 +45,6 @@ struct Environment {
     FastOpenCache* fast_open = nullptr;  ///< cookies of servers; nullptr: none are kept
     /// What is known of the ways to the peers; without it, all take what was agreed on.
     Paths* paths = nullptr;
-    /// By profile: terms_of, kept up to date with `profiles`. Without it, they are worked out each
-    /// time.
-    std::span<const Terms> terms = {};
     /// The tuple for what is computed from the secret: see flow::AddressBook::fingerprint.
     flow::FourTuple fingerprint(const flow::FourTuple& tuple) const {
         return addresses == nullptr ? tuple : addresses->fingerprint(tuple);
@@ -55,14 +53,7 @@ struct Environment {
         return addresses == nullptr ? wire::IpAddress::v4(id) : addresses->resolve(id);
     }
     const Profile& profile_of(const Connection& c) const { return profiles[c.profile]; }
-    /// Until it is asked again.
-    [[gnu::always_inline]] const Terms& terms_of(const Connection& c) const {
-        if (!terms.empty()) [[likely]]
-            return terms[c.profile];
-        return work_out_terms(c);
-    }
-    const Terms& work_out_terms(const Connection& c) const;
-    mutable Terms last_terms{};  ///< what was worked out last, without `terms`
+    const Terms& terms_of(const Connection& c) const { return terms[c.profile]; }
 };
 
 /// Why a connection ended.

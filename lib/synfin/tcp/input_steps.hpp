@@ -97,7 +97,7 @@ template <State from>
     const Seq una = c.snd_una.load() + 1;
     c.snd_una = una;
     c.flags &= ~over;
-    if (env.profile_of(c).user_timeout_option) c.set(Mark::extra_option);
+    if (env.terms_of(c).user_timeout_option) c.set(Mark::extra_option);
     if (Transfer* t = transfer_of(c, env)) restart_flight(c, *t, env);
     if (una == c.snd_nxt) [[likely]] {
         stop_retransmission(c, now);

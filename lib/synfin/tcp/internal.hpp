@@ -391,7 +391,7 @@ inline const CongestionControl& congestion_control(const Connection& c, const En
 /// RFC 6928.
 [[gnu::always_inline]] inline uint32_t initial_window(const Connection& c, const Environment& env) {
     const uint32_t mss = c.mss;
-    const uint32_t segments = env.profile_of(c).initial_window_segments;
+    const uint32_t segments = env.terms_of(c).initial_window_segments;
     return std::min(segments * mss, std::max(2 * mss, segments * 1460));
 }
 [[gnu::always_inline]] inline void start_congestion_control(Connection& c, const Environment& env) {

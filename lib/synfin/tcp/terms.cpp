@@ -16,7 +16,8 @@ uint32_t marks_of(const Profile& p) {
 
 // Deadlines of 32 bits lie within 35 minutes of now, on one side or the other.
 uint32_t deadline_us(Duration d) {
-    return static_cast<uint32_t>(std::clamp<int64_t>(d.count_us(), 0, INT32_MAX));
+    const int64_t rounded_up = d.count_us() + (d.count_ns() % 1'000 > 0 ? 1 : 0);
+    return static_cast<uint32_t>(std::clamp<int64_t>(rounded_up, 0, INT32_MAX));
 }
 
 }  // namespace
@@ -36,16 +37,15 @@ Terms terms_of(const Profile& p, uint16_t mtu) {
         .cork = p.cork,
         .time_to_live = p.time_to_live,
         .traffic_class = static_cast<uint8_t>(p.diffserv << 2),
+        .initial_window_segments = p.initial_window_segments,
         .receive_space = space,
         .half_buffer = p.receive_buffer_bytes / 2,
+        .delayed_ack_us = deadline_us(p.delayed_ack),
+        .prompt_ack_us = deadline_us(std::min(p.delayed_ack, p.prompt_ack)),
         .rto_initial_us = deadline_us(p.rto_initial),
         .rto_margin_us = deadline_us(p.rto_margin_min),
         .rto_min_us = deadline_us(p.rto_min),
         .rto_max_us = deadline_us(p.rto_max)};
-}
-
-const Terms& Environment::work_out_terms(const Connection& c) const {
-    return last_terms = tcp::terms_of(profile_of(c), mtu);
 }
 
 }  // namespace synfin::tcp

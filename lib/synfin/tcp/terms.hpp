@@ -23,11 +23,15 @@ struct alignas(64) Terms {
     bool user_timeout : 1 = false;         ///< there is one
     bool cork : 1 = false;
     uint8_t time_to_live = 0;
-    uint8_t traffic_class = 0;   ///< without ECN
-    uint32_t receive_space = 0;  ///< what may be announced with nothing unread
-    uint32_t half_buffer = 0;    ///< of the receive buffer
+    uint8_t traffic_class = 0;            ///< without ECN
+    uint8_t initial_window_segments = 0;  ///< as in the profile
+    uint32_t receive_space = 0;           ///< what may be announced with nothing unread
+    uint32_t half_buffer = 0;             ///< of the receive buffer
 
-    // RFC 6298, microseconds: as in the profile, but never as long as a deadline of 32 bits reaches
+    // Microseconds, rounded up: as in the profile, but never as long as a deadline of 32 bits
+    // reaches
+    uint32_t delayed_ack_us = 0;  ///< 0: at once
+    uint32_t prompt_ack_us = 0;   ///< the same for text that its sender probably waits with
     uint32_t rto_initial_us = 0;
     uint32_t rto_margin_us = 0;
     uint32_t rto_min_us = 0;

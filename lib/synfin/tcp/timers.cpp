@@ -221,11 +221,11 @@ void set_short_deadline(Connection& c, uint32_t deadline_us, Mark other) {
 
 void arm_delayed_ack(Connection& c, bool awaited, const Environment& env, Instant now) {
     if (c.has(Mark::ack_now) || c.has(Mark::delayed_ack)) return;
-    const Profile& p = env.profile_of(c);
-    const Duration delay = awaited ? std::min(p.delayed_ack, p.prompt_ack) : p.delayed_ack;
-    if (delay == Duration{}) return c.set(Mark::ack_now);
+    const Terms& terms = env.terms_of(c);
+    const uint32_t delay_us = awaited ? terms.prompt_ack_us : terms.delayed_ack_us;
+    if (delay_us == 0) return c.set(Mark::ack_now);
     c.set(Mark::delayed_ack);
-    set_short_deadline(c, low_us(now + delay), Mark::pacing);
+    set_short_deadline(c, low_us(now) + delay_us, Mark::pacing);
 }
 
 void arm_pacing(Connection& c, Instant at) {

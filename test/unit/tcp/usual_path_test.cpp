@@ -24,10 +24,11 @@ using Random = std::mt19937_64;
 struct End {
     explicit End(const Profile& p) : profile{p} {}
     Profile profile;
+    Terms terms = terms_of(profile, 1500);
     TransferPool transfers{8, 64};
     BufferPool buffers{64, 64};
     Counters counters;
-    Environment env{{&profile, 1}, transfers, buffers, counters, {1, 2}, nullptr, 1500};
+    Environment env{{&profile, 1}, {&terms, 1}, transfers, buffers, counters, {1, 2}};
     Connection c;
     History history;
 
@@ -128,12 +129,9 @@ unsigned check_plain(const TransferPool& pool) {
 
 /// One end in both worlds: whatever happens to it happens in both.
 struct Twin {
-    explicit Twin(const Profile& profile) : fast{profile}, general{profile} {
-        fast.env.terms = {&terms, 1};
-    }
+    explicit Twin(const Profile& profile) : fast{profile}, general{profile} {}
     End fast;
     End general;
-    Terms terms = terms_of(fast.profile, fast.env.mtu);
     bool usual_asked = false;  ///< of the last segment, the fast path itself
 
     template <typename Act>
