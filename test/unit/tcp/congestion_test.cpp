@@ -420,9 +420,8 @@ TEST(FastRetransmit, SpoofedDuplicatesInflateWithinTheWindowOnly) {
     s.ignore_sent();
 }
 
-TEST(Congestion, IdleConnectionRestartsWithTheInitialWindow) {
-    Script s{new_reno()};
-    s.establish(thousand);
+/// All acknowledged, 100 ms after it has left.
+void transfer_fifty_thousand(Script& s) {
     s.call_send_bytes(50'000);
     while (s.sent_end() < 50'001) {
         s.wait(100_ms);
@@ -430,6 +429,12 @@ TEST(Congestion, IdleConnectionRestartsWithTheInitialWindow) {
     }
     s.inject(Ack().seq(1).ack(s.sent_end()));
     s.ignore_sent();
+}
+
+TEST(Congestion, IdleConnectionRestartsWithTheInitialWindow) {
+    Script s{new_reno()};
+    s.establish(thousand);
+    transfer_fifty_thousand(s);
     s.wait(60_s);
     s.call_send_bytes(50'000);
     EXPECT_LE(s.take_sent().size(), 10u) << "RFC 5681 section 4.1";
@@ -438,13 +443,7 @@ TEST(Congestion, IdleConnectionRestartsWithTheInitialWindow) {
 TEST(Congestion, PauseWithinTheRtoLeavesTheWindowAsItIs) {
     Script s{new_reno()};
     s.establish(thousand);
-    s.call_send_bytes(50'000);
-    while (s.sent_end() < 50'001) {
-        s.wait(100_ms);
-        s.inject(Ack().seq(1).ack(s.sent_end()));
-    }
-    s.inject(Ack().seq(1).ack(s.sent_end()));
-    s.ignore_sent();
+    transfer_fifty_thousand(s);
     const uint32_t window = s.connection().cwnd;
     ASSERT_GT(window, 20'000u);
     s.wait(100_ms);
