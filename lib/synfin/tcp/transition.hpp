@@ -10,7 +10,7 @@
 namespace synfin::tcp {
 
 struct Transition {
-    Count Counters::*counter = nullptr;
+    Count Counters::* counter = nullptr;
     int8_t established = 0;  ///< what becomes of CurrEstab
     bool legal = false;
 };
