@@ -263,7 +263,7 @@ class TimeWaitTable {
         return static_cast<uint32_t>(by_count + std::min<uint64_t>(by_time, capacity));
     }
 
-    static int64_t round_up_us(Instant t) { return t.us() + (t.ns() % 1000 > 0 ? 1 : 0); }
+    static int64_t round_up_us(Instant t) { return (t + Duration::nanoseconds(999)).us(); }
 
     Block& block_of(uint32_t entry) const { return blocks_[entry / records_per_block]; }
     static uint32_t place_of(uint32_t entry) { return entry % records_per_block; }
