@@ -89,8 +89,9 @@ class Histogram {
 
     /// Monotonic: a larger value is never in an earlier bucket.
     static constexpr size_t bucket_of(uint64_t value) {
-        const unsigned width = static_cast<unsigned>(std::bit_width(value | (sub_buckets - 1)));
-        const unsigned shift = width - sub_bucket_bits - (width > sub_bucket_bits ? 1 : 0);
+        constexpr uint64_t exact = 2 * sub_buckets - 1;  // the largest that has its own bucket
+        const unsigned shift =
+            static_cast<unsigned>(std::bit_width(value | exact) - std::bit_width(exact));
         // The leading bit of value >> shift carries into the power of two.
         return shift * sub_buckets + static_cast<size_t>(value >> shift);
     }
