@@ -224,7 +224,7 @@ struct Oversized {
     Seq end;
 };
 
-struct Transfer {
+struct alignas(16) Transfer {
     // ---- what each life of a transfer begins with: start() sets it
     ByteQueue unsent_or_unacked;  ///< begins at snd_una (behind the SYN)
     // where the next transmission's bytes begin: a cursor into unsent_or_unacked
