@@ -218,7 +218,6 @@ void Client::send_request(stack::Worker& worker, stack::ConnectionId id, uint32_
 size_t Client::on_data(stack::Worker& worker, stack::ConnectionId id,
                        std::span<const uint8_t> data) {
     const Memory memory = Memory::unpack(worker.user_data(id));
-    Partial partial;
     if (memory.phase == Phase::asking) {
         const Duration waited = since(memory, worker.now());
         statistics_.first_byte.record(static_cast<uint64_t>(waited.count_ns()));
@@ -227,12 +226,12 @@ size_t Client::on_data(stack::Worker& worker, stack::ConnectionId id,
             take_response(worker, id, memory.requests_left, known->keep_alive);
             return data.size();
         }
-    } else if (memory.phase == Phase::receiving) {
-        partial = partial_.get(id.index);
-    } else {
+    } else if (memory.phase != Phase::receiving) {
         condemn(worker, id);
         return data.size();
     }
+    Partial partial;
+    if (memory.phase == Phase::receiving) partial = partial_.get(id.index);
     std::span<const uint8_t> rest = data;
     for (;;) {
         const http::ResponseParser::Result result = partial.parser.parse(rest);

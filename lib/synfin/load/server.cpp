@@ -145,7 +145,6 @@ void Server::on_writable(stack::Worker& worker, stack::ConnectionId id) {
 }
 
 void Server::on_closed(stack::Worker& worker, stack::ConnectionId id, tcp::CloseReason reason) {
-    const Memory memory = Memory::unpack(worker.user_data(id));
     live_.remove(id);
     statistics_.concurrent = live_.count();
     switch (reason) {
@@ -155,7 +154,7 @@ void Server::on_closed(stack::Worker& worker, stack::ConnectionId id, tcp::Close
         case tcp::CloseReason::aborted:
             if (abandoned_) {
                 ++statistics_.abandoned;
-            } else if (memory.closed_by_us) {
+            } else if (Memory::unpack(worker.user_data(id)).closed_by_us) {
                 ++statistics_.closed;
             } else {
                 ++statistics_.failed;
