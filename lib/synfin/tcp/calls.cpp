@@ -38,9 +38,9 @@ bool memory_keeps_send_buffer_small(const Connection& c, const Environment& env)
 
 // How many of `wanted` bytes may be queued. Nearly always all of them, however far the buffer has
 // grown.
-[[gnu::always_inline]] inline size_t room_for(const Connection& c, size_t wanted,
+[[gnu::always_inline]] inline size_t room_for(const Connection& c, const Profile& p, size_t wanted,
                                               Environment& env) {
-    if (queued_bytes(c, env) + wanted <= env.profile_of(c).send_buffer_bytes) [[likely]]
+    if (queued_bytes(c, env) + wanted <= p.send_buffer_bytes) [[likely]]
         return wanted;
     const uint32_t space = send_space(c, env);
     if (space < wanted && memory_keeps_send_buffer_small(c, env)) {
@@ -54,14 +54,15 @@ template <typename Append>
 [[gnu::always_inline]] inline uint32_t queue_bytes(Connection& c, size_t wanted, Environment& env,
                                                    Append&& append) {
     if (!may_send(c)) return 0;
-    const size_t count = room_for(c, wanted, env);
+    const Profile& p = env.profile_of(c);
+    const size_t count = room_for(c, p, wanted, env);
     if (count == 0) return 0;
     Transfer* t = require_usual_transfer(c, env);
     if (t == nullptr) return 0;
     const uint32_t taken = append(t->unsent_or_unacked, count);
     if (taken == 0) [[unlikely]] {
         drop_idle_transfer(c, env);
-    } else if (has_model(c, env) != (t->model != no_index)) [[unlikely]] {
+    } else if (has_model(p.congestion)) [[unlikely]] {
         adopt_congestion_control(c, *transfer_of(c, env), env);
     }
     return taken;
