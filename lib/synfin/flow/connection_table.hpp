@@ -87,7 +87,8 @@ class ConnectionTable {
     uint32_t find(uint32_t hash, Matches&& matches) const {
         const uint8_t tag = tag_of(hash);
         uint32_t at = home_of(hash);
-        for (uint32_t probe = 0; probe < probes_; ++probe) {
+        uint32_t probes = 0;
+        do {
             const Bucket& bucket = buckets_[at];
             for (uint32_t hits = bucket.slots_with(tag); hits != 0; hits &= hits - 1) {
                 const uint32_t index = bucket.indices[static_cast<size_t>(std::countr_zero(hits))];
@@ -95,7 +96,7 @@ class ConnectionTable {
             }
             if (bucket.overflow == 0) break;
             at = after(at);
-        }
+        } while (++probes < probes_);
         return no_index;
     }
 
@@ -104,23 +105,23 @@ class ConnectionTable {
     bool insert(uint32_t hash, uint32_t index) {
         const uint32_t home = home_of(hash);
         uint32_t at = home;
-        for (uint32_t probe = 0; probe < probes_; ++probe, at = after(at)) {
-            Bucket& bucket = buckets_[at];
-            const uint32_t free = bucket.slots_with(free_tag);
-            if (free == 0) continue;
-            const size_t slot = static_cast<size_t>(std::countr_zero(free));
-            bucket.sequence.begin_write();
-            bucket.tags[slot] = tag_of(hash);
-            bucket.indices[slot] = index;
-            bucket.sequence.end_write();
-            for (uint32_t passed = home; passed != at; passed = after(passed)) {
-                Relaxed<uint8_t>& overflow = buckets_[passed].overflow;
-                if (overflow != overflow_max) ++overflow;
-            }
-            ++size_;
-            return true;
+        uint32_t probes = 0;
+        while (buckets_[at].slots_with(free_tag) == 0) {
+            if (++probes == probes_) return false;
+            at = after(at);
         }
-        return false;
+        Bucket& bucket = buckets_[at];
+        const auto slot = static_cast<size_t>(std::countr_zero(bucket.slots_with(free_tag)));
+        bucket.sequence.begin_write();
+        bucket.tags[slot] = tag_of(hash);
+        bucket.indices[slot] = index;
+        bucket.sequence.end_write();
+        for (uint32_t passed = home; passed != at; passed = after(passed)) {
+            Relaxed<uint8_t>& overflow = buckets_[passed].overflow;
+            if (overflow != overflow_max) ++overflow;
+        }
+        ++size_;
+        return true;
     }
 
     /// Removes the entry that was inserted with exactly these two. Asserts that it is there.
@@ -128,7 +129,8 @@ class ConnectionTable {
         const uint8_t tag = tag_of(hash);
         const uint32_t home = home_of(hash);
         uint32_t at = home;
-        for (uint32_t probe = 0; probe < probes_; ++probe, at = after(at)) {
+        uint32_t probes = 0;
+        do {
             Bucket& bucket = buckets_[at];
             for (uint32_t hits = bucket.slots_with(tag); hits != 0; hits &= hits - 1) {
                 const size_t slot = static_cast<size_t>(std::countr_zero(hits));
@@ -143,7 +145,8 @@ class ConnectionTable {
                 --size_;
                 return;
             }
-        }
+            at = after(at);
+        } while (++probes < probes_);
         constexpr bool entry_is_in_the_table = false;
         SYNFIN_ASSERT(entry_is_in_the_table);
     }

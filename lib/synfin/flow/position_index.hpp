@@ -69,17 +69,18 @@ class PositionIndex {
         SYNFIN_ASSERT(position != 0 && position <= position_mask());
         const uint32_t home = home_of(hash);
         uint32_t at = home;
-        for (uint32_t probe = 0; probe < probes_; ++probe, at = after(at)) {
-            Bucket& bucket = buckets_[at];
-            const uint32_t free = bucket.matches(UINT32_MAX, 0);
-            if (free == 0) continue;
-            bucket.words[static_cast<size_t>(std::countr_zero(free))] = tag_of(hash) | position;
-            for (uint32_t passed = home; passed != at; passed = after(passed)) {
-                ++buckets_[passed].overflow();
-            }
-            return true;
+        uint32_t probes = 0;
+        while (buckets_[at].free_slots() == 0) {
+            if (++probes == probes_) return false;
+            at = after(at);
         }
-        return false;
+        Bucket& bucket = buckets_[at];
+        const auto slot = static_cast<size_t>(std::countr_zero(bucket.free_slots()));
+        bucket.words[slot] = tag_of(hash) | position;
+        for (uint32_t passed = home; passed != at; passed = after(passed)) {
+            ++buckets_[passed].overflow();
+        }
+        return true;
     }
 
     /// Removes what was inserted with exactly these two. Asserts that it is there.
@@ -110,6 +111,7 @@ class PositionIndex {
         uint32_t matches(uint32_t bits, uint32_t wanted) const {
             return matching_words(words.data(), bits, wanted) & ((1u << slots_per_bucket) - 1);
         }
+        uint32_t free_slots() const { return matches(UINT32_MAX, 0); }
     };
     static_assert(sizeof(Bucket) == 64);
 
@@ -122,7 +124,8 @@ class PositionIndex {
     Place locate(uint32_t hash, Matches&& matches) const {
         const uint32_t tag = tag_of(hash);
         uint32_t at = home_of(hash);
-        for (uint32_t probe = 0; probe < probes_; ++probe) {
+        uint32_t probes = 0;
+        do {
             Bucket& bucket = buckets_[at];
             for (uint32_t hits = bucket.matches(~position_mask(), tag); hits != 0;
                  hits &= hits - 1) {
@@ -131,7 +134,7 @@ class PositionIndex {
             }
             if (bucket.overflow() == 0) break;
             at = after(at);
-        }
+        } while (++probes < probes_);
         return {nullptr, 0};
     }
 
