@@ -68,8 +68,11 @@ template <typename Append>
     return taken;
 }
 
-// The state that a FIN of ours leads to, from the call on (section 3.10.4).
-void enter_closing_state(Connection& c, Environment& env) {
+// Behind what is queued a FIN follows. The state that it leads to is entered from the call on
+// (section 3.10.4).
+void end_sending(Connection& c, Environment& env) {
+    if (c.has(Mark::send_closed)) return;
+    c.set(Mark::send_closed);
     const State state = c.state;
     if (state == State::established) {
         move_state<State::established, State::fin_wait_1>(c, env.counters);
@@ -184,15 +187,14 @@ void change_profile(Connection& c, uint16_t profile, Environment& env, Instant n
 }
 
 void shutdown_send(Connection& c, Environment& env, Instant) {
-    if (c.state == State::closed || c.has(Mark::send_closed) || c.has(Mark::send_reset)) return;
-    c.set(Mark::send_closed);
-    enter_closing_state(c, env);
+    if (c.state != State::closed && !c.has(Mark::send_reset)) end_sending(c, env);
 }
 
 Events close(Connection& c, Environment& env, Instant now) {
     Events events;
-    if (c.state == State::closed || c.has(Mark::detached) || c.has(Mark::send_reset)) return events;
-    if (c.state == State::syn_sent) {  // nothing is known of us but a SYN: nothing to say
+    const State state = c.state;
+    if (state == State::closed || c.has(Mark::detached) || c.has(Mark::send_reset)) return events;
+    if (state == State::syn_sent) {  // nothing is known of us but a SYN: nothing to say
         end_connection(c, CloseReason::aborted, env, events);
         return events;
     }
@@ -201,7 +203,7 @@ Events close(Connection& c, Environment& env, Instant now) {
         return abort(c, env, now);
     }
     c.set(Mark::detached);
-    shutdown_send(c, env, now);
+    end_sending(c, env);
     return arm_fin_wait_2(c, env, now) ? abort(c, env, now) : events;
 }
 
