@@ -15,8 +15,8 @@
 //
 // A port that is given back rests until all others have been used, and the next round begins. So a
 // tuple comes again as late as it can: the peer, if it closed first, may keep it in TIME_WAIT for
-// minutes, and nobody knows that here. The beginning of a round looks at each word in which ports
-// rest, at 1,024 once in as many openings as ports rest there.
+// minutes, and nobody knows that here. A round begins with a look at each word in which a port
+// rests, 1024 at the most: once for all the ports that it finds there.
 //
 // Limits: `max_pools`. A pool whose ports are all free again is kept, so that its filter need not
 // be asked again, until the limit is reached and another scope takes its place, the longest idle
@@ -79,29 +79,26 @@ class PortAllocator {
                                            Allowed&& allowed, uint32_t next_random = 0) {
         Pool* pool = find_or_make(scope, allowed);
         if (pool == nullptr) return tl::unexpected{PortError::too_many_scopes};
-        const uint32_t port = take_next_free(*pool, random, next_random);
+        const uint16_t port = take_next_free(*pool, random, next_random);
         if (port == no_port) {
             forget_if_unnamed(*pool);
             return tl::unexpected{PortError::all_taken};
         }
-        return static_cast<uint16_t>(port);
+        return port;
     }
 
     /// take() for the scope that it was called with last. 0: it was another one, or no port of it
     /// is free.
     uint16_t take_again(const PortScope& scope, uint32_t random, uint32_t next_random) {
-        if (last_taken_ == no_index) return 0;
+        if (last_taken_ == no_index) return no_port;
         Pool& pool = pools_[last_taken_];
-        if (pool.scope != scope) return 0;
-        const uint32_t port = take_next_free(pool, random, next_random);
-        return port == no_port ? uint16_t{0} : static_cast<uint16_t>(port);
+        return pool.scope == scope ? take_next_free(pool, random, next_random) : no_port;
     }
 
     /// What take_again would take with `random` now, or 0.
     uint16_t foresee_again(uint32_t random) const {
-        if (last_taken_ == no_index) return 0;
-        const uint32_t port = pools_[last_taken_].next_free(start_for(random));
-        return port == no_port ? uint16_t{0} : static_cast<uint16_t>(port);
+        if (last_taken_ == no_index) return no_port;
+        return static_cast<uint16_t>(pools_[last_taken_].next_free(start_for(random)));
     }
 
     /// Asks for the line that take_again begins with.
@@ -141,10 +138,8 @@ class PortAllocator {
 
     /// Gives back a port that was taken.
     void release(const PortScope& scope, uint16_t port) {
-        const uint32_t number = find_again(scope, last_released_);
-        SYNFIN_ASSERT(number != no_index && port >= first_ && port <= last_);
-        SYNFIN_ASSERT(!pools_[number].is_free(port));
-        release_of(number, port);
+        const bool was_taken = release_if_taken(scope, port);
+        SYNFIN_ASSERT(was_taken);
     }
 
     /// Ports in use, of all scopes.
@@ -158,7 +153,7 @@ class PortAllocator {
     uint32_t pools() const { return pools_.used(); }
 
   private:
-    static constexpr uint32_t no_port = UINT32_MAX;
+    static constexpr uint16_t no_port = 0;
     static constexpr uint32_t ports = 65536;
 
     struct Pool {
@@ -207,11 +202,14 @@ class PortAllocator {
             return top != 0;
         }
 
+        /// Of one that is_free.
         void set_taken(uint32_t port) {
             const uint64_t bit = uint64_t{1} << (port % 64);
             Word& word = words[port / 64];
-            word.resting &= ~bit;
-            if ((word.free & bit) == 0) return;
+            if ((word.free & bit) == 0) {
+                word.resting &= ~bit;
+                return;
+            }
             word.free &= ~bit;
             if (word.free != 0) return;
             middle[port / 64 / 64] &= ~(uint64_t{1} << (port / 64 % 64));
@@ -322,14 +320,14 @@ class PortAllocator {
         }
     }
 
-    uint32_t take_next_free(Pool& pool, uint32_t random, uint32_t next_random) {
+    uint16_t take_next_free(Pool& pool, uint32_t random, uint32_t next_random) {
         if (pool.top == 0 && !pool.begin_round()) [[unlikely]]
             return no_port;
         uint32_t port = pool.next_free(start_for(random));
         if (port == no_port) port = pool.next_free(0);
         take_from(pool, port);
         prefetch(pool, next_random);
-        return port;
+        return static_cast<uint16_t>(port);
     }
 
     [[gnu::always_inline]] void prefetch(const Pool& pool, uint32_t random) const {
