@@ -28,26 +28,30 @@ class Histogram {
     /// Counts one value; by convention nanoseconds. O(1).
     void record(uint64_t value) {
         ++counts_[bucket_of(value)];
-        ++count_;
         sum_ += value;
         if (value > max_) max_ = value;
         if (value < min_) min_ = value;
     }
 
-    uint64_t count() const { return count_; }
+    /// By a look at all buckets.
+    uint64_t count() const {
+        uint64_t n = 0;
+        for (const Relaxed<uint64_t>& in_bucket : counts_) n += in_bucket;
+        return n;
+    }
     /// Exact. 0 if nothing was recorded.
     uint64_t max() const { return max_; }
-    uint64_t min() const { return count_ == 0 ? 0 : min_.load(); }
+    uint64_t min() const { return count() == 0 ? 0 : min_.load(); }
     /// Exact as long as the sum of all values fits into 64 bits. 0 if nothing was recorded.
     double mean() const {
-        const uint64_t n = count_;
+        const uint64_t n = count();
         return n == 0 ? 0.0 : static_cast<double>(sum_.load()) / static_cast<double>(n);
     }
 
     /// The smallest recorded value that at least `fraction` of all are not above (0.99: p99;
     /// nearest rank), rounded up by at most 1/64, and never above max(). 0 if nothing was recorded.
     uint64_t percentile(double fraction) const {
-        const uint64_t n = count_;
+        const uint64_t n = count();
         if (n == 0) return 0;
         const double exact_rank =
             std::ceil(std::clamp(fraction, 0.0, 1.0) * static_cast<double>(n));
@@ -65,7 +69,6 @@ class Histogram {
         for (size_t bucket = 0; bucket < bucket_count; ++bucket) {
             if (const uint64_t n = other.counts_[bucket]; n != 0) counts_[bucket] += n;
         }
-        count_ += other.count_;
         sum_ += other.sum_;
         max_ = std::max(max_.load(), other.max_.load());
         min_ = std::min(min_.load(), other.min_.load());
@@ -75,7 +78,6 @@ class Histogram {
         for (Relaxed<uint64_t>& n : counts_) {
             if (n != 0) n = 0;
         }
-        count_ = 0;
         sum_ = 0;
         max_ = 0;
         min_ = UINT64_MAX;
@@ -106,7 +108,6 @@ class Histogram {
     uint64_t count_in(size_t bucket) const { return counts_[bucket]; }
 
   private:
-    Relaxed<uint64_t> count_;
     Relaxed<uint64_t> sum_;
     Relaxed<uint64_t> max_;
     Relaxed<uint64_t> min_{UINT64_MAX};
