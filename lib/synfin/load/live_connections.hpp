@@ -18,22 +18,25 @@
 
 namespace synfin::load {
 
-/// The set of open connections of one worker: eight bytes for each. Each operation is O(1).
+/// The set of open connections of one worker: 33 bits for each. Each operation is O(1).
 class LiveConnections {
   public:
     explicit LiveConnections(uint32_t max_connections)
-        : memory_{size_t{max_connections} * sizeof(Entry)}, capacity_{max_connections} {}
+        : generations_{size_t{max_connections} * sizeof(uint32_t)},
+          open_{(size_t{max_connections} + 63) / 64 * sizeof(uint64_t)},
+          capacity_{max_connections} {}
 
     void add(stack::ConnectionId id) {
         SYNFIN_ASSERT(id.index < capacity_);
-        at(id.index) = {id.generation, true};
+        generation(id.index) = id.generation;
+        open_word(id.index) |= bit(id.index);
         end_ = std::max(end_, id.index + 1);
         ++count_;
     }
 
     void remove(stack::ConnectionId id) {
-        SYNFIN_ASSERT(id.index < end_ && at(id.index).open);
-        at(id.index).open = false;
+        SYNFIN_ASSERT(id.index < end_ && is_open(id.index));
+        open_word(id.index) &= ~bit(id.index);
         --count_;
     }
 
@@ -45,18 +48,22 @@ class LiveConnections {
     template <typename Action>
     void visit(uint32_t from, uint32_t to, Action&& act) {
         for (uint32_t index = from; index < std::min(to, end_); ++index) {
-            if (at(index).open) act(stack::ConnectionId{index, at(index).generation});
+            if (is_open(index)) act(stack::ConnectionId{index, generation(index)});
         }
     }
 
   private:
-    struct Entry {
-        uint32_t generation;
-        bool open;  ///< false in memory that was never touched
-    };
-    Entry& at(uint32_t index) { return static_cast<Entry*>(memory_.data())[index]; }
+    uint32_t& generation(uint32_t index) const {
+        return static_cast<uint32_t*>(generations_.data())[index];
+    }
+    uint64_t& open_word(uint32_t index) const {
+        return static_cast<uint64_t*>(open_.data())[index / 64];
+    }
+    static uint64_t bit(uint32_t index) { return uint64_t{1} << index % 64; }
+    bool is_open(uint32_t index) const { return (open_word(index) & bit(index)) != 0; }
 
-    Region memory_;
+    Region generations_;
+    Region open_;
     uint32_t capacity_;
     uint32_t end_ = 0;
     uint32_t count_ = 0;
