@@ -1,7 +1,8 @@
-// A field that one thread writes and any thread may read: a plain value to its owner, never torn to
+// Fields that one thread writes and any thread may read: a plain value to its owner, never torn to
 // a reader. On x86-64 and AArch64 a relaxed load and store are the plain instructions, so the owner
-// pays nothing. Several such fields read one after another are not a snapshot of one moment; where
-// that matters, a sequence counter stands beside them.
+// pays nothing, but that compilers do not merge such loads with others. Several such fields read
+// one after another are not a snapshot of one moment; where that matters, a sequence counter stands
+// beside them.
 //
 // Inline in any case, and by the compiler's own words for it: in large functions compilers stop,
 // also before the functions of std::atomic, and a call for one instruction costs the caller what it
@@ -15,6 +16,7 @@
 
 namespace synfin {
 
+/// Read by all in the same way.
 template <typename T>
 class Relaxed {
     static_assert(std::is_trivially_copyable_v<T> && std::atomic<T>::is_always_lock_free);
@@ -38,15 +40,6 @@ class Relaxed {
     }
     [[gnu::always_inline]] operator T() const noexcept { return load(); }
 
-    /// For a value that leads to other data (an index, say): who observes it sees what was written
-    /// before it was published. Plain instructions on x86-64.
-    void publish(T value) noexcept { __atomic_store(&value_, &value, __ATOMIC_RELEASE); }
-    T observe() const noexcept {
-        T value;
-        __atomic_load(&value_, &value, __ATOMIC_ACQUIRE);
-        return value;
-    }
-
     // Only the owner writes, so these are a load and a store, not a read-modify-write.
     [[gnu::always_inline]] Relaxed& operator+=(T delta) noexcept {
         return *this = static_cast<T>(load() + delta);
@@ -56,6 +49,47 @@ class Relaxed {
     }
     [[gnu::always_inline]] Relaxed& operator++() noexcept { return *this += T{1}; }
     [[gnu::always_inline]] Relaxed& operator--() noexcept { return *this -= T{1}; }
+
+  private:
+    alignas(sizeof(T)) T value_;
+};
+
+/// The same for a field that its owner reads much more often than anyone else: it reads what only
+/// it can have written, so its loads are plain ones. Any other thread must ask for what is `seen`.
+template <typename T>
+class Shown {
+    static_assert(std::is_trivially_copyable_v<T> && std::atomic<T>::is_always_lock_free);
+
+  public:
+    constexpr Shown() noexcept : value_{} {}
+    constexpr Shown(T value) noexcept : value_{value} {}
+    Shown(const Shown& other) noexcept = default;
+    [[gnu::always_inline]] Shown& operator=(const Shown& other) noexcept {
+        return *this = other.value_;
+    }
+    [[gnu::always_inline]] Shown& operator=(T value) noexcept {
+        __atomic_store(&value_, &value, __ATOMIC_RELAXED);
+        return *this;
+    }
+    [[gnu::always_inline]] constexpr T load() const noexcept { return value_; }
+    [[gnu::always_inline]] constexpr operator T() const noexcept { return value_; }
+
+    /// For a value that leads to other data (an index, say): who has seen it sees what was written
+    /// before it was published.
+    void publish(T value) noexcept { __atomic_store(&value_, &value, __ATOMIC_RELEASE); }
+    T seen() const noexcept {
+        T value;
+        __atomic_load(&value_, &value, __ATOMIC_ACQUIRE);
+        return value;
+    }
+
+    [[gnu::always_inline]] Shown& operator+=(T delta) noexcept {
+        return *this = static_cast<T>(value_ + delta);
+    }
+    [[gnu::always_inline]] Shown& operator-=(T delta) noexcept {
+        return *this = static_cast<T>(value_ - delta);
+    }
+    [[gnu::always_inline]] Shown& operator++() noexcept { return *this += T{1}; }
 
   private:
     alignas(sizeof(T)) T value_;

@@ -1,9 +1,9 @@
 // `synfin ss`: the connections of a worker, seen from any thread, without stopping it.
 //
-// Each entry is copied from Relaxed fields between two looks at its bucket's sequence counter, so
-// its name (IPv6 addresses are looked up in between, too) and its place in the table belong
-// together. State and queues are those of some moment during the copy: they may be a segment apart
-// from each other.
+// Each entry is copied from fields that any thread may read (base/relaxed.hpp), between two looks
+// at its bucket's sequence counter, so its name (IPv6 addresses are looked up in between, too) and
+// its place in the table belong together. State and queues are those of some moment during the
+// copy: they may be a segment apart from each other.
 #include <algorithm>
 
 #include <synfin/stack/worker_impl.hpp>
@@ -61,17 +61,18 @@ void Worker::for_each_connection(const std::function<void(const ConnectionInfo&)
     const auto look = [&w](uint32_t index) {
         const Connection& c = w.connections[index];
         Glance g;
-        g.state = c.state;
-        g.backoff = c.backoff;
-        const flow::FourTuple tuple = c.tuple();
+        g.state = c.state.seen();
+        g.backoff = c.backoff.seen();
+        const flow::FourTuple tuple{c.local_address.seen(), c.remote_address.seen(),
+                                    c.local_port.seen(), c.remote_port.seen()};
         g.local = {w.address_of(tuple.local_address), tuple.local_port};
         g.remote = {w.address_of(tuple.remote_address), tuple.remote_port};
-        g.retransmit_deadline_us = c.retransmit_deadline_us;
-        g.long_deadline_us = c.long_deadline_us;
-        g.in_flight = c.snd_una.load() != c.snd_nxt.load();
+        g.retransmit_deadline_us = c.retransmit_deadline_us.seen();
+        g.long_deadline_us = c.long_deadline_us.seen();
+        g.in_flight = c.snd_una.seen() != c.snd_nxt.seen();
         // A transfer that has changed hands meanwhile shows another's numbers for this moment; it
         // is memory of the same pool for ever.
-        const uint32_t transfer = c.transfer.observe();
+        const uint32_t transfer = c.transfer.seen();
         if (transfer < w.transfers.transfers.capacity()) {
             const tcp::Transfer& t = w.transfers.transfers[transfer];
             g.receive_queue_bytes = t.unread.bytes;

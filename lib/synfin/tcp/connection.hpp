@@ -5,7 +5,7 @@
 //
 // Everything that only some connections need at some time (data queued or unread, segments out of
 // order, loss recovery) hangs off `transfer`, an index into a pool; an idle connection has none.
-// Fields of type Relaxed are those that `synfin ss` reads from another thread.
+// Fields of type Shown are those that `synfin ss` reads from another thread.
 //
 // Invariants (check_invariants): snd_una at or before snd_nxt; rcv_nxt at or before rcv_edge;
 // a transfer exists if bytes are queued, unread or held; an unacknowledged SYN, FIN or byte has a
@@ -82,15 +82,15 @@ struct Counters;
 
 struct alignas(64) Connection {
     // ---- line 0
-    Relaxed<flow::AddressId> local_address;
-    Relaxed<flow::AddressId> remote_address;
-    Relaxed<uint16_t> local_port;
-    Relaxed<uint16_t> remote_port;
+    Shown<flow::AddressId> local_address;
+    Shown<flow::AddressId> remote_address;
+    Shown<uint16_t> local_port;
+    Shown<uint16_t> remote_port;
     uint32_t hash = 0;  ///< of the four-tuple, for leaving the table
-    Relaxed<State> state;
+    Shown<State> state;
     uint8_t snd_scale : 4 = 0;  ///< Snd.Wind.Shift
     uint8_t rcv_scale : 4 = 0;  ///< Rcv.Wind.Shift
-    Relaxed<uint8_t> backoff;   ///< consecutive expiries of the retransmission, persist or
+    Shown<uint8_t> backoff;     ///< consecutive expiries of the retransmission, persist or
                                 ///< keep-alive timer: only one of them runs
     /// How often the RTO stands doubled. Unlike `backoff`, an ACK does not end it, only a sample
     /// does (Karn).
@@ -101,11 +101,11 @@ struct alignas(64) Connection {
     bool echoes_ce : 1 = false;  ///< our ACKs carry ECE
     bool owes_cwr : 1 = false;   ///< the next new data carries CWR
     uint32_t flags = 0;          ///< of Mark
-    Relaxed<Seq> rcv_nxt;
+    Shown<Seq> rcv_nxt;
     Seq rcv_edge;       ///< right edge of the window that was announced
     Seq last_ack_sent;  ///< Last.ACK.sent (RFC 7323)
-    Relaxed<Seq> snd_una;
-    Relaxed<Seq> snd_nxt;
+    Shown<Seq> snd_una;
+    Shown<Seq> snd_nxt;
     uint32_t snd_wnd = 0;  ///< scaled
     Seq snd_wl1;
     Seq snd_wl2;
@@ -128,13 +128,13 @@ struct alignas(64) Connection {
     uint16_t narrow_path : 1 = 0;      ///< mss is less than the two ends have agreed to (path.cpp)
     /// Low 32 bits of microseconds; while the timer does not run, when it was stopped: since then
     /// the connection has been idle.
-    Relaxed<uint32_t> retransmit_deadline_us;
-    Relaxed<uint32_t> short_deadline_us;  ///< of the delayed ACK and the pacer, whichever is first
-    Relaxed<uint32_t> transfer{no_index};
-    Relaxed<int64_t> long_deadline_us{never_us};  ///< user timeout, keep-alive, FIN_WAIT_2
-    uint32_t generation = 0;                      ///< grows with each use of this place
-    uint32_t next = no_index;                     ///< free list, or the stack's ready list
-    alignas(8) uint64_t user_data = 0;            ///< the application's
+    Shown<uint32_t> retransmit_deadline_us;
+    Shown<uint32_t> short_deadline_us;  ///< of the delayed ACK and the pacer, whichever is first
+    Shown<uint32_t> transfer{no_index};
+    Shown<int64_t> long_deadline_us{never_us};  ///< user timeout, keep-alive, FIN_WAIT_2
+    uint32_t generation = 0;                    ///< grows with each use of this place
+    uint32_t next = no_index;                   ///< free list, or the stack's ready list
+    alignas(8) uint64_t user_data = 0;          ///< the application's
 
     bool has(Mark m) const { return (flags & static_cast<uint32_t>(m)) != 0; }
     bool has_any(uint32_t marks) const { return (flags & marks) != 0; }
