@@ -361,8 +361,8 @@ template <typename Watcher>
 template <typename Watcher>
 [[gnu::noinline]] void Worker::Impl::take_unusual_segment(uint32_t index, const Arrived& a,
                                                           const Watcher& watcher) {
-    const tcp::InputResult result =
-        tcp::take_other_segment(connections[index], a.segment, env, now);
+    tcp::InputResult result;
+    tcp::take_other_segment(connections[index], a.segment, env, now, result);
     if (result.reply) reply_with(*result.reply, a, connections[index].profile);
     watcher.before_delivery();
     deliver(index, result);

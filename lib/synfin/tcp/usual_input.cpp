@@ -3,23 +3,19 @@
 
 namespace synfin::tcp {
 
+// One result on all ways, so that it is written where it is wanted: a copy would have to wait for
+// each of the small fields that have just been set.
 InputResult input(Connection& c, const Segment& s, Environment& env, Instant now) {
     InputResult result;
-    if (take_usual_segment(c, s, env, now, result)) return result;
-    return take_other_segment(c, s, env, now);
+    if (!take_usual_segment(c, s, env, now, result)) take_other_segment(c, s, env, now, result);
+    return result;
 }
 
-// One result on both ways, so that it is written where it is wanted: a copy would have to wait for
-// each of the small fields that have just been set.
-InputResult take_other_segment(Connection& c, const Segment& s, Environment& env, Instant now) {
-    InputResult result;
-    if (usual::acknowledges_text(c, s)) {
-        process_ack(c, s, env, now, result.events);
-        update_ts_recent(c, s, now);
-    } else {
-        input_in_general(c, s, env, now, result);
-    }
-    return result;
+void take_other_segment(Connection& c, const Segment& s, Environment& env, Instant now,
+                        InputResult& result) {
+    if (!usual::acknowledges_text(c, s)) return input_in_general(c, s, env, now, result);
+    process_ack(c, s, env, now, result.events);
+    update_ts_recent(c, s, now);
 }
 
 }  // namespace synfin::tcp

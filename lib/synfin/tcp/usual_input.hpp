@@ -144,7 +144,8 @@ inline constexpr uint32_t unusual_syn_ack_marks = static_cast<uint32_t>(Mark::se
     return true;
 }
 
-/// input() of what take_usual_segment leaves.
-InputResult take_other_segment(Connection& c, const Segment& s, Environment& env, Instant now);
+/// input() of what take_usual_segment leaves; `result` is empty.
+void take_other_segment(Connection& c, const Segment& s, Environment& env, Instant now,
+                        InputResult& result);
 
 }  // namespace synfin::tcp
