@@ -76,7 +76,7 @@ bool next_usual_as_noted(End& e, OutSegment& out, Instant now) {
         e.note({out.seq, fields.flags, out.payload_length}, now);
     };
     const Usual done = next_usual_segment(e.c, e.env.terms_of(e.c), e.env, now, write);
-    if (done == Usual::last) EXPECT_FALSE(wants_output(e.c, e.env));
+    EXPECT_FALSE(done == Usual::last && wants_output(e.c, e.env));
     return done != Usual::none;
 }
 
