@@ -98,7 +98,7 @@ class Shown {
 /// Makes `to` what `from` is, 16 bytes at a time: one field after the other costs six times as
 /// much. A reader of another thread sees each word of eight bytes before or after: volatile, so
 /// that no compiler makes smaller stores of it; and ThreadSanitizer, which knows no such stores of
-/// 16 bytes, is not shown them. For what is made of plain and of Relaxed fields, and owns nothing.
+/// 16 bytes, is not shown them. For what is made of plain fields and of these, and owns nothing.
 template <typename T>
 [[gnu::no_sanitize_thread]] inline void become(T& to, const T& from) {
     using Words [[gnu::may_alias, gnu::vector_size(16)]] = uint64_t;
