@@ -348,7 +348,7 @@ template <typename Watcher>
     if (c.state == tcp::State::syn_received && is_put_off(index, a.segment)) [[unlikely]]
         return;
     tcp::InputResult result;
-    if (!tcp::take_usual_segment(c, a.segment, env, now, result)) [[unlikely]]
+    if (!tcp::take_usual_segment(c, a.segment, env, moment, result)) [[unlikely]]
         return take_unusual_segment(index, a, watcher);
     if (result.reply) [[unlikely]] {
         const tcp::Reply reply = *result.reply;  // the result itself stays in registers

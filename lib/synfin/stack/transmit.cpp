@@ -67,7 +67,7 @@ template <typename EndsOf>
         frame.length = static_cast<uint32_t>(wire::write_usual_segment(
             frame.data, header, fields, options, ends, payload, checksums_of(interface)));
     };
-    return tcp::next_usual_segment(c, terms, env, now, write);
+    return tcp::next_usual_segment(c, terms, env, moment, write);
 }
 
 // Functions of their own, and everything in them inline: so the registers are their own, and what

@@ -95,7 +95,7 @@ uint32_t Worker::Impl::open_again(uint64_t user_data) {
     c.user_data = user_data;
     owner_of[index] = last_opening.owner;
     ++owners[last_opening.owner].connections;
-    tcp::open_active_likewise(c, is_v6 ? addresses.fingerprint(tuple) : tuple, env, now);
+    tcp::open_active_likewise(c, is_v6 ? addresses.fingerprint(tuple) : tuple, env, moment);
     if (!table.insert(hash, index)) [[unlikely]] {
         tcp::abort(c, env, now);
         unmake_connection(index);
@@ -159,7 +159,7 @@ bool Worker::Impl::open_passive_again(OwnerNumber listener, const Arrived& syn) 
     }
     neighbor.used = true;
     const flow::FourTuple fingerprint = syn.is_v6 ? addresses.fingerprint(syn.tuple) : syn.tuple;
-    tcp::open_passive_likewise(c, syn.segment, fingerprint, env, now);
+    tcp::open_passive_likewise(c, syn.segment, fingerprint, env, moment);
     ++owner.half_open;
     ++half_open;
     push_ready(neighbor.port, index);

@@ -373,15 +373,15 @@ uint32_t Worker::receive_burst() const { return impl_->config.receive_burst; }
 size_t Worker::interface_count() const { return impl_->interfaces.size(); }
 
 void Worker::receive(std::span<const Frame> frames, Instant now, StageProfile* profile) {
-    impl_->now = now;
+    impl_->set_now(now);
     impl_->receive(frames, profile);
 }
 void Worker::run_timers(Instant now) {
-    impl_->now = now;
+    impl_->set_now(now);
     impl_->run_timers();
 }
 void Worker::poll(Instant now) {
-    impl_->now = now;
+    impl_->set_now(now);
     if (impl_->poller != nullptr) impl_->poller->on_poll(*this, now);
     impl_->tell_notices();
 }
@@ -396,7 +396,7 @@ unsigned Worker::frames_wanted(uint8_t port) const {
     return impl_->interfaces[port].frames_wanted();
 }
 void Worker::transmit(TransmitBatch& batch, Instant now) {
-    impl_->now = now;
+    impl_->set_now(now);
     impl_->transmit(batch);
 }
 std::optional<AddressConflict> Worker::last_address_conflict() const {

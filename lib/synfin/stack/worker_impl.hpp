@@ -30,6 +30,7 @@
 
 #include <synfin/base/apart.hpp>
 #include <synfin/base/index_pool.hpp>
+#include <synfin/base/moment.hpp>
 #include <synfin/base/region.hpp>
 #include <synfin/flow/address_book.hpp>
 #include <synfin/flow/connection_table.hpp>
@@ -63,6 +64,10 @@ namespace synfin::stack {
 
 struct alignas(apart) Worker::Impl {
     Impl(Worker& worker, const WorkerConfig& worker_config);
+    void set_now(Instant t) {
+        now = t;
+        moment = t;
+    }
 
     // Hot is what each segment goes through: behind a dozen conditions a compiler holds the usual
     // way for an unlikely one, and makes it small instead of quick.
@@ -521,6 +526,7 @@ struct alignas(apart) Worker::Impl {
     Addressing addressing;
     std::vector<Interface> interfaces;
     Instant now;
+    Moment moment;  ///< the same
     Application* poller = nullptr;
     Application* historian = nullptr;
 

@@ -133,7 +133,7 @@ void open_active(Connection& c, std::optional<Seq> last_seq, Environment& env, I
 /// The same, without Fast Open, for a copy of a connection that open_active has just filled in:
 /// only the ports differ, and the time. `fingerprint` is that of its tuple.
 void open_active_likewise(Connection& c, const flow::FourTuple& fingerprint, Environment& env,
-                          Instant now);
+                          const Moment& now);
 
 /// How much data the SYN of an active OPEN between these two with Fast Open would carry now; 0: it
 /// would ask for a cookie.
@@ -151,7 +151,7 @@ void open_passive(Connection& c, const Segment& syn, std::optional<Seq> last_seq
 /// SYN that said the same: only the ports and the sequence numbers differ, and the time.
 /// `fingerprint` is that of its tuple.
 void open_passive_likewise(Connection& c, const Segment& syn, const flow::FourTuple& fingerprint,
-                           Environment& env, Instant now);
+                           Environment& env, const Moment& now);
 
 /// The SYN that has just opened `c` passively carries the option of Fast Open (RFC 7413), and the
 /// listener allows it. Where the cookie is right, there is data, and `has_room` for one more such

@@ -34,7 +34,7 @@ namespace synfin::tcp {
 
 /// What the ACK of our FIN does to the state. True if the connection is over.
 [[gnu::always_inline]] inline bool advance_after_fin_ack(Connection& c, const Segment& s,
-                                                         Environment& env, Instant now,
+                                                         Environment& env, const Moment& now,
                                                          InputResult& result) {
     if (!fin_acknowledged(c)) return false;
     Events& events = result.events;
@@ -61,7 +61,7 @@ namespace synfin::tcp {
 
 /// What the peer's SYN says of it, in SYN_SENT.
 [[gnu::always_inline]] inline void take_peer_syn(Connection& c, const Segment& s, Environment& env,
-                                                 Instant now) {
+                                                 const Moment& now) {
     const Terms& terms = env.terms_of(c);
     const Seq rcv_nxt = s.seq + 1;
     c.rcv_nxt = rcv_nxt;
@@ -81,8 +81,8 @@ namespace synfin::tcp {
 /// ESTABLISHED, after either side's handshake; a close that was called earlier takes effect. `from`
 /// is the state, unless that was such a close.
 template <State from>
-[[gnu::always_inline]] inline void complete_handshake(Connection& c, Environment& env, Instant now,
-                                                      Events& events) {
+[[gnu::always_inline]] inline void complete_handshake(Connection& c, Environment& env,
+                                                      const Moment& now, Events& events) {
     constexpr uint32_t over =
         static_cast<uint32_t>(Mark::syn_unacked) | static_cast<uint32_t>(Mark::send_syn) |
         static_cast<uint32_t>(Mark::retry_reported) | static_cast<uint32_t>(Mark::extra_option);
@@ -122,7 +122,7 @@ inline constexpr size_t least_full_segment = 536;
 /// segment has come. What a full segment is to the peer, only the peer knows: its MTU may be
 /// smaller than ours. So the second segment counts, whatever its size.
 inline void owe_acknowledgment(Connection& c, const Segment& s, bool filled_hole, Environment& env,
-                               Instant now) {
+                               const Moment& now) {
     const uint32_t options = agreed_option_bytes(c);
     const uint32_t two_segments = 2 * (c.mss > options ? c.mss - options : 1);
     if (filled_hole || c.has(Mark::delayed_ack) ||

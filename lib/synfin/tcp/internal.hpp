@@ -11,7 +11,9 @@
 namespace synfin::tcp {
 
 /// A moment as connections keep it: the low 32 bits of microseconds.
-[[gnu::always_inline]] inline uint32_t low_us(Instant t) { return static_cast<uint32_t>(t.us()); }
+[[gnu::always_inline]] inline uint32_t low_us(const Moment& t) {
+    return static_cast<uint32_t>(t.us());
+}
 
 // ---- connection.cpp: the queues behind a connection
 
@@ -105,7 +107,7 @@ inline uint32_t agreed_option_bytes(const Connection& c) {
 }
 /// The largest packet that the connection sends.
 uint16_t path_mtu(const Connection& c);
-inline uint32_t timestamp_clock(const Connection& c, Instant now) {
+inline uint32_t timestamp_clock(const Connection& c, const Moment& now) {
     return timestamp_clock(c.ts_offset, now);
 }
 /// The clock of RFC 7323 section 5.5: ticks of 73 minutes, so that each segment can be stamped with
@@ -249,7 +251,7 @@ Duration time_tried(const Connection& c, const Environment& env);
 
 /// `t` is the connection's transfer, if it has one.
 [[gnu::always_inline]] inline void arm_timeout(Connection& c, Transfer* t, uint32_t timeout_us,
-                                               Instant now) {
+                                               const Moment& now) {
     c.set(Mark::retransmit_armed);
     c.retransmit_deadline_us = low_us(now) + timeout_us;
     if (t != nullptr) t->loss_timer = LossTimer::timeout;
@@ -277,7 +279,8 @@ void arm_retransmission(Connection& c, Environment& env, Instant now);
 void arm_loss_timer(Connection& c, Transfer* t, const Environment& env, Instant now);
 void move_tail_probe(Connection& c, Transfer& t, const Environment& env, Instant now);
 /// New data has left while the timer runs: the probe of the tail waits for that.
-inline void put_off_tail_probe(Connection& c, Transfer& t, const Environment& env, Instant now) {
+inline void put_off_tail_probe(Connection& c, Transfer& t, const Environment& env,
+                               const Moment& now) {
     // Nearly always the ACK that has let the data out has armed the timer at the same moment.
     const bool stands = t.loss_timer == LossTimer::tail_probe &&
                         c.retransmit_deadline_us ==
@@ -293,17 +296,17 @@ void arm_reordering(Connection& c, Duration wait, Environment& env, Instant now)
     c.flags &= ~marks;
 }
 /// The same at the moment when everything has been acknowledged: idleness begins.
-[[gnu::always_inline]] inline void stop_retransmission(Connection& c, Instant now) {
+[[gnu::always_inline]] inline void stop_retransmission(Connection& c, const Moment& now) {
     disarm_retransmission(c);
     c.long_deadline_us = never_us;
     c.retransmit_deadline_us = low_us(now);
 }
 /// For how many microseconds the connection has been idle; the timer must not run.
-inline uint32_t idle_us(const Connection& c, Instant now) {
+inline uint32_t idle_us(const Connection& c, const Moment& now) {
     return low_us(now) - c.retransmit_deadline_us;
 }
 /// `awaited`: the peer may send nothing more before it comes.
-void arm_delayed_ack(Connection& c, bool awaited, const Environment& env, Instant now);
+void arm_delayed_ack(Connection& c, bool awaited, const Environment& env, const Moment& now);
 void start_keep_alive(Connection& c, const Environment& env, Instant now);
 /// The peer has been heard of: the idle time begins anew, if the connection is idle.
 inline void arm_keep_alive(Connection& c, const Environment& env, Instant now) {

@@ -8,7 +8,7 @@ TupleSecrets tuple_secrets(const flow::FourTuple& t, const Secret& secret) {
     return {static_cast<uint32_t>(hash), static_cast<uint32_t>(hash >> 32)};
 }
 
-Seq initial_sequence(const TupleSecrets& secrets, Instant now) {
+Seq initial_sequence(const TupleSecrets& secrets, const Moment& now) {
     return Seq{static_cast<uint32_t>(now.us() / 4) + secrets.sequence};
 }
 

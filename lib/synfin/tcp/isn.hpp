@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include <synfin/base/hash_key.hpp>
-#include <synfin/base/instant.hpp>
+#include <synfin/base/moment.hpp>
 #include <synfin/flow/four_tuple.hpp>
 #include <synfin/tcp/seq.hpp>
 
@@ -24,8 +24,8 @@ struct TupleSecrets {
 TupleSecrets tuple_secrets(const flow::FourTuple& tuple, const Secret& secret);
 
 /// ISN = M + F(tuple, secret), M ticking every 4 us (RFC 6528 section 3, MUST-8, SHLD-1).
-Seq initial_sequence(const TupleSecrets& secrets, Instant now);
-inline Seq initial_sequence(const flow::FourTuple& tuple, const Secret& secret, Instant now) {
+Seq initial_sequence(const TupleSecrets& secrets, const Moment& now);
+inline Seq initial_sequence(const flow::FourTuple& tuple, const Secret& secret, const Moment& now) {
     return initial_sequence(tuple_secrets(tuple, secret), now);
 }
 inline uint32_t timestamp_offset(const flow::FourTuple& tuple, const Secret& secret) {
@@ -33,7 +33,7 @@ inline uint32_t timestamp_offset(const flow::FourTuple& tuple, const Secret& sec
 }
 
 /// The timestamp clock of a tuple with this offset: a tick per millisecond (RFC 7323 section 5.4).
-constexpr uint32_t timestamp_clock(uint32_t offset, Instant now) {
+constexpr uint32_t timestamp_clock(uint32_t offset, const Moment& now) {
     return static_cast<uint32_t>(now.ms()) + offset;
 }
 

@@ -61,7 +61,7 @@ void open_active(Connection& c, std::optional<Seq> last_seq, Environment& env, I
 }
 
 void open_active_likewise(Connection& c, const flow::FourTuple& fingerprint, Environment& env,
-                          Instant now) {
+                          const Moment& now) {
     const TupleSecrets secrets = tuple_secrets(fingerprint, env.secret);
     c.ts_offset = secrets.timestamp;
     c.snd_una = c.snd_nxt = initial_sequence(secrets, now);
@@ -80,7 +80,7 @@ void open_passive(Connection& c, const Segment& syn, std::optional<Seq> last_seq
 }
 
 void open_passive_likewise(Connection& c, const Segment& syn, const flow::FourTuple& fingerprint,
-                           Environment& env, Instant now) {
+                           Environment& env, const Moment& now) {
     const TupleSecrets secrets = tuple_secrets(fingerprint, env.secret);
     c.ts_offset = secrets.timestamp;
     const Seq iss = initial_sequence(secrets, now);

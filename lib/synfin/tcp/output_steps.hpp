@@ -74,7 +74,7 @@ inline bool goes_on_in_burst(Transfer& t, uint32_t now_us) {
 /// burst, what follows the second segment changes nothing about the deadline.
 [[gnu::always_inline]] inline void follow_with_timer(Connection& c, Transfer& t, Seq seq,
                                                      bool in_burst, const Environment& env,
-                                                     Instant now) {
+                                                     const Moment& now) {
     if (!in_burst || seq.distance_from(c.snd_una) <= c.mss) put_off_tail_probe(c, t, env, now);
 }
 

@@ -219,7 +219,7 @@ void set_short_deadline(Connection& c, uint32_t deadline_us, Mark other) {
 
 }  // namespace
 
-void arm_delayed_ack(Connection& c, bool awaited, const Environment& env, Instant now) {
+void arm_delayed_ack(Connection& c, bool awaited, const Environment& env, const Moment& now) {
     if (c.has(Mark::ack_now) || c.has(Mark::delayed_ack)) return;
     const Terms& terms = env.terms_of(c);
     const uint32_t delay_us = awaited ? terms.prompt_ack_us : terms.delayed_ack_us;

@@ -79,7 +79,7 @@ inline bool acknowledges_text(const Connection& c, const Segment& s) {
 
 /// All that was in flight has arrived.
 [[gnu::always_inline]] inline void take_acknowledgment(Connection& c, Transfer* t, const Segment& s,
-                                                       Environment& env, Instant now,
+                                                       Environment& env, const Moment& now,
                                                        Events& events) {
     if (t != nullptr) {
         if (t->timing) {
@@ -101,7 +101,7 @@ inline constexpr uint32_t unusual_syn_ack_marks = static_cast<uint32_t>(Mark::se
                                                   static_cast<uint32_t>(Mark::extra_option);
 
 [[gnu::always_inline]] inline bool take_syn_ack(Connection& c, const Segment& s, Environment& env,
-                                                Instant now, Events& events) {
+                                                const Moment& now, Events& events) {
     if (s.flags != (wire::flag::syn | wire::flag::ack) || s.ack != c.snd_nxt ||
         s.ack == c.snd_una || s.options.kinds() != wire::TcpOptionKinds::usual_syn() ||
         !s.payload.empty() || c.has_any(unusual_syn_ack_marks) || c.cwnd != 0 ||
@@ -120,7 +120,7 @@ inline constexpr uint32_t unusual_syn_ack_marks = static_cast<uint32_t>(Mark::se
 /// True: the segment was the expected one, it is taken, and `result`, which was empty, says what it
 /// has brought about. False: nothing is said or done; ask take_other_segment.
 [[gnu::always_inline]] inline bool take_usual_segment(Connection& c, const Segment& s,
-                                                      Environment& env, Instant now,
+                                                      Environment& env, const Moment& now,
                                                       InputResult& result) {
     if (c.state == State::syn_sent) return usual::take_syn_ack(c, s, env, now, result.events);
     Transfer* const t = usual_transfer_of(c, env);

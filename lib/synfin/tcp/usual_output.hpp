@@ -38,13 +38,14 @@ inline constexpr uint32_t syn_marks = bits(Mark::send_syn, Mark::syn_unacked, Ma
                                            Mark::window_scaling, Mark::sack_permitted);
 inline constexpr uint32_t unusual_syn_marks = bits(Mark::send_reset, Mark::extra_option);
 
-inline wire::usual::Timestamps timestamps_of(const Connection& c, Instant now) {
+inline wire::usual::Timestamps timestamps_of(const Connection& c, const Moment& now) {
     return {timestamp_clock(c.ts_offset, now), c.ts_recent};
 }
 
 /// Whether the connection has been idle for no longer than its RTO; nearly always, the least RTO
 /// says it.
-[[gnu::always_inline]] inline bool is_busy(const Connection& c, const Terms& terms, Instant now) {
+[[gnu::always_inline]] inline bool is_busy(const Connection& c, const Terms& terms,
+                                           const Moment& now) {
     const uint32_t idle = idle_us(c, now);
     return (c.srtt_us != 0 && idle <= terms.rto_min_us) || idle <= base_rto_us(c, terms);
 }
@@ -52,7 +53,7 @@ inline wire::usual::Timestamps timestamps_of(const Connection& c, Instant now) {
 /// Whether all that is queued in a plain transfer may leave at once, as one piece in one segment.
 [[gnu::always_inline]] inline bool leaves_at_once(const Connection& c, const Transfer& t,
                                                   const Terms& terms, const Environment& env,
-                                                  Instant now) {
+                                                  const Moment& now) {
     const uint32_t length = t.unsent_or_unacked.bytes;
     return t.plain && length != 0 && length + agreed_option_bytes(c) <= c.mss &&
            length <= c.snd_wnd && length <= c.cwnd &&
@@ -62,7 +63,7 @@ inline wire::usual::Timestamps timestamps_of(const Connection& c, Instant now) {
 
 /// Takes all that is queued for sent, with the FIN behind it if that is owed.
 [[gnu::always_inline]] inline wire::SummedBytes take_text(Connection& c, Transfer& t, bool fin,
-                                                          Environment& env, Instant now) {
+                                                          Environment& env, const Moment& now) {
     const BufferNode& node = env.buffers.nodes[t.unsent_or_unacked.head];
     t.cursor_node = t.unsent_or_unacked.head;
     t.cursor_offset = 0;
@@ -78,7 +79,7 @@ inline wire::usual::Timestamps timestamps_of(const Connection& c, Instant now) {
 
 /// arm_loss_timer, when what has just left at once is all that is in flight.
 [[gnu::always_inline]] inline void arm_loss_timer_of_text(Connection& c, Transfer& t,
-                                                          const Terms& terms, Instant now) {
+                                                          const Terms& terms, const Moment& now) {
     const uint32_t timeout_us = base_rto_us(c, terms);
     const uint32_t wait_us = tail_probe_wait_us(c, timeout_us);
     if (wait_us == 0) {
@@ -90,7 +91,7 @@ inline wire::usual::Timestamps timestamps_of(const Connection& c, Instant now) {
 
 template <typename Write>
 [[gnu::always_inline]] inline Usual next_syn(Connection& c, const Terms& terms, Environment& env,
-                                             Instant now, Write& write) {
+                                             const Moment& now, Write& write) {
     const Seq iss = c.snd_una;
     const State state = c.state;
     uint32_t flags = c.flags;
@@ -138,7 +139,7 @@ template <typename Write>
 }
 
 template <typename Write>
-[[gnu::always_inline]] inline void write_with_options(const Connection& c, Instant now,
+[[gnu::always_inline]] inline void write_with_options(const Connection& c, const Moment& now,
                                                       const wire::TcpFields& fields,
                                                       const wire::SummedBytes& payload,
                                                       Write& write) {
@@ -151,7 +152,7 @@ template <typename Write>
 
 template <typename Write>
 [[gnu::always_inline]] inline Usual next_text(Connection& c, Transfer& t, const Terms& terms,
-                                              bool fin, Environment& env, Instant now,
+                                              bool fin, Environment& env, const Moment& now,
                                               Write& write) {
     if (!leaves_at_once(c, t, terms, env, now)) return Usual::none;
     wire::TcpFields fields = acknowledge(c, terms, env, fin);
@@ -177,7 +178,8 @@ inline constexpr uint32_t unusual_stream_marks =
 /// A full segment of new data behind what is in flight.
 template <typename Write>
 [[gnu::always_inline]] inline Usual next_of_stream(Connection& c, const Terms& terms,
-                                                   Environment& env, Instant now, Write& write) {
+                                                   Environment& env, const Moment& now,
+                                                   Write& write) {
     Transfer* const t = transfer_of(c, env);
     if (c.has_any(unusual_stream_marks) || t == nullptr || !flows(c, *t)) return Usual::none;
     const Seq seq = c.snd_nxt;
@@ -213,7 +215,7 @@ template <typename Write>
 /// Data, a FIN or an ACK, in ESTABLISHED and later.
 template <typename Write>
 [[gnu::always_inline]] inline Usual next_plain(Connection& c, const Terms& terms, Environment& env,
-                                               Instant now, Write& write) {
+                                               const Moment& now, Write& write) {
     const uint32_t flags = c.flags;
     if ((flags & unusual_marks) != 0 || c.snd_una.load() != c.snd_nxt || c.ecn) return Usual::none;
     if (!is_synchronized(c.state)) return Usual::none;
@@ -240,7 +242,7 @@ template <typename Write>
 /// next_segment. `terms` are the connection's.
 template <typename Write>
 [[gnu::always_inline]] inline Usual next_usual_segment(Connection& c, const Terms& terms,
-                                                       Environment& env, Instant now,
+                                                       Environment& env, const Moment& now,
                                                        Write&& write) {
     if (c.has(Mark::send_syn)) return usual::next_syn(c, terms, env, now, write);
     const Usual plain = usual::next_plain(c, terms, env, now, write);
