@@ -307,8 +307,8 @@ void Worker::Impl::refuse_protocol(const wire::Packet& packet, uint8_t port) {
 }
 
 // Silent, as nothing here may be counted twice: the packet has been dropped already.
-void Worker::Impl::tell_problem(const Frame& frame, const wire::Packet& packet) {
-    const LinkEnd& end = interfaces[frame.port].end;
+void Worker::Impl::tell_problem(const wire::Packet& packet, uint8_t port) {
+    const LinkEnd& end = interfaces[port].end;
     const bool is_for_us = end.vlan == packet.vlan() && packet.is_to(end.mac) &&
                            addressing.owns(packet.destination) && !addressing.owns(packet.source);
     if (!is_for_us || wire::carries_icmp6_error(packet.network)) return;
@@ -316,7 +316,7 @@ void Worker::Impl::tell_problem(const Frame& frame, const wire::Packet& packet) 
     error.is_parameter_problem = true;
     error.code = packet.problem.code;
     error.pointer = packet.problem.pointer;
-    push_icmp_error(error, packet, frame.port);
+    push_icmp_error(error, packet, port);
 }
 
 }  // namespace synfin::stack

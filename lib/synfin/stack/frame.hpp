@@ -17,7 +17,6 @@ struct Frame {
     bool tcp_checksum_good = false;
     /// The device has verified a checksum and found it wrong.
     bool checksum_bad = false;
-    uint8_t port = 0;       ///< which of the worker's ports it came from or goes to
     void* owner = nullptr;  ///< the device's
 };
 

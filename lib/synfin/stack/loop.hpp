@@ -92,8 +92,7 @@ class Loop {
         Device& device = *devices_[port];
         const unsigned count = device.receive(frames_.data(), most);
         if (count == 0) return 0;
-        for (unsigned i = 0; i < count; ++i) frames_[i].port = port;
-        worker_.receive(std::span<const Frame>{frames_.data(), count}, now, profile.get());
+        worker_.receive(port, {frames_.data(), count}, now, profile.get());
         profile.enter(Stage::rx);
         device.recycle(frames_.data(), count);
         return count;

@@ -23,6 +23,12 @@ struct Unwatched {
     void before_delivery() const {}
 };
 
+/// What the device found wrong is looked at again here, and dropped under its own name.
+wire::VerifiedChecksums verified_by_device(const Frame& frame) {
+    if (frame.checksum_bad) return {};
+    return {.ip = frame.ip_checksum_good, .tcp = frame.tcp_checksum_good};
+}
+
 tcp::Segment segment_of(const wire::Packet& p) {
     return {.seq = Seq{p.seq},
             .ack = Seq{p.ack},
@@ -54,7 +60,7 @@ struct Worker::Impl::Watching {
     }
 };
 
-void Worker::Impl::receive(std::span<const Frame> frames, StageProfile* profile) {
+void Worker::Impl::receive(uint8_t port, std::span<const Frame> frames, StageProfile* profile) {
     const auto enter = [profile](Stage stage) {
         if (profile != nullptr) [[unlikely]]
             profile->enter(stage);
@@ -68,7 +74,7 @@ void Worker::Impl::receive(std::span<const Frame> frames, StageProfile* profile)
         for (size_t from = 0; from < burst.size(); from += hashed_at_once) {
             const uint32_t first = segment_count;
             enter(Stage::parse);
-            parse(burst, from, std::min(from + hashed_at_once, burst.size()));
+            parse(port, burst, from, std::min(from + hashed_at_once, burst.size()));
             enter(Stage::lookup);
             hash_segments(first);
         }
@@ -129,24 +135,21 @@ void Worker::Impl::hash_segments(uint32_t first) {
         });
 }
 
-void Worker::Impl::parse(std::span<const Frame> frames, size_t from, size_t to) {
+void Worker::Impl::parse(uint8_t port, std::span<const Frame> frames, size_t from, size_t to) {
+    const wire::UsualBeginning& usual_ipv4 = interfaces[port].usual_ipv4;
     Arrived* next = arrived.data() + segment_count;
     uint64_t octets = 0;
     for (size_t i = from; i < to; ++i) {
         if (i + parse_ahead < frames.size()) __builtin_prefetch(frames[i + parse_ahead].data);
         const Frame& frame = frames[i];
-        // What the device found wrong is looked at again here, and dropped under its own name.
-        const wire::VerifiedChecksums verified{
-            .ip = frame.ip_checksum_good && !frame.checksum_bad,
-            .tcp = frame.tcp_checksum_good && !frame.checksum_bad};
         octets += frame.length;
         Arrived& a = *next;
         wire::UsualIpv4Ends ends;
-        if (wire::read_usual_ipv4({frame.data, frame.length}, verified,
-                                  interfaces[frame.port].usual_ipv4, a.segment, ends)) [[likely]] {
+        if (wire::read_usual_ipv4({frame.data, frame.length}, verified_by_device(frame), usual_ipv4,
+                                  a.segment, ends)) [[likely]] {
             ++next;
-            fill_in(a, ends, frame);
-        } else if (read_usual_ipv6_or_tagged(frame, verified, a) || classify(frame, verified, a)) {
+            fill_in(a, ends, port, frame);
+        } else if (read_usual_ipv6_or_tagged(port, frame, a) || classify(port, frame, a)) {
             ++next;
         }
     }
@@ -157,62 +160,60 @@ void Worker::Impl::parse(std::span<const Frame> frames, size_t from, size_t to) 
 
 [[gnu::always_inline]] inline void Worker::Impl::fill_in(Arrived& a,
                                                          const wire::UsualIpv4Ends& ends,
-                                                         const Frame& frame) const {
+                                                         uint8_t port, const Frame& frame) const {
     a.segment.ecn = wire::ecn_of(ends.traffic_class);
     a.tuple = {.local_address = ends.destination,
                .remote_address = ends.source,
                .local_port = ends.destination_port,
                .remote_port = ends.source_port};
-    a.port = frame.port;
+    a.port = port;
     a.is_v6 = false;
     a.ethernet = frame.data;
 }
 
 [[gnu::always_inline]] inline void Worker::Impl::fill_in(Arrived& a,
                                                          const wire::UsualIpv6Ends& ends,
-                                                         const Frame& frame) const {
+                                                         uint8_t port, const Frame& frame) const {
     a.segment.ecn = wire::ecn_of(ends.traffic_class);
     a.tuple = {.local_address = known_id(ends.destination),
                .remote_address = known_id(ends.source),
                .local_port = ends.destination_port,
                .remote_port = ends.source_port};
-    a.port = frame.port;
+    a.port = port;
     a.is_v6 = true;
     a.ethernet = frame.data;
     a.source_v6 = ends.source;
     a.destination_v6 = ends.destination;
 }
 
-[[gnu::noinline]] bool Worker::Impl::read_usual_ipv6_or_tagged(const Frame& frame,
-                                                               wire::VerifiedChecksums verified,
+[[gnu::noinline]] bool Worker::Impl::read_usual_ipv6_or_tagged(uint8_t port, const Frame& frame,
                                                                Arrived& a) {
     wire::UsualIpv6Ends ends;
-    if (!wire::read_usual_ipv6({frame.data, frame.length}, verified,
-                               interfaces[frame.port].usual_ipv6, a.segment, ends)) {
-        return read_usual_tagged(frame, verified, a);
+    if (!wire::read_usual_ipv6({frame.data, frame.length}, verified_by_device(frame),
+                               interfaces[port].usual_ipv6, a.segment, ends)) {
+        return read_usual_tagged(port, frame, a);
     }
-    fill_in(a, ends, frame);
+    fill_in(a, ends, port, frame);
     return true;
 }
 
-[[gnu::noinline]] bool Worker::Impl::read_usual_tagged(const Frame& frame,
-                                                       wire::VerifiedChecksums verified,
+[[gnu::noinline]] bool Worker::Impl::read_usual_tagged(uint8_t port, const Frame& frame,
                                                        Arrived& a) {
-    const auto bytes =
-        wire::without_tag({frame.data, frame.length}, interfaces[frame.port].usual_tag);
+    const auto bytes = wire::without_tag({frame.data, frame.length}, interfaces[port].usual_tag);
+    const wire::VerifiedChecksums verified = verified_by_device(frame);
     wire::UsualIpv4Ends v4;
     if (wire::read_usual_ipv4(bytes, verified, ipv4_behind_tag, a.segment, v4)) {
-        fill_in(a, v4, frame);
+        fill_in(a, v4, port, frame);
         return true;
     }
     wire::UsualIpv6Ends v6;
     if (!wire::read_usual_ipv6(bytes, verified, ipv6_behind_tag, a.segment, v6)) return false;
-    fill_in(a, v6, frame);
+    fill_in(a, v6, port, frame);
     return true;
 }
 
-bool Worker::Impl::is_for_our_end(const Frame& frame, const wire::Packet& p) {
-    const LinkEnd& end = interfaces[frame.port].end;
+bool Worker::Impl::is_for_our_end(uint8_t port, const wire::Packet& p) {
+    const LinkEnd& end = interfaces[port].end;
     if (p.vlan() != end.vlan) {
         ++counters.drop_vlan;
         return false;
@@ -226,16 +227,15 @@ bool Worker::Impl::is_for_our_end(const Frame& frame, const wire::Packet& p) {
 
 // The checks that need to know who we are (RFC 1122 section 3.2.1.3); what is not TCP is dealt with
 // at once.
-bool Worker::Impl::classify(const Frame& frame, wire::VerifiedChecksums verified, Arrived& a) {
-    const uint8_t port = frame.port;
+bool Worker::Impl::classify(uint8_t port, const Frame& frame, Arrived& a) {
     wire::Packet& packet = unusual;
-    wire::parse_frame_slowly({frame.data, frame.length}, verified, packet);
+    wire::parse_frame_slowly({frame.data, frame.length}, verified_by_device(frame), packet);
     if (packet.kind == wire::PacketKind::drop) {
         count_drop(packet.drop);
-        if (packet.problem.is_to_be_told) tell_problem(frame, packet);
+        if (packet.problem.is_to_be_told) tell_problem(packet, port);
         return false;
     }
-    if (!is_for_our_end(frame, packet)) return false;
+    if (!is_for_our_end(port, packet)) return false;
     if (packet.kind == wire::PacketKind::tcp && !packet.link_group) {
         fill_in(a, packet, port);
         return true;

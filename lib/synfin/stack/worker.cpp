@@ -372,9 +372,10 @@ void Worker::add_addresses(uint8_t port, const wire::IpPrefix& block) {
 uint32_t Worker::receive_burst() const { return impl_->config.receive_burst; }
 size_t Worker::interface_count() const { return impl_->interfaces.size(); }
 
-void Worker::receive(std::span<const Frame> frames, Instant now, StageProfile* profile) {
+void Worker::receive(uint8_t port, std::span<const Frame> frames, Instant now,
+                     StageProfile* profile) {
     impl_->set_now(now);
-    impl_->receive(frames, profile);
+    impl_->receive(port, frames, profile);
 }
 void Worker::run_timers(Instant now) {
     impl_->set_now(now);

@@ -262,8 +262,10 @@ class Worker {
     uint32_t receive_burst() const;
     size_t interface_count() const;
 
-    /// Processes a burst. The frames are consumed on return: their buffers may be reused at once.
-    void receive(std::span<const Frame> frames, Instant now, StageProfile* profile = nullptr);
+    /// Processes a burst that has come by this interface. The frames are consumed on return: their
+    /// buffers may be reused at once.
+    void receive(uint8_t port, std::span<const Frame> frames, Instant now,
+                 StageProfile* profile = nullptr);
     void run_timers(Instant now);
     /// Calls on_poll of the application that was set as the worker's main one, if any.
     void poll(Instant now);

@@ -73,26 +73,27 @@ struct alignas(apart) Worker::Impl {
     // way for an unlikely one, and makes it small instead of quick.
 
     // ---- receive.cpp
-    [[gnu::hot]] void receive(std::span<const Frame> frames, StageProfile* profile);
+    [[gnu::hot]] void receive(uint8_t port, std::span<const Frame> frames, StageProfile* profile);
     void ask_for_connections();
     void ask_for_record(const Arrived& a) const;
     /// The frames [from, to) of a burst.
-    void parse(std::span<const Frame> frames, size_t from, size_t to);
+    void parse(uint8_t port, std::span<const Frame> frames, size_t from, size_t to);
     void hash_segments(uint32_t first);
-    bool read_usual_ipv6_or_tagged(const Frame& frame, wire::VerifiedChecksums verified,
-                                   Arrived& a);
+    bool read_usual_ipv6_or_tagged(uint8_t port, const Frame& frame, Arrived& a);
     /// A frame in our VLAN.
-    bool read_usual_tagged(const Frame& frame, wire::VerifiedChecksums verified, Arrived& a);
+    bool read_usual_tagged(uint8_t port, const Frame& frame, Arrived& a);
     /// What is not a usual segment: parsed slowly, and dealt with at once. True: it is a segment
     /// all the same, and `a` is filled in.
-    bool classify(const Frame& frame, wire::VerifiedChecksums verified, Arrived& a);
+    bool classify(uint8_t port, const Frame& frame, Arrived& a);
     void take_datagram(wire::Packet& packet, uint8_t port);
     /// Whether the frame is one of our end of the link; counts what is not.
-    bool is_for_our_end(const Frame& frame, const wire::Packet& packet);
+    bool is_for_our_end(uint8_t port, const wire::Packet& packet);
     void count_drop(wire::Drop reason);
     void fill_in(Arrived& a, const wire::Packet& packet, uint8_t port);
-    void fill_in(Arrived& a, const wire::UsualIpv4Ends& ends, const Frame& frame) const;
-    void fill_in(Arrived& a, const wire::UsualIpv6Ends& ends, const Frame& frame) const;
+    void fill_in(Arrived& a, const wire::UsualIpv4Ends& ends, uint8_t port,
+                 const Frame& frame) const;
+    void fill_in(Arrived& a, const wire::UsualIpv6Ends& ends, uint8_t port,
+                 const Frame& frame) const;
     /// What the fragment has made whole goes its way at once, before the burst.
     void take_fragment(wire::Packet& packet, uint8_t port);
     /// Whether the segment is one of a connection of this worker, be it in TIME_WAIT.
@@ -147,7 +148,7 @@ struct alignas(apart) Worker::Impl {
     /// Tells the sender of a packet for us that nobody here takes it.
     void refuse_protocol(const wire::Packet& packet, uint8_t port);
     /// Tells the sender of a packet for us what was wrong with it.
-    void tell_problem(const Frame& frame, const wire::Packet& packet);
+    void tell_problem(const wire::Packet& packet, uint8_t port);
     /// `error` says what; where to and about what is seen from the packet.
     void push_icmp_error(IcmpError error, const wire::Packet& packet, uint8_t port);
     void ask_for_neighbor(const NeighborCache::Action& action);
