@@ -29,7 +29,8 @@ inline bool is_read(const tcp::Connection& c) {
             adopt_user_timeout(index, events.advised_user_timeout);
         if (events.urgent) [[unlikely]]
             deliver_urgent(index, result.urgent_bytes);
-        if (!result.data.empty()) deliver_data(index, result.data);
+        // A span of its own: if the result's were passed on, all of the result would be in memory.
+        if (!result.data.empty()) deliver_data(index, {result.data.data(), result.data.size()});
         if (events.readable) deliver_unread(index);
         if (events.peer_closed) deliver_peer_closed(c, index);
         if (events.acknowledged && c.has(tcp::Mark::send_blocked)) deliver_writable(index);

@@ -351,8 +351,9 @@ template <typename Watcher>
     if (!tcp::take_usual_segment(c, a.segment, env, moment, result)) [[unlikely]]
         return take_unusual_segment(index, a, watcher);
     if (result.reply) [[unlikely]] {
-        const tcp::Reply reply = *result.reply;  // the result itself stays in registers
-        reply_with(reply, a, c.profile);
+        // Field by field: a copy of the whole would keep the result in memory.
+        const auto& [seq, ack, flags] = *result.reply;
+        reply_with({seq, ack, flags}, a, c.profile);
     }
     watcher.before_delivery();
     deliver_now(c, index, result);

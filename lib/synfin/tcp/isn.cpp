@@ -9,7 +9,7 @@ TupleSecrets tuple_secrets(const flow::FourTuple& t, const Secret& secret) {
 }
 
 Seq initial_sequence(const TupleSecrets& secrets, const Moment& now) {
-    return Seq{static_cast<uint32_t>(now.us() / 4) + secrets.sequence};
+    return Seq{static_cast<uint32_t>(static_cast<uint64_t>(now.us()) / 4) + secrets.sequence};
 }
 
 }  // namespace synfin::tcp

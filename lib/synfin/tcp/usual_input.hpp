@@ -27,11 +27,11 @@ inline constexpr uint32_t text_may_be_refused =
     static_cast<uint32_t>(Mark::detached) | static_cast<uint32_t>(Mark::fin_sent);
 
 [[gnu::always_inline]] inline bool has_usual_options(const Connection& c, const Segment& s) {
-    const auto agreed =
-        c.has(Mark::timestamps) ? wire::TcpOptionKinds::timestamps_alone() : wire::TcpOptionKinds{};
-    if (s.options.kinds() != agreed || s.options.sack_count != 0) return false;
+    if (s.options.sack_count != 0) return false;
+    if (!c.has(Mark::timestamps)) return s.options.kinds() == wire::TcpOptionKinds{};
     // PAWS (RFC 7323 section 5.3)
-    return !c.has(Mark::timestamps) || static_cast<int32_t>(s.options.ts_value - c.ts_recent) >= 0;
+    return s.options.kinds() == wire::TcpOptionKinds::timestamps_alone() &&
+           static_cast<int32_t>(s.options.ts_value - c.ts_recent) >= 0;
 }
 
 /// Whether a plain transfer has nothing more to do once `acked` octets, all that is in flight, are
@@ -127,7 +127,7 @@ inline constexpr uint32_t unusual_syn_ack_marks = static_cast<uint32_t>(Mark::se
     if (!usual::begins_as_expected(c, s) || s.ack != c.snd_nxt || !usual::is_usual(c, s, t)) {
         return false;
     }
-    update_ts_recent(c, s, now);
+    if (c.has(Mark::timestamps)) take_timestamp(c, s, now);
     if (c.has(Mark::syn_unacked)) {
         complete_handshake<State::syn_received>(c, env, now, result.events);
     } else if (s.ack != c.snd_una) {
