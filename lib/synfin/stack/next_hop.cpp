@@ -59,7 +59,7 @@ const Neighbor* Worker::Impl::find_usable_neighbor(uint32_t index, uint8_t port)
         n = &neighbors[anew];
     }
     if (n->port != port) [[unlikely]] {
-        push_ready(n->port, index);
+        push_ready(n->port, c, index);
         return nullptr;
     }
     if (neighbors.use(c.neighbor, now)) [[unlikely]]
@@ -100,7 +100,8 @@ void Worker::Impl::for_each_waiting(uint32_t waiting_head, Visit&& visit) {
 
 void Worker::Impl::wake_waiting(NeighborIndex neighbor) {
     for_each_waiting(neighbors[neighbor].take_waiting(), [this](uint32_t index) {
-        push_ready(neighbors[connections[index].neighbor].port, index);
+        Connection& c = connections[index];
+        push_ready(neighbors[c.neighbor].port, c, index);
     });
 }
 

@@ -103,7 +103,7 @@ uint32_t Worker::Impl::open_again(uint64_t user_data) {
         release_addresses(tuple);
         return no_index;
     }
-    push_ready(neighbor.port, index);
+    push_ready(neighbor.port, c, index);
     return index;
 }
 
@@ -162,7 +162,7 @@ bool Worker::Impl::open_passive_again(OwnerNumber listener, const Arrived& syn) 
     tcp::open_passive_likewise(c, syn.segment, fingerprint, env, moment);
     ++owner.half_open;
     ++half_open;
-    push_ready(neighbor.port, index);
+    push_ready(neighbor.port, c, index);
     return true;
 }
 

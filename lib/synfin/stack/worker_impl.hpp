@@ -335,11 +335,11 @@ struct alignas(apart) Worker::Impl {
     [[gnu::always_inline]] void settle_now(tcp::Connection& c, uint32_t index) {
         if (c.state != tcp::State::closed && !c.has(tcp::Mark::ready) &&
             tcp::wants_output(c, env)) {
-            push_ready(neighbors[c.neighbor].port, index);
+            return push_ready(neighbors[c.neighbor].port, c, index);  // all else comes after that
         }
         if (is_over(c)) {
             let_go_if_over(c, index);
-        } else if (!c.has(tcp::Mark::ready)) {  // else its timer is seen to after its output
+        } else if (!c.has(tcp::Mark::ready)) {
             arm_timer(index);
         }
     }
@@ -361,9 +361,8 @@ struct alignas(apart) Worker::Impl {
     /// A record is gone: its port is free, and its addresses may be.
     void forget(const tcp::TimeWait& record);
     void acknowledge_in_time_wait(const tcp::TimeWait& record, const Arrived& a);
-    [[gnu::always_inline]] void push_ready(uint8_t port, uint32_t index) {
+    [[gnu::always_inline]] void push_ready(uint8_t port, tcp::Connection& c, uint32_t index) {
         Interface& interface = interfaces[port];
-        tcp::Connection& c = connections[index];
         c.set(tcp::Mark::ready);
         c.next = no_index;
         (interface.ready_tail == no_index ? interface.ready_head
