@@ -65,7 +65,7 @@ const Neighbor* Worker::Impl::find_usable_neighbor(uint32_t index, uint8_t port)
     if (neighbors.use(c.neighbor, now)) [[unlikely]]
         neighbors[c.neighbor].witness = {index, c.generation, c.snd_una.load().value()};
     if (n->usable()) [[likely]] {
-        last_usable = {n, c.remote_address, c.neighbor, port};
+        last_usable = {n, c.remote_address, c.neighbor};
         return n;
     }
     wait_for_neighbor(index, c.neighbor);
@@ -80,7 +80,7 @@ void Worker::Impl::wait_for_neighbor(uint32_t index, NeighborIndex neighbor) {
     c.next = no_index;
     (n.waiting_tail == no_index ? n.waiting_head : connections[n.waiting_tail].next) = index;
     n.waiting_tail = index;
-    arm_timer(index);
+    arm_timer(c, index);
 }
 
 template <typename Visit>

@@ -340,14 +340,14 @@ struct alignas(apart) Worker::Impl {
         if (is_over(c)) {
             let_go_if_over(c, index);
         } else if (!c.has(tcp::Mark::ready)) {
-            arm_timer(index);
+            arm_timer(c, index);
         }
     }
     [[gnu::always_inline]] void settle_after_output(tcp::Connection& c, uint32_t index) {
         if (is_over(c)) {
             let_go_if_over(c, index);
         } else {
-            arm_timer(index);
+            arm_timer(c, index);
         }
     }
     [[gnu::always_inline]] void let_go_if_over(tcp::Connection& c, uint32_t index) {
@@ -388,8 +388,7 @@ struct alignas(apart) Worker::Impl {
     /// deadline that moves further away or vanishes leaves it where it is; when it fires, it is
     /// looked at again. Connections that are gone leave theirs behind, too: the next user of the
     /// place profits from it.
-    [[gnu::always_inline]] void arm_timer(uint32_t index) {
-        const tcp::Connection& c = connections[index];
+    [[gnu::always_inline]] void arm_timer(const tcp::Connection& c, uint32_t index) {
         // Most have no deadline but that of the retransmission timer, and an entry before it.
         if (tcp::has_only_retransmission_deadline(c) &&
             (!c.has(tcp::Mark::retransmit_armed) ||
@@ -411,8 +410,7 @@ struct alignas(apart) Worker::Impl {
     /// or to another interface's list. Whoever is asked for behind another in one batch goes the
     /// same way: until then nothing is learned of neighbors, and no time passes.
     const Neighbor* usable_neighbor(const tcp::Connection& c, uint32_t index, uint8_t port) {
-        const bool same = c.neighbor == last_usable.index && port == last_usable.port &&
-                          c.remote_address == last_usable.remote;
+        const bool same = c.neighbor == last_usable.index && c.remote_address == last_usable.remote;
         return same ? last_usable.neighbor : find_usable_neighbor(index, port);
     }
     const Neighbor* find_usable_neighbor(uint32_t index, uint8_t port);
@@ -555,8 +553,7 @@ struct alignas(apart) Worker::Impl {
         const Neighbor* neighbor = nullptr;
         flow::AddressId remote = flow::no_address;
         NeighborIndex index = no_neighbor;
-        uint8_t port = 0;
-    } last_usable;  ///< what usable_neighbor has answered last in this batch
+    } last_usable;  ///< what usable_neighbor has answered last in this batch, for its interface
     struct {
         wire::IpAddress destination;
         wire::IpAddress source;
