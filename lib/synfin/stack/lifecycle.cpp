@@ -49,10 +49,8 @@ void Worker::Impl::forget(const tcp::TimeWait& record) {
     release_addresses(tuple);
 }
 
-bool Worker::Impl::take_segment_in_time_wait(const Arrived& a, std::optional<Seq>& last_seq) {
-    if (time_waits.size() == 0) return false;
-    const uint32_t entry = time_waits.find(a.hash, a.tuple);
-    if (entry == no_index) return false;
+bool Worker::Impl::take_segment_in_time_wait(uint32_t entry, const Arrived& a,
+                                             std::optional<Seq>& last_seq) {
     const tcp::TimeWait record = time_waits.read(entry);
     switch (tcp::on_segment_in_time_wait(record, a.segment)) {
         case tcp::TimeWaitVerdict::ignore: return true;

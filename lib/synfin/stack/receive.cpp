@@ -389,7 +389,8 @@ uint32_t Worker::Impl::look_up_anew(Arrived& a) {
 
 void Worker::Impl::take_segment_without_connection(const Arrived& a) {
     std::optional<Seq> last_seq;
-    if (take_segment_in_time_wait(a, last_seq)) return;
+    const uint32_t entry = time_waits.size() == 0 ? no_index : time_waits.find(a.hash, a.tuple);
+    if (entry != no_index && take_segment_in_time_wait(entry, a, last_seq)) return;
     const OwnerNumber listener = owners.find(a.local());
     if (listener == no_owner) {
         if (const auto reply = tcp::reply_in_closed(a.segment)) reply_with(*reply, a, 0);

@@ -123,9 +123,10 @@ struct alignas(apart) Worker::Impl {
     /// The connection of a segment whose addresses had no ids, or others, when the burst began.
     uint32_t look_up_anew(Arrived& a);
     void take_segment_without_connection(const Arrived& a);
-    /// True if the segment was dealt with; else it goes on to the listeners, with the last sequence
-    /// number of the incarnation that gave way.
-    bool take_segment_in_time_wait(const Arrived& a, std::optional<tcp::Seq>& last_seq);
+    /// There is a record of its tuple. True if the segment was dealt with; else it goes on to the
+    /// listeners, with the last sequence number of the incarnation that gave way.
+    bool take_segment_in_time_wait(uint32_t entry, const Arrived& a,
+                                   std::optional<tcp::Seq>& last_seq);
     /// A segment that belongs to no connection (any more), as its profile sends them (MUST-48,
     /// MUST-49); the first profile is that of whom nobody listens for.
     SegmentReply reply_to(const Arrived& a, uint16_t profile) const;
