@@ -36,13 +36,8 @@ void Worker::Impl::deliver_urgent(uint32_t index, uint32_t bytes) {
     owners[owner_of[index]].application->on_urgent(self, id_of(index), bytes);
 }
 
-void Worker::Impl::deliver_data(uint32_t index, std::span<const uint8_t> data) {
-    Connection& c = connections[index];
-    if (!is_read(c)) return;
-    Application& application = *owners[owner_of[index]].application;
-    const size_t taken = application.on_data(self, {index, c.generation}, data);
-    if (taken >= data.size() || c.has(Mark::send_reset) || c.has(Mark::close_noted)) return;
-    const std::span<const uint8_t> rest = data.subspan(taken);
+void Worker::Impl::keep_rest(Connection& c, uint32_t index, std::span<const uint8_t> rest) {
+    if (c.has(Mark::send_reset) || c.has(Mark::close_noted)) return;
     if (c.has(Mark::detached)) {  // closed by the handler with this data unread (SHLD-3)
         ++tcp_counters.abort_on_close;
         note_closed(index, tcp::abort(c, env, now).closed);

@@ -29,8 +29,7 @@ inline bool is_read(const tcp::Connection& c) {
             adopt_user_timeout(index, events.advised_user_timeout);
         if (events.urgent) [[unlikely]]
             deliver_urgent(index, result.urgent_bytes);
-        // A span of its own: if the result's were passed on, all of the result would be in memory.
-        if (!result.data.empty()) deliver_data(index, {result.data.data(), result.data.size()});
+        if (!result.data.empty()) deliver_data(c, index, result.data);
         if (events.readable) deliver_unread(index);
         if (events.peer_closed) deliver_peer_closed(c, index);
         if (events.acknowledged && c.has(tcp::Mark::send_blocked)) deliver_writable(index);
@@ -46,6 +45,15 @@ inline bool is_read(const tcp::Connection& c) {
     if (c.has(tcp::Mark::established_told)) return;
     c.set(tcp::Mark::established_told);
     owners[owner_of[index]].application->on_established(self, {index, c.generation});
+}
+
+[[gnu::always_inline]] inline void Worker::Impl::deliver_data(tcp::Connection& c, uint32_t index,
+                                                              std::span<const uint8_t> data) {
+    if (!is_read(c)) return;
+    Application& application = *owners[owner_of[index]].application;
+    const size_t taken = application.on_data(self, {index, c.generation}, data);
+    if (taken < data.size()) [[unlikely]]
+        keep_rest(c, index, data.subspan(taken));
 }
 
 [[gnu::always_inline]] inline void Worker::Impl::deliver_peer_closed(tcp::Connection& c,

@@ -278,7 +278,9 @@ struct alignas(apart) Worker::Impl {
     /// own.
     void adopt_user_timeout(uint32_t index, uint16_t option);
     void deliver_urgent(uint32_t index, uint32_t bytes);
-    void deliver_data(uint32_t index, std::span<const uint8_t> data);
+    void deliver_data(tcp::Connection& c, uint32_t index, std::span<const uint8_t> data);
+    /// What the application has not taken of new data.
+    void keep_rest(tcp::Connection& c, uint32_t index, std::span<const uint8_t> rest);
     void deliver_unread(uint32_t index);
     void deliver_peer_closed(tcp::Connection& c, uint32_t index);
     void deliver_writable(uint32_t index);
