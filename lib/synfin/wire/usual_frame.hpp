@@ -176,10 +176,11 @@ template <size_t address_bytes, typename Address, typename Segment>
     const auto read = [&]<size_t header>() {
         return read_segment<header, address_bytes>(addresses, tcp, bytes, verified, segment);
     };
-    switch (size_t{4} * (tcp[12] >> 4)) {
-        case timestamps_header_bytes: return read.template operator()<timestamps_header_bytes>();
-        case tcp_bytes: return read.template operator()<tcp_bytes>();
-        case syn_header_bytes: return read.template operator()<syn_header_bytes>();
+    switch (tcp[12] >> 4) {  // in words
+        case timestamps_header_bytes / 4:
+            return read.template operator()<timestamps_header_bytes>();
+        case tcp_bytes / 4: return read.template operator()<tcp_bytes>();
+        case syn_header_bytes / 4: return read.template operator()<syn_header_bytes>();
         default: return false;
     }
 }
