@@ -230,6 +230,12 @@ size_t Client::on_data(stack::Worker& worker, stack::ConnectionId id,
         condemn(worker, id);
         return data.size();
     }
+    read_response(worker, id, memory, data);
+    return data.size();
+}
+
+[[gnu::noinline]] void Client::read_response(stack::Worker& worker, stack::ConnectionId id,
+                                             Memory memory, std::span<const uint8_t> data) {
     Partial partial;
     if (memory.phase == Phase::receiving) partial = partial_.get(id.index);
     std::span<const uint8_t> rest = data;
@@ -239,24 +245,18 @@ size_t Client::on_data(stack::Worker& worker, stack::ConnectionId id,
         switch (result.status) {
             case http::ResponseParser::Status::body:
                 if (check_body(partial, result.body)) continue;
-                condemn(worker, id);
-                return data.size();
+                return condemn(worker, id);
             case http::ResponseParser::Status::need_more:
                 partial_.put(id.index, partial);
-                put(worker, id, Phase::receiving, memory.requests_left);
-                return data.size();
+                return put(worker, id, Phase::receiving, memory.requests_left);
             case http::ResponseParser::Status::complete:
                 // Nothing was asked that could still be answered.
-                if (!rest.empty() || !is_right(result, partial)) {
-                    condemn(worker, id);
-                } else {
-                    if (memory.phase == Phase::asking) {  // so all of it is here
-                        right_responses_.remember(data, {result.keep_alive, partial.body_bytes});
-                    }
-                    take_response(worker, id, memory.requests_left, result.keep_alive);
+                if (!rest.empty() || !is_right(result, partial)) return condemn(worker, id);
+                if (memory.phase == Phase::asking) {  // so all of it is here
+                    right_responses_.remember(data, {result.keep_alive, partial.body_bytes});
                 }
-                return data.size();
-            case http::ResponseParser::Status::malformed: condemn(worker, id); return data.size();
+                return take_response(worker, id, memory.requests_left, result.keep_alive);
+            case http::ResponseParser::Status::malformed: return condemn(worker, id);
         }
     }
 }

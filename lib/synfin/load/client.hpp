@@ -145,6 +145,9 @@ class alignas(apart) Client final : public stack::Application {
     }
     void ask(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left);
     void send_request(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left);
+    /// One that is not known, or a part of one.
+    void read_response(stack::Worker& worker, stack::ConnectionId id, Memory memory,
+                       std::span<const uint8_t> data);
     void take_response(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left,
                        bool keep_alive);
     bool check_body(Partial& partial, std::span<const uint8_t> piece);

@@ -194,7 +194,7 @@ void Server::serve_unread(stack::Worker& worker, stack::ConnectionId id) {
 
 size_t Server::serve_requests(stack::Worker& worker, stack::ConnectionId id,
                               std::span<const uint8_t> data) {
-    Memory memory = Memory::unpack(worker.user_data(id));
+    const Memory memory = Memory::unpack(worker.user_data(id));
     if (memory.closed_by_us) return data.size();
     if (memory.sending) return 0;
     if (!memory.in_request) {
@@ -204,8 +204,12 @@ size_t Server::serve_requests(stack::Worker& worker, stack::ConnectionId id,
             return data.size();
         }
     }
-    http::RequestParser parser =
-        memory.in_request ? requests_.get(id.index) : http::RequestParser{};
+    return read_requests(worker, id, data, memory.in_request);
+}
+
+[[gnu::noinline]] size_t Server::read_requests(stack::Worker& worker, stack::ConnectionId id,
+                                               std::span<const uint8_t> data, bool in_request) {
+    http::RequestParser parser = in_request ? requests_.get(id.index) : http::RequestParser{};
     size_t taken = 0;
     while (taken < data.size()) {
         const http::RequestParser::Result result = parser.parse(data.subspan(taken));
@@ -215,7 +219,7 @@ size_t Server::serve_requests(stack::Worker& worker, stack::ConnectionId id,
         Memory response;
         if (result.status == http::RequestParser::Status::complete) {
             response = answer(result.request);
-            if (result.consumed == data.size() && !memory.in_request) {
+            if (result.consumed == data.size() && !in_request) {
                 known_requests_.remember(data, result.request);
             }
         } else {
@@ -229,7 +233,7 @@ size_t Server::serve_requests(stack::Worker& worker, stack::ConnectionId id,
         }
     }
     if (parser.at_start()) return taken;
-    memory = Memory{};
+    Memory memory;
     memory.in_request = true;
     requests_.put(id.index, parser);
     worker.set_user_data(id, memory.pack());

@@ -111,6 +111,9 @@ class alignas(apart) Server final : public stack::Application {
 
     size_t serve_requests(stack::Worker& worker, stack::ConnectionId id,
                           std::span<const uint8_t> data);
+    /// Those that are not known; the first has begun earlier if `in_request`.
+    size_t read_requests(stack::Worker& worker, stack::ConnectionId id,
+                         std::span<const uint8_t> data, bool in_request);
     /// The response to a request that was read.
     Memory answer(const http::Request& request);
     /// Goes on with the response that `memory` names. True when it is out and more may follow.
