@@ -17,9 +17,8 @@ namespace synfin::dpdk {
 
 namespace {
 
-// Per worker and in front of the pool; what a worker frees it may have back without the pool's
-// ring.
-constexpr uint32_t cache_buffers = 512;
+// Per worker and in front of the pool, so that workers on many cores seldom meet there.
+constexpr uint32_t cache_buffers = 128;
 constexpr size_t huge_page = size_t{2} << 20;
 
 std::string sentence(uint32_t count, uint32_t bytes) {
@@ -41,7 +40,7 @@ uint32_t pool_size(unsigned ports, unsigned workers, unsigned receive_descriptor
                    unsigned transmit_descriptors) {
     // Beside what stands in descriptors: the stash, the pending frames and three bursts underway of
     // each device, and the worker's cache of the pool, which may hold half as much again.
-    constexpr uint32_t device = 512 + 128 + 192;
+    constexpr uint32_t device = 256 + 128 + 192;
     constexpr uint32_t worker = cache_buffers * 3 / 2;
     // What workers hand each other is underway in their mesh; a quarter of its queues is plenty.
     constexpr uint32_t handed_over = 256;
@@ -68,9 +67,9 @@ PacketPool::PacketPool(const Eal& eal, uint32_t count, uint32_t mtu) : size_{cou
                                      static_cast<unsigned>(sizeof(rte_mbuf)) + room, cache_buffers,
                                      sizeof(rte_pktmbuf_pool_private), SOCKET_ID_ANY, flags);
     if (pool_ == nullptr) throw SetupError{sentence(count, room)};
-    if (rte_mempool_set_ops_byname(pool_, "ring_mp_mc", nullptr) != 0) {
+    if (rte_mempool_set_ops_byname(pool_, "stack", nullptr) != 0) {
         rte_mempool_free(pool_);
-        throw SetupError{"DPDK has no ring mempool: install its mempool drivers"};
+        throw SetupError{"DPDK has no mempool of kind \"stack\": install its mempool drivers"};
     }
     rte_pktmbuf_pool_init(pool_, &settings);
 

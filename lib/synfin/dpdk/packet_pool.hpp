@@ -4,6 +4,11 @@
 // another worker, and is what it transmits next. Each worker has its own cache of the pool, and in
 // front of that its device's stash, so the pool itself is touched rarely and in bulk.
 //
+// All three are last in, first out, and the first two are small. In a long transfer the buffers go
+// round: filled by one core, read by another, given back, filled again. First in, first out, all
+// that the pool has would take turns, and each would come from memory; so it is as many as are
+// underway, and they stay in a cache.
+//
 // With huge pages, or when a device needs it, the buffers lie in EAL's memory. Otherwise they lie
 // in a Region of ours, packed, on transparent huge pages: EAL's ordinary memory would place one
 // buffer per 4 KB page, and all headers would compete for the same few cache sets.

@@ -21,7 +21,8 @@
 // The frames of a memif are moved without its driver where that can be (memif_link.hpp): received
 // ones are copied into buffers of the stash, and what is prepared is the slot that the peer reads.
 //
-// The hot path of the program: no allocation, no lock, no system call of ours.
+// The hot path of the program: no allocation, no system call of ours, and no lock but the pool's,
+// once for many buffers.
 #pragma once
 
 #include <algorithm>
@@ -192,7 +193,7 @@ class alignas(apart) QueueDevice {
     static constexpr unsigned pending_capacity = 2 * burst;
     // What an operation may add to the stash at once stays free above its capacity.
     static constexpr unsigned stash_room = 2 * burst;
-    static constexpr unsigned stash_capacity = 512 - stash_room;
+    static constexpr unsigned stash_capacity = 256 - stash_room;
     // A core has about two dozen lines underway at once.
     static constexpr unsigned asked_at_once = 16;
 

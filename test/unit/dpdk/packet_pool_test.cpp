@@ -1,5 +1,10 @@
+#include <algorithm>
+#include <array>
+#include <vector>
+
 #include <gtest/gtest.h>
 #include <rte_mbuf.h>
+#include <rte_mempool.h>
 
 #include <synfin/dpdk/packet_pool.hpp>
 #include <synfin/stack/frame.hpp>
@@ -18,6 +23,18 @@ TEST(PacketPool, HasAllItsBuffersAndCountsThoseInUse) {
     EXPECT_EQ(rte_pktmbuf_alloc(pool.get()), nullptr);
     rte_pktmbuf_free_bulk(buffers.data(), 4096);
     EXPECT_EQ(pool.in_use(), 0u);
+}
+
+TEST(PacketPool, WhatOneCoreGivesBackIsWhatAnotherTakesNext) {
+    PacketPool pool{test::environment(), 4096};
+    // Without the cache of this thread, which would say nothing of another.
+    std::array<void*, 64> given{};
+    ASSERT_EQ(rte_mempool_generic_get(pool.get(), given.data(), given.size(), nullptr), 0);
+    rte_mempool_generic_put(pool.get(), given.data(), given.size(), nullptr);
+    std::array<void*, 64> taken{};
+    ASSERT_EQ(rte_mempool_generic_get(pool.get(), taken.data(), taken.size(), nullptr), 0);
+    EXPECT_TRUE(std::is_permutation(given.begin(), given.end(), taken.begin()));
+    rte_mempool_generic_put(pool.get(), taken.data(), taken.size(), nullptr);
 }
 
 TEST(PacketPool, LiesPackedAndNotOneBufferPerPage) {
