@@ -35,7 +35,7 @@ struct PairOptions {
     LoadOptions load;
     OptionTable table;
     uint64_t body_bytes = 64;
-    uint64_t ring_entries = 1024;
+    uint64_t ring_entries = 0;  ///< 0: by the MTU
     uint64_t sources = sources_of_pair;
     double seconds = 0;
     bool profile = false;
@@ -55,7 +55,9 @@ struct PairOptions {
         table.number("seconds", "the same as --duration, in seconds", seconds, 0.001, 1e6);
         table.flag("ipv6", "speak IPv6 instead of IPv4", ipv6);
         table.bytes("body", "bytes of each response's body", body_bytes, 0, uint64_t{1} << 30);
-        table.count("ring-entries", "frames that the link holds per direction, a power of two",
+        table.count("ring-entries",
+                    "frames that the link holds per direction, a power of two (default: 1024, "
+                    "or as many as 4 MB hold)",
                     ring_entries, 64, 65536);
         table.count("sources", "source addresses of each client, up to 1022", sources, 1,
                     sources_of_pair);
@@ -195,6 +197,11 @@ void settle_defaults(PairOptions& options) {
         options.load.duration = Duration{};
     }
     options.load.fit_tables(options.table, options.machine.workers, options.tcp.max_connections);
+    // What waits in the link should still be in a cache when its turn comes.
+    if (!options.table.given("ring-entries")) {
+        options.ring_entries =
+            std::min<uint64_t>(1024, std::bit_floor((uint64_t{4} << 20) / options.machine.mtu));
+    }
     // The default is for the closed loop; in the open one it would only make starts be missed.
     if (options.table.given("rate") && !options.table.given("concurrency")) {
         options.load.concurrency = 0;
@@ -203,11 +210,11 @@ void settle_defaults(PairOptions& options) {
 
 int run_pair(PairOptions& options) {
     options.table.apply();
+    settle_defaults(options);
     if (!std::has_single_bit(options.ring_entries)) {
         throw UsageError{fmt::format("--ring-entries is '{}', but must be a power of two",
                                      options.ring_entries)};
     }
-    settle_defaults(options);
     options.load.check(options.table, options.machine.workers, options.tcp.max_connections, 2,
                        available_memory_bytes());
     const auto pairs = static_cast<unsigned>(options.machine.workers);
