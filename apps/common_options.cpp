@@ -1,5 +1,6 @@
 #include "common_options.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <fstream>
 #include <sstream>
@@ -199,6 +200,9 @@ void TcpOptions::apply_to(stack::WorkerConfig& config) const {
                                      last_port, first_port)};
     }
     config.max_connections = static_cast<uint32_t>(max_connections);
+    // All may have something to send at once; of many millions some may have to wait.
+    config.max_transfers =
+        std::max(config.max_transfers, std::min(config.max_connections, 1u << 20));
     config.max_time_wait = static_cast<uint32_t>(max_time_wait);
     config.time_wait = time_wait;
     if (time_wait_reuse != Duration{}) config.time_wait_reuse = time_wait_reuse;

@@ -163,7 +163,12 @@ bool Client::open_one(stack::Worker& worker, Instant intended, Phase phase) {
     live_.add(*id);
     ++statistics_.opened;
     statistics_.concurrent = live_.count();
-    if (asks_early(phase)) send_request(worker, *id, config_.requests);
+    if (asks_early(phase)) {
+        const bool sent = send_request(worker, *id, config_.requests);
+        worker.set_user_data(
+            *id,
+            Memory{sent ? Phase::asking : Phase::to_ask, config_.requests, memory.since}.pack());
+    }
     return true;
 }
 
@@ -177,13 +182,13 @@ void Client::on_established(stack::Worker& worker, stack::ConnectionId id) {
         ++statistics_.held;
         return put(worker, id, Phase::held, 0);
     }
-    if (memory.phase != Phase::opening) return condemn(worker, id);
+    const bool early = memory.phase == Phase::asking || memory.phase == Phase::to_ask;
+    if (memory.phase != Phase::opening && !(early && config_.early_data)) {
+        return condemn(worker, id);
+    }
     ++statistics_.established;
     statistics_.handshake.record(static_cast<uint64_t>(since(memory, worker.now()).count_ns()));
-    if (memory.requests_left > 0 && config_.early_data) {
-        return worker.set_user_data(
-            id, Memory{Phase::asking, memory.requests_left, memory.since}.pack());
-    }
+    if (early) return;
     if (memory.requests_left > 0) return ask(worker, id, memory.requests_left);
     if (config_.first == First::server) return put(worker, id, Phase::awaiting_end, 0);
     if (config_.close == CloseBy::fin) return leave(worker, id);
@@ -204,15 +209,17 @@ void Client::reset_established(stack::Worker& worker) {
 }
 
 void Client::ask(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left) {
-    put(worker, id, Phase::asking, requests_left);
-    send_request(worker, id, requests_left);
+    const bool sent = send_request(worker, id, requests_left);
+    put(worker, id, sent ? Phase::asking : Phase::to_ask, requests_left);
 }
 
-void Client::send_request(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left) {
+// One request is outstanding at a time, so it fits into any send buffer. It is not taken when too
+// many other connections have something to send.
+bool Client::send_request(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left) {
     const wire::SummedBytes& request = requests_left == 1 ? last_request_ : request_;
-    // One request is outstanding at a time, so it fits into any send buffer.
-    if (worker.send_static(id, request) != request.bytes.size()) return condemn(worker, id);
+    if (worker.send_static(id, request) != request.bytes.size()) return false;
     ++statistics_.requests;
+    return true;
 }
 
 size_t Client::on_data(stack::Worker& worker, stack::ConnectionId id,
@@ -310,11 +317,18 @@ void Client::on_peer_closed(stack::Worker& worker, stack::ConnectionId id) {
         case Phase::to_be_held:
         case Phase::held:
         case Phase::to_be_reset:
+        case Phase::to_ask:
         case Phase::asking: return condemn(worker, id);
     }
 }
 
-void Client::on_writable(stack::Worker&, stack::ConnectionId) {}
+// What a request has waited belongs to the time until its first byte.
+void Client::on_writable(stack::Worker& worker, stack::ConnectionId id) {
+    Memory memory = Memory::unpack(worker.user_data(id));
+    if (memory.phase != Phase::to_ask || !send_request(worker, id, memory.requests_left)) return;
+    memory.phase = Phase::asking;
+    worker.set_user_data(id, memory.pack());
+}
 
 void Client::leave(stack::Worker& worker, stack::ConnectionId id) {
     put(worker, id, Phase::leaving, 0);

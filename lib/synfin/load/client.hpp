@@ -106,6 +106,7 @@ class alignas(apart) Client final : public stack::Application {
     enum class Stage : uint8_t { idle, holding, opening, draining, finished };
     enum class Phase : uint8_t {
         opening,
+        to_ask,        ///< the request is to be sent as soon as there is memory for it
         asking,        ///< the request is sent, nothing has come back
         receiving,     ///< the beginning of a response is here; the parser is in `partial_`
         awaiting_end,  ///< the peer is to close first
@@ -144,7 +145,7 @@ class alignas(apart) Client final : public stack::Application {
         return config_.early_data && config_.requests > 0 && phase == Phase::opening;
     }
     void ask(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left);
-    void send_request(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left);
+    bool send_request(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left);
     /// One that is not known, or a part of one.
     void read_response(stack::Worker& worker, stack::ConnectionId id, Memory memory,
                        std::span<const uint8_t> data);

@@ -10,10 +10,11 @@ namespace synfin::stack {
 
 namespace {
 
-// Of nodes and ranges there are more than of chunks and transfers: an application's own memory
-// needs a node but no chunk, and one transfer may hold several ranges.
-constexpr uint32_t nodes_per_chunk = 2;
+// One transfer may hold several ranges, and an application's own memory needs a node but no chunk.
 constexpr uint32_t ranges_per_transfer = 4;
+uint32_t nodes_of(const WorkerConfig& config) {
+    return 2 * std::max(config.max_buffer_chunks, config.max_transfers);
+}
 
 void require(bool holds, const std::string& sentence) {
     if (!holds) throw std::invalid_argument{sentence};
@@ -31,7 +32,7 @@ void check_limits(const WorkerConfig& config) {
                    "max_connections");
     require_within(config.max_time_wait, 1, TimeWaitTable::max_capacity, "max_time_wait");
     require_within(config.max_transfers, 1, UINT32_MAX / ranges_per_transfer, "max_transfers");
-    require_within(config.max_buffer_chunks, 1, UINT32_MAX / nodes_per_chunk, "max_buffer_chunks");
+    require_within(config.max_buffer_chunks, 1, UINT32_MAX / 2, "max_buffer_chunks");
     require(std::has_single_bit(config.max_fast_open_cookies),
             "max_fast_open_cookies must be a power of two, not " +
                 std::to_string(config.max_fast_open_cookies));
@@ -143,7 +144,7 @@ Worker::Impl::Impl(Worker& worker, const WorkerConfig& worker_config)
       neighbors{config.max_neighbors, link_ends_of(config),
                 derived_key(config.secret, use_of_neighbors)},
       transfers{config.max_transfers, config.max_transfers * ranges_per_transfer},
-      buffers{config.max_buffer_chunks * nodes_per_chunk, config.max_buffer_chunks},
+      buffers{nodes_of(config), config.max_buffer_chunks},
       fast_open_cookies{config.max_fast_open_cookies, derived_key(config.secret, use_of_cookies)},
       paths{config.max_path_mtus,
             smallest_mtu(config),

@@ -137,6 +137,28 @@ TEST(Life, LargeBodyArrivesWholeThroughItsBackpressure) {
     EXPECT_TRUE(run.hosts.holds_nothing());
 }
 
+// Requests and responses wait for each other's memory, and all are asked and answered in the end.
+TEST(Life, RequestsOfMoreConnectionsThanThereIsMemoryForWait) {
+    for (const bool early : {false, true}) {
+        ClientConfig client;
+        client.requests = 3;
+        client.connections = 500;
+        client.concurrency = 200;
+        client.early_data = early;
+        LoadRun run{client, {}, 100, false, [](stack::WorkerConfig& config) {
+                        config.max_transfers = config.max_buffer_chunks = 8;
+                    }};
+        if (early) run.hosts.server_worker->set_fast_open({server_address, server_port}, 1000);
+        ASSERT_TRUE(run.to_the_end());
+        const ClientStatistics& c = run.client->statistics();
+        EXPECT_EQ(c.closed, 500u);
+        EXPECT_EQ(c.violations + c.failed, 0u);
+        EXPECT_EQ(c.responses, 1500u);
+        EXPECT_EQ(c.first_byte.count(), 1500u);
+        EXPECT_TRUE(run.hosts.holds_nothing());
+    }
+}
+
 TEST(Life, ServerThatClosesAfterEachResponseBreaksARowOfRequests) {
     ClientConfig client;
     client.requests = 2;

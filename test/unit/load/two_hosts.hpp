@@ -7,6 +7,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include <synfin/load/client.hpp>
@@ -168,8 +169,9 @@ inline AddressPlan plan() {
 class LoadRun {
   public:
     LoadRun(ClientConfig client_config, ServerConfig server_config, size_t body_bytes = 100,
-            bool close_after_response = false)
-        : content{body_bytes, close_after_response} {
+            bool close_after_response = false,
+            std::function<void(stack::WorkerConfig&)> change = {})
+        : hosts{std::move(change)}, content{body_bytes, close_after_response} {
         client_config.max_connections = 4096;
         if (client_config.requests > 0) client_config.expected_body = content.body();
         server_config.max_connections = 4096;
