@@ -527,7 +527,7 @@ struct alignas(apart) Worker::Impl {
     Addressing addressing;
     std::vector<Interface> interfaces;
     Instant now;
-    Moment moment;  ///< the same
+    Moment moment;  ///< `now`, for what every segment asks of it
     Application* poller = nullptr;
     Application* historian = nullptr;
 
