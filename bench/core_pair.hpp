@@ -38,7 +38,7 @@ class CorePair {
     /// One connection from SYN to the last ACK; with a request and a response if `text` is not
     /// empty.
     void run(std::span<const uint8_t> text) {
-        now_ = now_ + Duration::microseconds(10);
+        pass_time(Duration::microseconds(10));
         open();
         flow();  // SYN; SYN,ACK
         tcp::send_static(client_.c, text, client_.env, now_);
@@ -59,7 +59,7 @@ class CorePair {
     /// The middle of a long transfer: at least so many full segments from the client. The window is
     /// always full, nothing is lost, and every second segment is acknowledged.
     void transfer(long segments) {
-        now_ = now_ + Duration::microseconds(10);
+        pass_time(Duration::microseconds(10));
         open();
         flow();
         flow();
@@ -74,7 +74,7 @@ class CorePair {
                 if (second && emit(server_)) acknowledgments.push_back(as_received(out_));
             }
             if (acknowledgments.empty()) std::abort();
-            now_ = now_ + time_of_two_segments;
+            pass_time(time_of_two_segments);
             input(client_.c, acknowledgments.front(), client_.env, now_);
             acknowledgments.pop_front();
         }
@@ -104,6 +104,8 @@ class CorePair {
         server_.c.remote_port = port_;
     }
 
+    void pass_time(Duration time) { now_ = Instant{now_} + time; }
+
     /// As the stack does: it asks before it takes a frame.
     bool emit(Side& from) {
         return wants_output(from.c, from.env) && next_segment(from.c, out_, from.env, now_);
@@ -132,7 +134,7 @@ class CorePair {
     Side client_;
     Side server_;
     OutSegment out_;
-    Instant now_ = Instant::from_us(1'000'000);
+    Moment now_ = Instant::from_us(1'000'000);
     uint16_t port_ = 1024;
 };
 

@@ -363,7 +363,7 @@ template <typename Watcher>
 [[gnu::noinline]] void Worker::Impl::take_unusual_segment(uint32_t index, const Arrived& a,
                                                           const Watcher& watcher) {
     tcp::InputResult result;
-    tcp::take_other_segment(connections[index], a.segment, env, now, result);
+    tcp::take_other_segment(connections[index], a.segment, env, moment, result);
     if (result.reply) reply_with(*result.reply, a, connections[index].profile);
     watcher.before_delivery();
     deliver(index, result);

@@ -192,7 +192,7 @@ void Worker::Impl::transmit(TransmitBatch& batch) {
     Connection& c = connections[index];
     // The first is known not to be a usual one.
     bool any = tcp::next_segment_in_general(c, out, env, now);
-    for (unsigned written = 1; any; any = tcp::next_segment(c, out, env, now), ++written) {
+    for (unsigned written = 1; any; any = tcp::next_segment(c, out, env, moment), ++written) {
         if (historian != nullptr) [[unlikely]]
             note_departure(index, {out.seq, out.flags, out.payload_length});
         Frame& frame = batch.frames[batch.filled++];

@@ -196,7 +196,7 @@ bool defer_handshake(Connection& c, const Segment& segment, Environment& env);
 // ---- what happens to a connection
 
 /// SEGMENT ARRIVES (section 3.10.7.3 and 3.10.7.4).
-InputResult input(Connection& c, const Segment& segment, Environment& env, Instant now);
+InputResult input(Connection& c, const Segment& segment, Environment& env, const Moment& now);
 
 /// To be called at or after next_deadline.
 Events on_timer(Connection& c, Environment& env, Instant now);
@@ -308,7 +308,7 @@ bool has_output_without_mark(const Connection& c, const Environment& env);
 
 /// Fills in the next segment that may leave now and accounts for it as sent. Returns false when
 /// there is none. `out.pieces` point into the queues and are valid until the next call.
-bool next_segment(Connection& c, OutSegment& out, Environment& env, Instant now);
+bool next_segment(Connection& c, OutSegment& out, Environment& env, const Moment& now);
 
 /// Gives the queues back. To be called once, when the caller lets go of the connection.
 void release(Connection& c, Environment& env);

@@ -145,7 +145,7 @@ inline constexpr uint32_t unusual_syn_ack_marks = static_cast<uint32_t>(Mark::se
 }
 
 /// input() of what take_usual_segment leaves; `result` is empty.
-void take_other_segment(Connection& c, const Segment& s, Environment& env, Instant now,
+void take_other_segment(Connection& c, const Segment& s, Environment& env, const Moment& now,
                         InputResult& result);
 
 }  // namespace synfin::tcp

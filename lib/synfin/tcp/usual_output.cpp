@@ -22,7 +22,7 @@ void take_over(const wire::usual::OptionsOfSyn& of_syn, wire::TcpOptions& option
 
 }  // namespace
 
-bool next_segment(Connection& c, OutSegment& out, Environment& env, Instant now) {
+bool next_segment(Connection& c, OutSegment& out, Environment& env, const Moment& now) {
     const auto write = [&out](const wire::TcpFields& fields, const auto& options,
                               const wire::SummedBytes& payload) __attribute__((always_inline)) {
         out.seq = Seq{fields.seq};
