@@ -186,6 +186,29 @@ TEST(Relaxed, SmallTypesWrapAsTheyDoWithout) {
     EXPECT_EQ(byte, 0);
 }
 
+TEST(Relaxed, AddsWhateverFitsTheTypeAndTouchesNothingBeside) {
+    struct {
+        Relaxed<uint32_t> before{0xaaaa'aaaa};
+        Relaxed<uint32_t> narrow{0xffff'fffe};
+        Relaxed<uint64_t> wide{1};
+        Relaxed<uint64_t> after{0xbbbb'bbbb'bbbb'bbbb};
+    } fields;
+    fields.narrow += 3;
+    EXPECT_EQ(fields.narrow, 1u);
+    fields.narrow -= 2;
+    EXPECT_EQ(fields.narrow, 0xffff'ffffu);
+    fields.wide += 0x1'0000'0000;
+    fields.wide += 0x8000'0000;  // would be taken for a negative number, were it given in 32 bits
+    EXPECT_EQ(fields.wide, 0x1'8000'0001u);
+    fields.wide -= 0x1'8000'0002;
+    EXPECT_EQ(fields.wide, ~uint64_t{0});
+    volatile uint64_t delta = 0xffff'ffff'0000'0001;
+    fields.wide += delta;
+    EXPECT_EQ(fields.wide, 0xffff'ffff'0000'0000u);
+    EXPECT_EQ(fields.before, 0xaaaa'aaaau);
+    EXPECT_EQ(fields.after, 0xbbbb'bbbb'bbbb'bbbbu);
+}
+
 TEST(SequenceCounter, ReaderLearnsOfAWriteInBetween) {
     SequenceCounter counter;
     const uint32_t before = counter.begin_read();
