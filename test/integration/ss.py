@@ -26,10 +26,10 @@ class World:
         # What is held back cannot end in order: no use in waiting for it.
         return self.lab.serve(self.synfin_host, "--grace", "100ms", *arguments)
 
-    def load(self, *arguments):
-        """One connection, of a process that can be asked."""
-        process = self.lab.load(self.synfin_host, "--connections", 1, "--concurrency", 1,
-                                "--grace", "100ms", *arguments)
+    def load(self):
+        """One connection, held for as long as a slow machine needs to ask about it."""
+        process = self.lab.load(self.synfin_host, "--hold", "--concurrency", 1,
+                                "--duration", "60s", "--grace", "100ms")
         wait_until(lambda: self.lab.synfin("ss", check=False).returncode == 0, "synfin ss answers")
         return process
 
@@ -186,7 +186,7 @@ def syn_received(lab):
 def client_side(lab):
     world = World(lab)
     Acceptor(lab, world.kernel, 80, lambda connection: lab.closing(connection))
-    world.load("--first", "server")
+    world.load()
     line = world.expect_one("ESTAB")
     wait_until(lambda: world.kernel.sockets("established") == {(line[4], line[3])},
                "the kernel shows the same connection")
