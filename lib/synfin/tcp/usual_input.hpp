@@ -27,7 +27,6 @@ inline constexpr uint32_t text_may_be_refused =
     static_cast<uint32_t>(Mark::detached) | static_cast<uint32_t>(Mark::fin_sent);
 
 [[gnu::always_inline]] inline bool has_usual_options(const Connection& c, const Segment& s) {
-    if (s.options.sack_count != 0) return false;
     if (!c.has(Mark::timestamps)) return s.options.kinds() == wire::TcpOptionKinds{};
     // PAWS (RFC 7323 section 5.3)
     return s.options.kinds() == wire::TcpOptionKinds::timestamps_alone() &&
@@ -46,7 +45,7 @@ inline constexpr uint32_t text_may_be_refused =
 [[gnu::always_inline]] inline bool begins_as_expected(const Connection& c, const Segment& s) {
     if ((s.flags & ~(wire::flag::psh | wire::flag::fin)) != wire::flag::ack) return false;
     const State state = c.state;
-    if (state < State::syn_received || state == State::time_wait) return false;
+    if (state < State::syn_received || state > State::last_ack) return false;
     if (c.has_any(unusual_input_marks) || c.ecn || c.rto_shift != 0) return false;
     return s.seq == c.rcv_nxt && has_usual_options(c, s);
 }

@@ -59,8 +59,8 @@ struct SackBlock {
     friend constexpr bool operator==(SackBlock, SackBlock) = default;
 };
 
-/// Which options a segment carries, besides SACK blocks: in one byte, so that it is compared as
-/// one.
+/// Which options a segment carries, and how many SACK blocks: so small that it is compared as one
+/// number.
 struct TcpOptionKinds {
     bool has_mss : 1 = false;
     bool has_window_scale : 1 = false;
@@ -69,6 +69,7 @@ struct TcpOptionKinds {
     bool has_user_timeout : 1 = false;  ///< RFC 5482
     bool has_fast_open : 1 = false;     ///< RFC 7413
     uint8_t unused : 2 = 0;
+    uint8_t sack_count = 0;  ///< 0..4
 
     /// Plain segments with timestamps.
     static constexpr TcpOptionKinds timestamps_alone() {
@@ -84,7 +85,7 @@ struct TcpOptionKinds {
         return kinds;
     }
     friend constexpr bool operator==(TcpOptionKinds a, TcpOptionKinds b) {
-        return std::bit_cast<uint8_t>(a) == std::bit_cast<uint8_t>(b);
+        return std::bit_cast<uint16_t>(a) == std::bit_cast<uint16_t>(b);
     }
 };
 
@@ -94,9 +95,8 @@ struct TcpOptions : TcpOptionKinds {
     static constexpr uint8_t fast_open_bytes_max = 16;
 
     uint8_t window_scale = 0;     ///< valid if has_window_scale; as received, not clamped
-    uint16_t mss = 0;             ///< valid if has_mss
-    uint8_t sack_count = 0;       ///< 0..4
     uint8_t fast_open_bytes = 0;  ///< of the cookie, 4..16; 0: one is asked for
+    uint16_t mss = 0;             ///< valid if has_mss
     uint16_t user_timeout = 0;    ///< as it stands there: unit and number
     uint32_t ts_value = 0;        ///< TSval, valid if has_timestamps
     uint32_t ts_echo = 0;         ///< TSecr
@@ -112,7 +112,6 @@ struct TcpOptions : TcpOptionKinds {
     /// No option. What is not valid then keeps what stood there.
     constexpr void clear() {
         kinds() = TcpOptionKinds{};
-        sack_count = 0;
         fast_open_bytes = 0;
     }
 };

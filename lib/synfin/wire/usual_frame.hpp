@@ -109,7 +109,6 @@ inline bool read_options(const uint8_t* tcp, TcpOptions& options) {
     options.kinds() = header == syn_header_bytes ? TcpOptionKinds::usual_syn()
                       : header == tcp_bytes      ? TcpOptionKinds{}
                                                  : TcpOptionKinds::timestamps_alone();
-    options.sack_count = 0;
     if constexpr (header == timestamps_header_bytes) {
         if (load_be32(at) != word::timestamps) return false;
         options.ts_value = load_be32(at + 4);

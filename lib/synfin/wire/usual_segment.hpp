@@ -182,7 +182,6 @@ size_t write_if_usual(uint8_t* frame, const L2Header& l2, const SegmentEnds<Addr
         const auto ends_of = [&ends] { return ends; };
         return write_usual_segment(frame, l2, fields, options, ends_of, payload, device);
     };
-    if (o.sack_count != 0) return 0;
     const usual::Timestamps timestamps{o.ts_value, o.ts_echo};
     if (o.kinds() == TcpOptionKinds::timestamps_alone()) return write(timestamps);
     if (o.kinds() == TcpOptionKinds::usual_syn()) {

@@ -271,5 +271,15 @@ TEST(TcpOptionsWriter, SynLooksAsLinuxWritesIt) {
     EXPECT_EQ(out, test::from_hex("020405b40402080a00564a2a0000000001030300"));
 }
 
+TEST(TcpOptionKinds, TellApartHowManySackBlocksThereAre) {
+    TcpOptions options;
+    options.has_timestamps = true;
+    EXPECT_EQ(options.kinds(), TcpOptionKinds::timestamps_alone());
+    options.sack_count = 1;
+    EXPECT_FALSE(options.kinds() == TcpOptionKinds::timestamps_alone());
+    options.clear();
+    EXPECT_EQ(options.kinds(), TcpOptionKinds{});
+}
+
 }  // namespace
 }  // namespace synfin::wire
