@@ -79,7 +79,9 @@ class AddressBook {
 
     /// Gives back one reference that intern() took. Nothing to do for IPv4.
     void release(AddressId id) {
-        if (!is_interned(id)) return;
+        if (is_interned(id)) release_interned(id);
+    }
+    [[gnu::noinline]] void release_interned(AddressId id) {
         Entry& entry = entries_[place_of(id)];
         SYNFIN_ASSERT(entry.references > 0);
         if (--entry.references > 0) return;

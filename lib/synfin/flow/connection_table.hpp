@@ -128,27 +128,9 @@ class ConnectionTable {
     void erase(uint32_t hash, uint32_t index) {
         const uint8_t tag = tag_of(hash);
         const uint32_t home = home_of(hash);
-        uint32_t at = home;
-        uint32_t probes = 0;
-        do {
-            Bucket& bucket = buckets_[at];
-            for (uint32_t hits = bucket.slots_with(tag); hits != 0; hits &= hits - 1) {
-                const size_t slot = static_cast<size_t>(std::countr_zero(hits));
-                if (bucket.indices[slot] != index) continue;
-                bucket.sequence.begin_write();
-                bucket.tags[slot] = free_tag;
-                bucket.sequence.end_write();
-                for (uint32_t passed = home; passed != at; passed = after(passed)) {
-                    Relaxed<uint8_t>& overflow = buckets_[passed].overflow;
-                    if (overflow != overflow_max) --overflow;
-                }
-                --size_;
-                return;
-            }
-            at = after(at);
-        } while (++probes < probes_);
-        constexpr bool entry_is_in_the_table = false;
-        SYNFIN_ASSERT(entry_is_in_the_table);
+        if (!free_slot(buckets_[home], tag, index)) [[unlikely]]
+            erase_behind(home, tag, index);
+        --size_;
     }
 
     // ---- for any thread
@@ -240,6 +222,34 @@ class ConnectionTable {
     static uint8_t tag_of(uint32_t hash) {
         const uint8_t low = static_cast<uint8_t>(hash);
         return low == free_tag ? 1 : low;
+    }
+
+    /// Frees the slot of an entry in this bucket; false if it is not here.
+    [[gnu::always_inline]] static bool free_slot(Bucket& bucket, uint8_t tag, uint32_t index) {
+        for (uint32_t hits = bucket.slots_with(tag); hits != 0; hits &= hits - 1) {
+            const auto slot = static_cast<size_t>(std::countr_zero(hits));
+            if (bucket.indices[slot] != index) continue;
+            bucket.sequence.begin_write();
+            bucket.tags[slot] = free_tag;
+            bucket.sequence.end_write();
+            return true;
+        }
+        return false;
+    }
+
+    /// The same in the buckets behind `home`, where an entry has passed those before its own.
+    [[gnu::noinline]] void erase_behind(uint32_t home, uint8_t tag, uint32_t index) {
+        uint32_t at = home;
+        bool entry_is_in_the_table = false;
+        for (uint32_t probes = 1; probes < probes_ && !entry_is_in_the_table; ++probes) {
+            at = after(at);
+            entry_is_in_the_table = free_slot(buckets_[at], tag, index);
+        }
+        SYNFIN_ASSERT(entry_is_in_the_table);
+        for (uint32_t passed = home; passed != at; passed = after(passed)) {
+            Relaxed<uint8_t>& overflow = buckets_[passed].overflow;
+            if (overflow != overflow_max) --overflow;
+        }
     }
 
     uint32_t bucket_count_;

@@ -68,19 +68,8 @@ class PositionIndex {
     bool insert(uint32_t hash, uint32_t position) {
         SYNFIN_ASSERT(position != 0 && position <= position_mask());
         const uint32_t home = home_of(hash);
-        uint32_t at = home;
-        uint32_t probes = 0;
-        while (buckets_[at].free_slots() == 0) {
-            if (++probes == probes_) return false;
-            at = after(at);
-        }
-        Bucket& bucket = buckets_[at];
-        const auto slot = static_cast<size_t>(std::countr_zero(bucket.free_slots()));
-        bucket.words[slot] = tag_of(hash) | position;
-        for (uint32_t passed = home; passed != at; passed = after(passed)) {
-            ++buckets_[passed].overflow();
-        }
-        return true;
+        const uint32_t word = tag_of(hash) | position;
+        return buckets_[home].put(word) || insert_behind(home, word);
     }
 
     /// Removes what was inserted with exactly these two. Asserts that it is there.
@@ -112,8 +101,29 @@ class PositionIndex {
             return matching_words(words.data(), bits, wanted) & ((1u << slots_per_bucket) - 1);
         }
         uint32_t free_slots() const { return matches(UINT32_MAX, 0); }
+        /// Into a free slot; false if there is none.
+        [[gnu::always_inline]] bool put(uint32_t word) {
+            const uint32_t free = free_slots();
+            if (free == 0) return false;
+            words[static_cast<size_t>(std::countr_zero(free))] = word;
+            return true;
+        }
     };
     static_assert(sizeof(Bucket) == 64);
+
+    /// Into the first bucket with room behind `home`, which is full.
+    [[gnu::noinline]] bool insert_behind(uint32_t home, uint32_t word) {
+        uint32_t at = home;
+        uint32_t probes = 0;
+        do {
+            if (++probes == probes_) return false;
+            at = after(at);
+        } while (!buckets_[at].put(word));
+        for (uint32_t passed = home; passed != at; passed = after(passed)) {
+            ++buckets_[passed].overflow();
+        }
+        return true;
+    }
 
     struct Place {
         uint32_t* slot;

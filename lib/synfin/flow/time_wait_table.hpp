@@ -128,13 +128,12 @@ class TimeWaitTable {
     /// `evicted(record)` for whatever has to give way.
     template <typename Evicted>
     void insert(const Record& record, uint32_t hash, Instant now, Evicted&& evicted) {
-        if (size_ == capacity_) evict_oldest(evicted);
+        if (size_ == capacity_) [[unlikely]]
+            evict_oldest(evicted);
         const int64_t start_us = std::max(round_up_us(now), latest_us_);
         latest_us_ = start_us;
-        if (!has_room(tail_, start_us)) {
-            make_free_block(evicted);
-            open_block(start_us);
-        }
+        if (!has_room(tail_, start_us)) [[unlikely]]
+            open_next_block(start_us, evicted);
         Block& block = blocks_[tail_];
         const uint32_t place = block.used;
         // Without room in the index the record is as if it had given way at once.
@@ -242,7 +241,7 @@ class TimeWaitTable {
     /// How many records may be moved for one block that is needed; bounds the work of one insert.
     static constexpr uint32_t max_moves = 256;
 
-    using Words = std::array<uint32_t, sizeof(Record) / 4>;
+    using Words = std::array<uint64_t, sizeof(Record) / 8>;
 
     struct alignas(32) Block {
         SequenceCounter sequence;
@@ -252,7 +251,7 @@ class TimeWaitTable {
         Relaxed<uint64_t> live;
         Relaxed<int64_t> base_us;
         std::array<Relaxed<uint16_t>, records_per_block> delta_us;
-        std::array<std::array<Relaxed<uint32_t>, sizeof(Record) / 4>, records_per_block> records;
+        std::array<std::array<Relaxed<uint64_t>, sizeof(Record) / 8>, records_per_block> records;
     };
     static_assert(sizeof(Block) == 1696, "26.5 bytes per record");
 
@@ -294,9 +293,13 @@ class TimeWaitTable {
 
     /// Between begin_write and end_write of the block's counter.
     static void store(Block& block, uint32_t place, const Record& record, int64_t start) {
-        const Words words = std::bit_cast<Words>(record);
+        const auto* const bytes = reinterpret_cast<const uint8_t*>(&record);
 #pragma GCC unroll 8
-        for (size_t i = 0; i < words.size(); ++i) block.records[place][i] = words[i];
+        for (size_t i = 0; i < std::tuple_size_v<Words>; ++i) {
+            uint64_t word = 0;
+            std::memcpy(&word, bytes + i * sizeof word, sizeof word);
+            block.records[place][i] = word;
+        }
         block.delta_us[place] = static_cast<uint16_t>(start - block.base_us);
         block.live = block.live | uint64_t{1} << place;
     }
@@ -319,6 +322,12 @@ class TimeWaitTable {
     }
 
     uint32_t free_blocks() const { return block_count_ - queued_blocks_; }
+
+    template <typename Evicted>
+    [[gnu::noinline]] void open_next_block(int64_t base, Evicted&& evicted) {
+        make_free_block(evicted);
+        open_block(base);
+    }
 
     void open_block(int64_t base) {
         uint32_t number = free_;

@@ -14,10 +14,21 @@ using tcp::State;
 void Worker::Impl::settle_undelivered(uint32_t index) { settle_now(connections[index], index); }
 
 void Worker::Impl::let_go(Connection& c, uint32_t index) {
-    const bool waits = c.state == State::time_wait && config.time_wait != Duration{};
-    if (waits) enter_time_wait(c);
-    if (c.has(Mark::in_table)) leave_table(c, index);
-    if (!waits) release_addresses(c.tuple());
+    const auto is_held = [&] { return owner_of[index] != no_owner || c.has(Mark::ready); };
+    if (c.state == State::closed) {
+        // Its tuple is free at once, also while the application has not read everything yet.
+        if (c.has(Mark::in_table)) leave_table(c, index);
+        if (is_held()) return;
+        release_addresses(c.tuple());
+    } else {
+        if (is_held()) return;
+        if (config.time_wait != Duration{}) {
+            enter_time_wait(c);
+        } else {
+            release_addresses(c.tuple());
+        }
+        leave_table(c, index);
+    }
     if (c.transfer != no_index) tcp::release(c, env);
     profiles.release(c.profile);
     c.state = State::closed;
@@ -26,16 +37,20 @@ void Worker::Impl::let_go(Connection& c, uint32_t index) {
     connections.give_back(index);
 }
 
-void Worker::Impl::leave_table(Connection& c, uint32_t index) {
+[[gnu::noinline]] void Worker::Impl::leave_table(Connection& c, uint32_t index) {
     c.clear(Mark::in_table);
     table.erase(c.hash, index);
-    if (c.has(Mark::owns_port)) ports.release(scope_of(c.tuple()), c.local_port);
+    if (c.has(Mark::owns_port)) give_back_port(c);
+}
+
+[[gnu::noinline]] void Worker::Impl::give_back_port(const Connection& c) {
+    ports.release(scope_of(c.tuple()), c.local_port);
 }
 
 // ---- TIME_WAIT
 
 // The record keeps the port and the addresses until it ends.
-void Worker::Impl::enter_time_wait(Connection& c) {
+[[gnu::noinline]] void Worker::Impl::enter_time_wait(Connection& c) {
     c.clear(Mark::owns_port);
     time_waits.insert(tcp::make_time_wait(c), c.hash, now, [this](const tcp::TimeWait& oldest) {
         ++tcp_counters.time_wait_overflow;

@@ -90,7 +90,7 @@ void Worker::Impl::for_each_waiting(uint32_t waiting_head, Visit&& visit) {
         const uint32_t next = c.next;
         c.clear(Mark::ready);
         if (c.state == State::closed) {
-            let_go_if_over(connections[index], index);
+            let_go(connections[index], index);
         } else {
             visit(index);
         }

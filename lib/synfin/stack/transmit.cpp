@@ -132,7 +132,7 @@ void Worker::Impl::transmit(TransmitBatch& batch) {
         Connection& c = connections[index];
         pop_ready(interface, c);
         if (c.state == State::closed) {
-            let_go_if_over(c, index);
+            let_go(c, index);
             continue;
         }
         const Neighbor* neighbor = usable_neighbor(c, index, port);

@@ -341,25 +341,22 @@ struct alignas(apart) Worker::Impl {
             return push_ready(neighbors[c.neighbor].port, c, index);  // all else comes after that
         }
         if (is_over(c)) {
-            let_go_if_over(c, index);
+            let_go(c, index);
         } else if (!c.has(tcp::Mark::ready)) {
             arm_timer(c, index);
         }
     }
     [[gnu::always_inline]] void settle_after_output(tcp::Connection& c, uint32_t index) {
         if (is_over(c)) {
-            let_go_if_over(c, index);
+            let_go(c, index);
         } else {
             arm_timer(c, index);
         }
     }
-    [[gnu::always_inline]] void let_go_if_over(tcp::Connection& c, uint32_t index) {
-        // Its tuple is free at once, also while the application has not read everything yet.
-        if (c.state == tcp::State::closed && c.has(tcp::Mark::in_table)) leave_table(c, index);
-        if (owner_of[index] == no_owner && !c.has(tcp::Mark::ready)) let_go(c, index);
-    }
-    void let_go(tcp::Connection& c, uint32_t index);
+    /// Of one that is over: what can be given back of it at present.
+    [[gnu::hot]] void let_go(tcp::Connection& c, uint32_t index);
     void leave_table(tcp::Connection& c, uint32_t index);
+    void give_back_port(const tcp::Connection& c);
     void enter_time_wait(tcp::Connection& c);
     /// A record is gone: its port is free, and its addresses may be.
     void forget(const tcp::TimeWait& record);

@@ -1,14 +1,12 @@
 // TIME_WAIT: what remains when both FINs are through, so that the last ACK can be sent again and no
 // old duplicate reaches a new incarnation (RFC 9293 section 3.6.1, RFC 1337, RFC 6191).
-#include <algorithm>
-
 #include <synfin/tcp/internal.hpp>
 
 namespace synfin::tcp {
 
 TimeWait make_time_wait(const Connection& c) {
-    const uint32_t ts = c.has(Mark::timestamps) ? std::max(c.ts_recent, 1u) : 0;
-    return {c.tuple(), c.snd_nxt, c.rcv_nxt, ts};
+    const uint32_t stamp = c.ts_recent == 0 ? 1 : c.ts_recent;
+    return {c.tuple(), c.snd_nxt, c.rcv_nxt, c.has(Mark::timestamps) ? stamp : 0};
 }
 
 namespace {
