@@ -90,29 +90,33 @@ void Worker::Impl::receive(uint8_t port, std::span<const Frame> frames, StagePro
 
 template <typename Watcher>
 void Worker::Impl::take_segments(const Watcher& watcher) {
-    const std::span<Arrived> segments{arrived.data(), segment_count};
-    for (const Arrived& a : segments.first(std::min(segments.size(), records_ahead))) {
-        ask_for_record(a);
-    }
-    for (size_t i = 0; i < segments.size(); ++i) {
-        if (i + records_ahead < segments.size()) ask_for_record(segments[i + records_ahead]);
+    records_asked = 0;
+    for (size_t i = 0; i < records_ahead; ++i) ask_for_next_record();
+    for (Arrived& a : std::span<Arrived>{arrived.data(), segment_count}) {
+        if (a.likely == no_index) ask_for_next_record();
         watcher.before_lookup();
-        take_segment(segments[i], watcher);
+        take_segment(a, watcher);
     }
 }
 
 // What has no connection may belong to one that was. The lines of such records come from memory,
 // of which only so many are on their way at once: so they are asked for one by one, during the work
 // on others. Inline, because g++ leaves out the call of a function that does no more than ask.
-[[gnu::always_inline]] inline void Worker::Impl::ask_for_record(const Arrived& a) const {
-    if (a.likely == no_index && time_waits.size() != 0) time_waits.prefetch_records(a.hash);
+[[gnu::always_inline]] inline void Worker::Impl::ask_for_next_record() {
+    if (records_asked == stray_count) return;
+    time_waits.prefetch_records(strays[records_asked++]->hash);
 }
 
 void Worker::Impl::ask_for_connections() {
+    const bool may_have_records = time_waits.size() != 0;
+    stray_count = 0;
     for (Arrived& a : std::span<Arrived>{arrived.data(), segment_count}) {
         const uint32_t likely = table.candidate(a.hash);
         a.likely = likely;
-        if (likely == no_index) continue;
+        if (likely == no_index) {
+            if (may_have_records) strays[stray_count++] = &a;
+            continue;
+        }
         __builtin_prefetch(&connections[likely], 1);
         __builtin_prefetch(reinterpret_cast<const char*>(&connections[likely]) + 64, 1);
         __builtin_prefetch(&owner_of[likely]);
@@ -336,16 +340,32 @@ void Worker::Impl::note_arrival(uint32_t index, const Arrived& a) {
     }
 }
 
+[[gnu::always_inline]] inline bool Worker::Impl::is_put_off(tcp::Connection& c, uint32_t index,
+                                                            const tcp::Segment& segment) {
+    using tcp::Mark;
+    if (!c.has(Mark::passive_open) || c.has(Mark::established_told)) return false;
+    if (owner_of[index] == no_owner || !may_end_handshake(segment.flags)) return false;
+    if (tcp::defer_handshake(c, segment, env)) return true;
+    const Owner& owner = owners[owner_of[index]];
+    if (owner.application->accepts(self, owner.local)) return false;
+    ++tcp_counters.listen_overflows;
+    return true;
+}
+
 template <typename Watcher>
 [[gnu::always_inline]] inline void Worker::Impl::take_segment(Arrived& a, const Watcher& watcher) {
     uint32_t index = a.likely;
-    if (!is_in_table(index, a.tuple)) index = look_up(a.tuple, a.hash);
-    if (index == no_index && a.is_v6) index = look_up_anew(a);
-    if (index == no_index) return take_stray(a);
+    tcp::Connection* likely = index == no_index ? nullptr : &connections[index];
+    if (likely == nullptr || !is_in_table(*likely, a.tuple)) {
+        index = look_up(a.tuple, a.hash);
+        if (index == no_index && a.is_v6) index = look_up_anew(a);
+        if (index == no_index) return take_stray(a);
+        likely = &connections[index];
+    }
+    tcp::Connection& c = *likely;
     watcher.before_input(index, a);
     ++tcp_counters.in_segs;
-    tcp::Connection& c = connections[index];
-    if (c.state == tcp::State::syn_received && is_put_off(index, a.segment)) [[unlikely]]
+    if (c.state == tcp::State::syn_received && is_put_off(c, index, a.segment)) [[unlikely]]
         return;
     tcp::InputResult result;
     if (!tcp::take_usual_segment(c, a.segment, env, moment, result)) [[unlikely]]

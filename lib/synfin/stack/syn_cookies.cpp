@@ -9,15 +9,6 @@
 
 namespace synfin::stack {
 
-using tcp::Mark;
-
-namespace {
-
-/// ACK, with data or a FIN or without: what the peer sends when it has taken a SYN,ACK.
-bool may_end_handshake(wire::TcpFlags flags) { return flags.ack() && !flags.syn() && !flags.rst(); }
-
-}  // namespace
-
 void Worker::Impl::send_cookie(OwnerNumber listener, const Arrived& syn) {
     Owner& owner = owners[listener];
     owner.cookies_end = now + tcp::syn_cookie_lifetime;
@@ -55,18 +46,6 @@ bool Worker::Impl::take_cookie(OwnerNumber listener, const Arrived& a) {
     ++tcp_counters.syn_cookies_received;
     tcp::open_from_cookie(connections[index], a.segment, *offered, env, now);
     deliver(index, tcp::input(connections[index], a.segment, env, now));
-    return true;
-}
-
-bool Worker::Impl::is_put_off(uint32_t index, const tcp::Segment& segment) {
-    const tcp::Connection& c = connections[index];
-    if (!c.has(Mark::passive_open) || c.has(Mark::established_told)) return false;
-    if (owner_of[index] == no_owner) return false;
-    if (!may_end_handshake(segment.flags)) return false;
-    if (tcp::defer_handshake(connections[index], segment, env)) return true;
-    const Owner& owner = owners[owner_of[index]];
-    if (owner.application->accepts(self, owner.local)) return false;
-    ++tcp_counters.listen_overflows;
     return true;
 }
 

@@ -75,7 +75,8 @@ struct alignas(apart) Worker::Impl {
     // ---- receive.cpp
     [[gnu::hot]] void receive(uint8_t port, std::span<const Frame> frames, StageProfile* profile);
     void ask_for_connections();
-    void ask_for_record(const Arrived& a) const;
+    /// The next segment in line that has no connection may have a record in TIME_WAIT.
+    void ask_for_next_record();
     /// The frames [from, to) of a burst.
     void parse(uint8_t port, std::span<const Frame> frames, size_t from, size_t to);
     void hash_segments(uint32_t first);
@@ -115,6 +116,9 @@ struct alignas(apart) Worker::Impl {
     void take_segments(const Watcher& watcher);
     template <typename Watcher>
     [[gnu::hot]] void take_segment(Arrived& a, const Watcher& watcher);
+    /// Whether the segment would end the handshake of a connection for which the application has no
+    /// room.
+    bool is_put_off(tcp::Connection& c, uint32_t index, const tcp::Segment& segment);
     /// What tcp::take_usual_segment leaves.
     template <typename Watcher>
     void take_unusual_segment(uint32_t index, const Arrived& a, const Watcher& watcher);
@@ -264,9 +268,10 @@ struct alignas(apart) Worker::Impl {
     void send_cookie(OwnerNumber listener, const Arrived& syn);
     /// True if the segment was dealt with: it answers a cookie.
     bool take_cookie(OwnerNumber listener, const Arrived& a);
-    /// Whether the segment would end the handshake of a connection for which the application has no
-    /// room.
-    bool is_put_off(uint32_t index, const tcp::Segment& segment);
+    /// ACK, with data or a FIN or without: what the peer sends when it has taken a SYN,ACK.
+    static bool may_end_handshake(wire::TcpFlags flags) {
+        return flags.ack() && !flags.syn() && !flags.rst();
+    }
 
     // ---- delivery.hpp, delivery.cpp
     void deliver(uint32_t index, const tcp::InputResult& result);
@@ -488,9 +493,8 @@ struct alignas(apart) Worker::Impl {
         return table.find(hash, [&](uint32_t index) { return connections[index].is(tuple); });
     }
     /// What look_up would find, without looking into the table.
-    bool is_in_table(uint32_t index, const flow::FourTuple& tuple) const {
-        return index != no_index && connections[index].is(tuple) &&
-               connections[index].has(tcp::Mark::in_table);
+    static bool is_in_table(const tcp::Connection& c, const flow::FourTuple& tuple) {
+        return c.is(tuple) && c.has(tcp::Mark::in_table);
     }
     static flow::PortScope scope_of(const flow::FourTuple& t) {
         return {t.local_address, t.remote_address, t.remote_port};
@@ -633,7 +637,11 @@ struct alignas(apart) Worker::Impl {
     // ---- one burst
     std::array<Arrived, Worker::receive_burst_max> arrived;  ///< its segments
     uint32_t segment_count = 0;
-    wire::Packet unusual;  ///< what a frame says that is not usual
+    std::array<const Arrived*, Worker::receive_burst_max>
+        strays;  ///< those for which none is likely
+    uint32_t stray_count = 0;
+    uint32_t records_asked = 0;  ///< how many of these have been looked for in TIME_WAIT
+    wire::Packet unusual;        ///< what a frame says that is not usual
 };
 
 }  // namespace synfin::stack
