@@ -107,7 +107,7 @@ void Worker::Impl::close_listener(OwnerNumber number) {
         Connection& c = connections[index];
         if (owner_of[index] != number || c.has(Mark::established_told)) continue;
         tcp::forget(c, env);
-        disown(c, index);
+        disown(c, index, owners[number]);
         settle(index);
     }
 }

@@ -119,7 +119,9 @@ void Worker::Impl::tell(const Notice& notice) {
     Connection& c = connections[index];
     if (c.generation != notice.generation || owner_of[index] == no_owner) return;
     switch (notice.kind) {
-        case Notice::Kind::closed: tell_closed(c, index, notice.reason); break;
+        case Notice::Kind::closed:
+            tell_closed(c, index, owners[owner_of[index]], notice.reason);
+            break;
         case Notice::Kind::peer_closed:
             if (c.has(Mark::detached) || c.has(Mark::send_reset)) return;
             owners[owner_of[index]].application->on_peer_closed(self, id_of(index));

@@ -20,66 +20,69 @@ inline bool is_read(const tcp::Connection& c) {
 [[gnu::always_inline]] inline void Worker::Impl::deliver_now(tcp::Connection& c, uint32_t index,
                                                              const tcp::InputResult& result) {
     const tcp::Events& events = result.events;
-    if (owner_of[index] != no_owner) [[likely]] {
+    if (const OwnerNumber number = owner_of[index]; number != no_owner) [[likely]] {
+        Owner& owner = owners[number];  // until it is told of the end
         delivering = index;
-        if (events.established) deliver_established(c, index);
+        if (events.established) deliver_established(c, index, owner);
         if (events.report != tcp::Report::none) [[unlikely]]
             deliver_report(index, events.report);
         if (events.advised_user_timeout != 0) [[unlikely]]
             adopt_user_timeout(index, events.advised_user_timeout);
         if (events.urgent) [[unlikely]]
             deliver_urgent(index, result.urgent_bytes);
-        if (!result.data.empty()) deliver_data(c, index, result.data);
+        if (!result.data.empty()) deliver_data(c, index, owner, result.data);
         if (events.readable) deliver_unread(index);
-        if (events.peer_closed) deliver_peer_closed(c, index);
+        if (events.peer_closed) deliver_peer_closed(c, index, owner);
         if (events.acknowledged && c.has(tcp::Mark::send_blocked)) deliver_writable(index);
-        if (events.closed != tcp::CloseReason::none) deliver_end(c, index, events.closed);
+        if (events.closed != tcp::CloseReason::none) deliver_end(c, index, owner, events.closed);
         delivering = no_index;
     }
     settle_now(c, index);
 }
 
 [[gnu::always_inline]] inline void Worker::Impl::deliver_established(tcp::Connection& c,
-                                                                     uint32_t index) {
-    if (!tcp::takes_early_data(c)) leave_backlog(c, index);
+                                                                     uint32_t index, Owner& owner) {
+    if (!tcp::takes_early_data(c)) leave_backlog(c, owner);
     if (c.has(tcp::Mark::established_told)) return;
     c.set(tcp::Mark::established_told);
-    owners[owner_of[index]].application->on_established(self, {index, c.generation});
+    owner.application->on_established(self, {index, c.generation});
 }
 
 [[gnu::always_inline]] inline void Worker::Impl::deliver_data(tcp::Connection& c, uint32_t index,
+                                                              Owner& owner,
                                                               std::span<const uint8_t> data) {
     if (!is_read(c)) return;
-    Application& application = *owners[owner_of[index]].application;
-    const size_t taken = application.on_data(self, {index, c.generation}, data);
+    const size_t taken = owner.application->on_data(self, {index, c.generation}, data);
     if (taken < data.size()) [[unlikely]]
         keep_rest(c, index, data.subspan(taken));
 }
 
 [[gnu::always_inline]] inline void Worker::Impl::deliver_peer_closed(tcp::Connection& c,
-                                                                     uint32_t index) {
+                                                                     uint32_t index, Owner& owner) {
     if (!is_read(c) || c.has(tcp::Mark::eof_told) || has_unread(c)) return;
     c.set(tcp::Mark::eof_told);
-    owners[owner_of[index]].application->on_peer_closed(self, {index, c.generation});
+    owner.application->on_peer_closed(self, {index, c.generation});
 }
 
 [[gnu::always_inline]] inline void Worker::Impl::deliver_end(tcp::Connection& c, uint32_t index,
+                                                             Owner& owner,
                                                              tcp::CloseReason reason) {
     if (c.has(tcp::Mark::close_noted)) return;
     // The application has never heard of a half-open connection that came to nothing.
     if (c.has(tcp::Mark::passive_open) && !c.has(tcp::Mark::established_told))
-        return disown(c, index);
+        return disown(c, index, owner);
     if (reason == tcp::CloseReason::reset) hold_fast_open_place(index);
     // Both FINs are through, but the application has not read everything: the end comes after that.
     if (reason == tcp::CloseReason::finished && is_read(c) && has_unread(c)) return;
-    tell_closed(c, index, reason);
+    tell_closed(c, index, owner, reason);
 }
 
 [[gnu::always_inline]] inline void Worker::Impl::tell_closed(tcp::Connection& c, uint32_t index,
+                                                             Owner& owner,
                                                              tcp::CloseReason reason) {
     c.set(tcp::Mark::close_noted);
-    owners[owner_of[index]].application->on_closed(self, {index, c.generation}, reason);
-    disown(c, index);
+    owner.application->on_closed(self, {index, c.generation}, reason);
+    disown(c, index, owner);
     ++c.generation;
 }
 

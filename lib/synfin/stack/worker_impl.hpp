@@ -277,28 +277,29 @@ struct alignas(apart) Worker::Impl {
     void deliver(uint32_t index, const tcp::InputResult& result);
     /// The same, inline.
     void deliver_now(tcp::Connection& c, uint32_t index, const tcp::InputResult& result);
-    void deliver_established(tcp::Connection& c, uint32_t index);
+    void deliver_established(tcp::Connection& c, uint32_t index, Owner& owner);
     void deliver_report(uint32_t index, tcp::Report report);
     /// The peer has advised on the user timeout (RFC 5482): the connection gets a profile of its
     /// own.
     void adopt_user_timeout(uint32_t index, uint16_t option);
     void deliver_urgent(uint32_t index, uint32_t bytes);
-    void deliver_data(tcp::Connection& c, uint32_t index, std::span<const uint8_t> data);
+    void deliver_data(tcp::Connection& c, uint32_t index, Owner& owner,
+                      std::span<const uint8_t> data);
     /// What the application has not taken of new data.
     void keep_rest(tcp::Connection& c, uint32_t index, std::span<const uint8_t> rest);
     void deliver_unread(uint32_t index);
-    void deliver_peer_closed(tcp::Connection& c, uint32_t index);
+    void deliver_peer_closed(tcp::Connection& c, uint32_t index, Owner& owner);
     void deliver_writable(uint32_t index);
-    void deliver_end(tcp::Connection& c, uint32_t index, tcp::CloseReason reason);
-    void tell_closed(tcp::Connection& c, uint32_t index, tcp::CloseReason reason);
+    void deliver_end(tcp::Connection& c, uint32_t index, Owner& owner, tcp::CloseReason reason);
+    void tell_closed(tcp::Connection& c, uint32_t index, Owner& owner, tcp::CloseReason reason);
     /// The connection has no application any more.
-    [[gnu::always_inline]] void disown(tcp::Connection& c, uint32_t index) {
-        leave_backlog(c, index);
-        --owners[owner_of[index]].connections;
+    [[gnu::always_inline]] void disown(tcp::Connection& c, uint32_t index, Owner& owner) {
+        leave_backlog(c, owner);
+        --owner.connections;
         owner_of[index] = no_owner;
     }
-    [[gnu::always_inline]] void leave_backlog(tcp::Connection& c, uint32_t index) {
-        if (c.has(tcp::Mark::counted_in_backlog)) leave_backlog_of(owners[owner_of[index]], c);
+    [[gnu::always_inline]] void leave_backlog(tcp::Connection& c, Owner& owner) {
+        if (c.has(tcp::Mark::counted_in_backlog)) leave_backlog_of(owner, c);
     }
     void leave_backlog_of(Owner& owner, tcp::Connection& c);
     /// A RST is about to end it: if its listener counts it as pending by Fast Open, it goes on to.
