@@ -287,7 +287,7 @@ void on_ack(Connection& c, Transfer& t, const AckReport& ack, Environment& env, 
         set_rate(*m, pacing_gain(m->bbr), m->bbr.bandwidth.largest());
     }
     follow_recovery(s, t.recovery.phase);
-    set_window(s, initial_window(c, env));
+    set_window(s, initial_window(c, env.terms_of(c)));
 }
 
 // A loss says nothing that the model does not know.

@@ -68,7 +68,7 @@ void grow_in_slow_start(Connection& c, Transfer& t, const AckReport& ack, Instan
 
 void restart_after_idle(Connection& c, const Environment& env) {
     if (has_model(c, env)) return;
-    c.cwnd = std::min(c.cwnd, initial_window(c, env));
+    c.cwnd = std::min(c.cwnd, initial_window(c, env.terms_of(c)));
 }
 
 void adopt_congestion_control(Connection& c, Transfer& t, Environment& env) {

@@ -119,7 +119,7 @@ InputResult take_fast_open(Connection& c, const Segment& syn, bool has_room, Env
     c.rcv_nxt = c.rcv_nxt.load() + static_cast<uint32_t>(result.data.size());
     c.rcv_edge = c.rcv_nxt;
     c.early_data = true;
-    start_congestion_control(c, env);
+    start_congestion_control(c, env.terms_of(c));
     result.events.established = true;
     return result;
 }

@@ -26,13 +26,14 @@ namespace synfin::tcp {
 }
 
 [[gnu::always_inline]] inline void update_send_window(Connection& c, const Segment& s) {
-    const bool newer =
-        c.snd_wl1.before(s.seq) || (c.snd_wl1 == s.seq && c.snd_wl2.at_or_before(s.ack));
+    const Seq seq = s.seq;
+    const Seq ack = s.ack;
+    const bool newer = c.snd_wl1.before(seq) || (c.snd_wl1 == seq && c.snd_wl2.at_or_before(ack));
     if (!newer) return;
     c.snd_wnd = uint32_t{s.window} << c.snd_scale;
     c.max_snd_wnd = std::max(c.max_snd_wnd, s.window);
-    c.snd_wl1 = s.seq;
-    c.snd_wl2 = s.ack;
+    c.snd_wl1 = seq;
+    c.snd_wl2 = ack;
 }
 
 /// What the ACK of our FIN does to the state. True if the connection is over.
@@ -82,31 +83,34 @@ namespace synfin::tcp {
 }
 
 /// ESTABLISHED, after either side's handshake; a close that was called earlier takes effect. `from`
-/// is the state, unless that was such a close.
-template <State from>
+/// is the state, unless that was such a close; `alone`: nothing but the SYN has been sent, and
+/// nothing is queued.
+template <State from, bool alone = false>
 [[gnu::always_inline]] inline void complete_handshake(Connection& c, Environment& env,
                                                       const Moment& now, Events& events) {
     constexpr uint32_t over =
         static_cast<uint32_t>(Mark::syn_unacked) | static_cast<uint32_t>(Mark::send_syn) |
         static_cast<uint32_t>(Mark::retry_reported) | static_cast<uint32_t>(Mark::extra_option);
+    const Terms& terms = env.terms_of(c);
     const uint32_t departure_us = c.rttvar_us;
     c.rttvar_us = 0;
     if (!c.has(Mark::syn_retransmitted) && departure_us != 0) {  // Karn
         take_round_trip_sample(c, low_us(now) - departure_us);
     }
-    start_congestion_control(c, env);
+    start_congestion_control(c, terms);
     c.backoff = 0;
     c.rto_shift = 0;
     const Seq una = c.snd_una.load() + 1;
     c.snd_una = una;
     c.flags &= ~over;
-    if (env.terms_of(c).user_timeout_option) c.set(Mark::extra_option);
-    if (Transfer* t = transfer_of(c, env)) restart_flight(c, *t, env);
-    if (una == c.snd_nxt) [[likely]] {
+    if (terms.user_timeout_option) [[unlikely]]
+        c.set(Mark::extra_option);
+    if (Transfer* t = alone ? nullptr : transfer_of(c, env)) restart_flight(c, *t, env);
+    if (alone || una == c.snd_nxt) [[likely]] {
         stop_retransmission(c, now);
     } else {
         arm_retransmission(c, env, now);
-        arm_user_timeout(c, env, now);
+        arm_user_timeout(c, terms, env, now);
     }
     if (c.state == from) {
         move_state<from, State::established>(c, env.counters);
@@ -139,12 +143,13 @@ inline void owe_acknowledgment(Connection& c, const Segment& s, bool filled_hole
 
 /// Eighth, the FIN bit.
 [[gnu::always_inline]] inline void check_fin(Connection& c, Environment& env, Events& events) {
-    c.rcv_nxt = c.rcv_nxt.load() + 1;
-    c.rcv_edge = later_of(c.rcv_edge, c.rcv_nxt);
+    const Seq fin = c.rcv_nxt;
+    c.rcv_nxt = fin + 1;
+    c.rcv_edge = later_of(c.rcv_edge, fin + 1);
     if (Transfer* t = transfer_of(c, env)) {
         t->held_fin = false;  // it may have come twice: behind a hole, and with what filled it
         // No octet follows a FIN, whatever the peer has sent before.
-        t->urgent_end = earlier_of(t->urgent_end, c.rcv_nxt.load() - 1);
+        t->urgent_end = earlier_of(t->urgent_end, fin);
         if (t->held != no_index) [[unlikely]]
             release_held(*t, env);
         drop_idle_transfer(c, env);

@@ -323,11 +323,13 @@ inline void arm_user_timeout(Connection& c, const Terms& terms, const Environmen
 inline void arm_user_timeout(Connection& c, const Environment& env, Instant now) {
     arm_user_timeout(c, env.terms_of(c), env, now);
 }
-bool start_fin_wait_2(Connection& c, const Environment& env, Instant now);
 /// True if nobody wants to wait for the peer's FIN.
 [[gnu::always_inline]] inline bool arm_fin_wait_2(Connection& c, const Environment& env,
-                                                  Instant now) {
-    return c.state == State::fin_wait_2 && c.has(Mark::detached) && start_fin_wait_2(c, env, now);
+                                                  const Moment& now) {
+    if (c.state != State::fin_wait_2 || !c.has(Mark::detached)) return false;
+    const int64_t timeout_us = env.terms_of(c).fin_wait_2_us;
+    c.long_deadline_us = now.us() + timeout_us;
+    return timeout_us == 0;
 }
 
 // ---- acknowledgment.cpp
@@ -392,14 +394,14 @@ inline const CongestionControl& congestion_control(const Connection& c, const En
     return congestion_control(env.profile_of(c).congestion);
 }
 /// RFC 6928.
-[[gnu::always_inline]] inline uint32_t initial_window(const Connection& c, const Environment& env) {
+[[gnu::always_inline]] inline uint32_t initial_window(const Connection& c, const Terms& terms) {
     const uint32_t mss = c.mss;
-    const uint32_t segments = env.terms_of(c).initial_window_segments;
+    const uint32_t segments = terms.initial_window_segments;
     return std::min(segments * mss, std::max(2 * mss, segments * 1460));
 }
-[[gnu::always_inline]] inline void start_congestion_control(Connection& c, const Environment& env) {
+[[gnu::always_inline]] inline void start_congestion_control(Connection& c, const Terms& terms) {
     // RFC 6928: ten segments, and one if the SYN or SYN,ACK had to be sent more than twice.
-    c.cwnd = c.backoff > 1 ? c.mss : initial_window(c, env);
+    c.cwnd = c.backoff > 1 ? c.mss : initial_window(c, terms);
     c.ssthresh = UINT32_MAX;
 }
 /// Nothing has been sent for longer than the RTO: what cwnd knew of the path is stale (RFC 5681
@@ -534,8 +536,8 @@ void process_text(Connection& c, const Segment& segment, Environment& env, Insta
 /// The end by FINs: both are through, and ours was acknowledged.
 template <State from, State to>
 [[gnu::always_inline]] inline void finish(Connection& c, Environment& env, Events& events) {
-    stop_all_timers(c);
     move_state<from, to>(c, env.counters);
+    stop_all_timers(c);
     events.closed = CloseReason::finished;
 }
 /// The end of a connection by something other than FINs.

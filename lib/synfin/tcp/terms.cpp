@@ -14,10 +14,11 @@ uint32_t marks_of(const Profile& p) {
            mark(Mark::keep_alive, p.keep_alive);
 }
 
+int64_t rounded_up_us(Duration d) { return d.count_us() + (d.count_ns() % 1'000 > 0 ? 1 : 0); }
+
 // Deadlines of 32 bits lie within 35 minutes of now, on one side or the other.
 uint32_t deadline_us(Duration d) {
-    const int64_t rounded_up = d.count_us() + (d.count_ns() % 1'000 > 0 ? 1 : 0);
-    return static_cast<uint32_t>(std::clamp<int64_t>(rounded_up, 0, INT32_MAX));
+    return static_cast<uint32_t>(std::clamp<int64_t>(rounded_up_us(d), 0, INT32_MAX));
 }
 
 }  // namespace
@@ -45,7 +46,8 @@ Terms terms_of(const Profile& p, uint16_t mtu) {
         .rto_initial_us = deadline_us(p.rto_initial),
         .rto_margin_us = deadline_us(p.rto_margin_min),
         .rto_min_us = deadline_us(p.rto_min),
-        .rto_max_us = deadline_us(p.rto_max)};
+        .rto_max_us = deadline_us(p.rto_max),
+        .fin_wait_2_us = rounded_up_us(p.fin_wait_2_timeout)};
 }
 
 }  // namespace synfin::tcp

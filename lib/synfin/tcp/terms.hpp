@@ -36,6 +36,8 @@ struct alignas(64) Terms {
     uint32_t rto_margin_us = 0;
     uint32_t rto_min_us = 0;
     uint32_t rto_max_us = 0;
+
+    int64_t fin_wait_2_us = 0;  ///< as in the profile, rounded up; 0: nobody waits
 };
 
 /// `mtu` is the device's: IP header and all that follows.

@@ -247,12 +247,6 @@ void start_user_timeout(Connection& c, const Environment& env, Instant now) {
     c.long_deadline_us = (now + env.profile_of(c).user_timeout).us();
 }
 
-bool start_fin_wait_2(Connection& c, const Environment& env, Instant now) {
-    const Duration timeout = env.profile_of(c).fin_wait_2_timeout;
-    c.long_deadline_us = (now + timeout).us();
-    return timeout == Duration{};
-}
-
 int64_t next_deadline_us(const Connection& c, Instant now) {
     const int64_t now_us = now.us();
     int64_t earliest_us = c.long_deadline_us;

@@ -109,7 +109,7 @@ inline constexpr uint32_t unusual_syn_ack_marks = static_cast<uint32_t>(Mark::se
     }
     take_peer_syn(c, s, env, now);
     c.snd_wl2 = s.ack;
-    complete_handshake<State::syn_sent>(c, env, now, events);
+    complete_handshake<State::syn_sent, true>(c, env, now, events);
     c.set(Mark::ack_now);
     return true;
 }
@@ -126,9 +126,9 @@ inline constexpr uint32_t unusual_syn_ack_marks = static_cast<uint32_t>(Mark::se
     if (!usual::begins_as_expected(c, s) || s.ack != c.snd_nxt || !usual::is_usual(c, s, t)) {
         return false;
     }
-    if (c.has(Mark::timestamps)) take_timestamp(c, s, now);
+    if (s.options.has_timestamps) take_timestamp(c, s, now);
     if (c.has(Mark::syn_unacked)) {
-        complete_handshake<State::syn_received>(c, env, now, result.events);
+        complete_handshake<State::syn_received, true>(c, env, now, result.events);
     } else if (s.ack != c.snd_una) {
         usual::take_acknowledgment(c, t, s, env, now, result.events);
     }
