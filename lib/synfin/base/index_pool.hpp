@@ -42,7 +42,7 @@ class IndexPool {
         return index;
     }
 
-    void give_back(uint32_t index) {
+    [[gnu::always_inline]] void give_back(uint32_t index) {
         SYNFIN_ASSERT(index < touched_ && used_ > 0);
         pool_link(at(index)) = free_;
         free_ = index;

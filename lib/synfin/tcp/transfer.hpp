@@ -41,7 +41,7 @@ struct BufferPool {
     BufferPool(uint32_t node_count, uint32_t chunk_count)
         : nodes{node_count}, chunks{chunk_count} {}
     /// A node and its chunk.
-    void give_back(uint32_t node) {
+    [[gnu::always_inline]] void give_back(uint32_t node) {
         const uint32_t chunk = nodes[node].chunk;
         if (chunk != no_index) chunks.give_back(chunk);
         nodes.give_back(node);
@@ -65,7 +65,7 @@ struct ByteQueue {
     /// Moves all of `other` behind this.
     void append_queue(ByteQueue& other, BufferPool& pool);
     void remove_front(uint32_t count, BufferPool& pool);
-    void clear(BufferPool& pool) {
+    [[gnu::always_inline]] void clear(BufferPool& pool) {
         while (head != no_index) {
             const uint32_t gone = head;
             head = pool.nodes[gone].next;
