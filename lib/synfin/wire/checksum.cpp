@@ -31,51 +31,52 @@ alignas(64) constexpr auto last_bytes = [] {
     return mask;
 }();
 
-/// One block or more. The low and the high halves of each 64-bit lane are added to 64-bit
-/// accumulators of their own, so that no carry is lost for any length that fits into memory.
+/// One block or more. Of the 64-bit lanes the high halves are summed once more by themselves: what
+/// they come to, taken from the sum of the whole lanes, leaves that of the low halves, though that
+/// sum has lost its carries. So nothing is lost for any length that fits into memory.
 template <Mode mode>
 PartialSum take_blocks(uint8_t* to, const uint8_t* from, size_t length) {
     // Another core has had these lines, and the processor's own prefetching ends with each page.
     constexpr size_t ahead = 1024;
-    const __m256i low_half = _mm256_set1_epi64x(0xffffffff);
-    __m256i low = _mm256_setzero_si256();
+    __m256i whole = _mm256_setzero_si256();
     __m256i high = _mm256_setzero_si256();
     const auto add = [&](__m256i v) {
-        low = _mm256_add_epi64(low, _mm256_and_si256(v, low_half));
+        whole = _mm256_add_epi64(whole, v);
         high = _mm256_add_epi64(high, _mm256_srli_epi64(v, 32));
     };
-    const auto take_at = [&](size_t at) {
+    const auto block_at = [&](size_t at) {
         const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + at));
         if constexpr (mode == Mode::copy_and_sum) {
             _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + at), v);
         }
         return v;
     };
-    size_t at = 0;
-    for (; length - at >= ahead + 2 * block; at += 2 * block) {
-        __builtin_prefetch(from + at + ahead);
-        if constexpr (mode == Mode::copy_and_sum) __builtin_prefetch(to + at + ahead, 1);
-        add(take_at(at));
-        add(take_at(at + block));
+    const auto take = [&](size_t blocks) {
+        for (size_t i = 0; i < blocks; ++i) add(block_at(i * block));
+        from += blocks * block;
+        if constexpr (mode == Mode::copy_and_sum) to += blocks * block;
+        length -= blocks * block;
+    };
+    while (length >= ahead + 2 * block) {
+        __builtin_prefetch(from + ahead);
+        if constexpr (mode == Mode::copy_and_sum) __builtin_prefetch(to + ahead, 1);
+        take(2);
     }
-    for (; length - at >= 2 * block; at += 2 * block) {
-        add(take_at(at));
-        add(take_at(at + block));
-    }
-    if (length - at >= block) {
-        add(take_at(at));
-        at += block;
-    }
-    // What is left, as the end of the last block that fits. At an odd offset even and odd bytes
-    // have changed places.
-    if (const size_t left = length - at; left != 0) {
-        const auto* mask = reinterpret_cast<const __m256i*>(last_bytes.data() + left);
-        __m256i v = _mm256_and_si256(take_at(length - block), _mm256_loadu_si256(mask));
-        if (left % 2 != 0) {
+    while (length >= 2 * block) take(2);
+    if (length >= block) take(1);
+    // What is left, as the end of a whole block that ends with it. At an odd offset even and odd
+    // bytes have changed places.
+    if (length != 0) {
+        from -= block - length;
+        if constexpr (mode == Mode::copy_and_sum) to -= block - length;
+        const auto* mask = reinterpret_cast<const __m256i*>(last_bytes.data() + length);
+        __m256i v = _mm256_and_si256(block_at(0), _mm256_loadu_si256(mask));
+        if (length % 2 != 0) {
             v = _mm256_or_si256(_mm256_slli_epi16(v, 8), _mm256_srli_epi16(v, 8));
         }
         add(v);
     }
+    const __m256i low = _mm256_sub_epi64(whole, _mm256_slli_epi64(high, 32));
     const __m256i both = _mm256_add_epi64(low, high);
     const __m128i two =
         _mm_add_epi64(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
@@ -85,11 +86,7 @@ PartialSum take_blocks(uint8_t* to, const uint8_t* from, size_t length) {
 #endif
 
 template <Mode mode>
-PartialSum take_all(uint8_t* to, const uint8_t* from, size_t length) {
-#ifdef __AVX2__
-    if (length >= block) [[likely]]
-        return take_blocks<mode>(to, from, length);
-#endif
+[[gnu::noinline]] PartialSum take_words(uint8_t* to, const uint8_t* from, size_t length) {
     size_t at = 0;
     PartialSum sum;
     // Two chains of additions with carry, so that one does not wait for the other.
@@ -107,6 +104,15 @@ PartialSum take_all(uint8_t* to, const uint8_t* from, size_t length) {
         other += PartialSum::of16(static_cast<uint16_t>(from[at] << 8));
     }
     return sum + other;
+}
+
+template <Mode mode>
+PartialSum take_all(uint8_t* to, const uint8_t* from, size_t length) {
+#ifdef __AVX2__
+    if (length >= block) [[likely]]
+        return take_blocks<mode>(to, from, length);
+#endif
+    return take_words<mode>(to, from, length);
 }
 
 }  // namespace
