@@ -32,9 +32,10 @@ bool Sockets::is_full(const Socket& listener) {
     return listener.accept_queue.size() > listener.backlog;
 }
 
-bool Sockets::accepts(Worker&, const wire::SocketAddress& local) {
+stack::Room Sockets::room(Worker&, const wire::SocketAddress& local) {
     const Socket* listener = listener_for(local);
-    return listener == nullptr || config_.reset_on_overflow || !is_full(*listener);
+    const bool is_refused = listener != nullptr && !config_.reset_on_overflow && is_full(*listener);
+    return is_refused ? stack::Room::none : stack::Room::some;
 }
 
 namespace {

@@ -88,7 +88,7 @@ class Sockets : public stack::Application {
     stack::ConnectionId connection(int descriptor) const;
 
     // ---- stack::Application
-    bool accepts(stack::Worker&, const wire::SocketAddress& local) override;
+    stack::Room room(stack::Worker&, const wire::SocketAddress& local) override;
     void on_established(stack::Worker&, stack::ConnectionId id) override;
     size_t on_data(stack::Worker&, stack::ConnectionId id, std::span<const uint8_t> data) override;
     void on_peer_closed(stack::Worker&, stack::ConnectionId id) override;

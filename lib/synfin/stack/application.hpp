@@ -24,15 +24,19 @@ struct ConnectionId {
     friend constexpr bool operator==(ConnectionId, ConnectionId) = default;
 };
 
+/// Whether there is room for one more connection.
+enum class Room : uint8_t { none, some, always };
+
 class Application {
   public:
     virtual ~Application() = default;
 
     /// Whether the listener `local` has room for one more connection now. If not, the last ACK of a
-    /// handshake is ignored, and the peer's next segment asks again; a SYN is ignored, too.
-    virtual bool accepts(Worker& worker, const wire::SocketAddress& local) {
+    /// handshake is ignored, and the peer's next segment asks again; a SYN is ignored, too. Asked
+    /// for the first time by Worker::listen: who has room always is not asked again.
+    virtual Room room(Worker& worker, const wire::SocketAddress& local) {
         static_cast<void>(worker), static_cast<void>(local);
-        return true;
+        return Room::always;
     }
     /// The handshake is complete: accepted through a listener, or our connect succeeded.
     virtual void on_established(Worker& worker, ConnectionId id) = 0;

@@ -102,6 +102,7 @@ tl::expected<void, Error> Worker::Impl::change_profile(ConnectionId id,
 // live on with their application.
 void Worker::Impl::close_listener(OwnerNumber number) {
     owners.close(number);
+    forget_passive_opening();
     profiles.release(owners[number].profile);
     for (uint32_t index = 0; index < connections.touched(); ++index) {
         Connection& c = connections[index];

@@ -28,6 +28,7 @@ struct Owner {
     // listeners only
     wire::SocketAddress local;
     bool listening = false;
+    bool has_room_always = true;  ///< so its application need not be asked
     uint16_t profile = 0;
     uint32_t backlog = 0;
     uint32_t half_open = 0;

@@ -58,22 +58,18 @@ uint32_t Worker::Impl::add_connection(const flow::FourTuple& tuple, uint32_t has
 void Worker::Impl::open_passive(OwnerNumber listener, const Arrived& syn,
                                 std::optional<tcp::Seq> last_seq) {
     Owner& owner = owners[listener];
-    if (!owner.application->accepts(self, owner.local)) {
+    if (!has_room(owner)) {
         ++tcp_counters.listen_overflows;
         return;
     }
-    const bool has_room = has_room_for_half_open(owner);
+    const bool takes_half_open = has_room_for_half_open(owner);
     if (!last_seq && (owner.syn_cookies == SynCookies::always ||
-                      (owner.syn_cookies == SynCookies::automatic && !has_room))) {
+                      (owner.syn_cookies == SynCookies::automatic && !takes_half_open))) {
         return send_cookie(listener, syn);
     }
-    if (!has_room) {
+    if (!takes_half_open) {
         ++tcp_counters.half_open_drops;
         return;
-    }
-    if (!last_seq && is_like_last_syn(listener, syn)) [[likely]] {
-        if (open_passive_again(listener, syn)) [[likely]]
-            return;
     }
     const uint32_t index = add_passive(listener, syn);
     if (index == no_index) return;

@@ -30,6 +30,7 @@ class ProfilePool {
         profiles_.resize(configured.size() + own_max);
         for (const tcp::Profile& profile : profiles_) {
             terms_.push_back(tcp::terms_of(profile, mtu_));
+            note_deferral(profile);
         }
     }
 
@@ -41,6 +42,8 @@ class ProfilePool {
     bool is_valid(uint16_t number) const {
         return number < configured_ || (number < profiles_.size() && references_[number] > 0);
     }
+    /// Whether any has ever been one for listeners that wait for text.
+    bool any_defers() const { return any_defers_; }
     /// Whether it is one of those that never change.
     bool is_configured(uint16_t number) const { return number < configured_; }
 
@@ -86,6 +89,10 @@ class ProfilePool {
     void set(uint16_t number, const tcp::Profile& values) {
         profiles_[number] = values;
         terms_[number] = tcp::terms_of(values, mtu_);
+        note_deferral(values);
+    }
+    void note_deferral(const tcp::Profile& profile) {
+        if (profile.deferred_syn_acks != 0) any_defers_ = true;
     }
     // Own places are looked through in turn, so that a free one is found soon.
     void advance() { next_ = next_ + 1 < profiles_.size() ? next_ + 1 : configured_; }
@@ -97,6 +104,7 @@ class ProfilePool {
     std::vector<uint32_t> references_;
     size_t own_used_ = 0;
     size_t next_ = configured_;
+    bool any_defers_ = false;
 };
 
 }  // namespace synfin::stack

@@ -340,18 +340,6 @@ void Worker::Impl::note_arrival(uint32_t index, const Arrived& a) {
     }
 }
 
-[[gnu::always_inline]] inline bool Worker::Impl::is_put_off(tcp::Connection& c, uint32_t index,
-                                                            const tcp::Segment& segment) {
-    using tcp::Mark;
-    if (!c.has(Mark::passive_open) || c.has(Mark::established_told)) return false;
-    if (owner_of[index] == no_owner || !may_end_handshake(segment.flags)) return false;
-    if (tcp::defer_handshake(c, segment, env)) return true;
-    const Owner& owner = owners[owner_of[index]];
-    if (owner.application->accepts(self, owner.local)) return false;
-    ++tcp_counters.listen_overflows;
-    return true;
-}
-
 template <typename Watcher>
 [[gnu::always_inline]] inline void Worker::Impl::take_segment(Arrived& a, const Watcher& watcher) {
     uint32_t index = a.likely;
@@ -365,7 +353,8 @@ template <typename Watcher>
     tcp::Connection& c = *likely;
     watcher.before_input(index, a);
     ++tcp_counters.in_segs;
-    if (c.state == tcp::State::syn_received && is_put_off(c, index, a.segment)) [[unlikely]]
+    if (c.state == tcp::State::syn_received && may_put_off() && is_put_off(index, a.segment))
+        [[unlikely]]
         return;
     tcp::InputResult result;
     if (!tcp::take_usual_segment(c, a.segment, env, moment, result)) [[unlikely]]
@@ -390,6 +379,8 @@ template <typename Watcher>
 }
 
 [[gnu::noinline]] void Worker::Impl::take_stray(const Arrived& a) {
+    if (is_like_last_syn(a) && open_passive_again(a)) [[likely]]
+        return;
     if (!is_between_us_and_a_peer(a.destination(), a.source())) [[unlikely]]
         return;
     ++tcp_counters.in_segs;

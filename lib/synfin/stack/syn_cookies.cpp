@@ -9,6 +9,15 @@
 
 namespace synfin::stack {
 
+using tcp::Mark;
+
+namespace {
+
+/// ACK, with data or a FIN or without: what the peer sends when it has taken a SYN,ACK.
+bool may_end_handshake(wire::TcpFlags flags) { return flags.ack() && !flags.syn() && !flags.rst(); }
+
+}  // namespace
+
 void Worker::Impl::send_cookie(OwnerNumber listener, const Arrived& syn) {
     Owner& owner = owners[listener];
     owner.cookies_end = now + tcp::syn_cookie_lifetime;
@@ -37,7 +46,7 @@ bool Worker::Impl::take_cookie(OwnerNumber listener, const Arrived& a) {
         ++tcp_counters.syn_cookies_failed;
         return false;
     }
-    if (!owner.application->accepts(self, owner.local)) {
+    if (!has_room(owner)) {
         ++tcp_counters.listen_overflows;
         return true;
     }
@@ -46,6 +55,18 @@ bool Worker::Impl::take_cookie(OwnerNumber listener, const Arrived& a) {
     ++tcp_counters.syn_cookies_received;
     tcp::open_from_cookie(connections[index], a.segment, *offered, env, now);
     deliver(index, tcp::input(connections[index], a.segment, env, now));
+    return true;
+}
+
+bool Worker::Impl::is_put_off(uint32_t index, const tcp::Segment& segment) {
+    const tcp::Connection& c = connections[index];
+    if (!c.has(Mark::passive_open) || c.has(Mark::established_told)) return false;
+    if (owner_of[index] == no_owner) return false;
+    if (!may_end_handshake(segment.flags)) return false;
+    if (tcp::defer_handshake(connections[index], segment, env)) return true;
+    const Owner& owner = owners[owner_of[index]];
+    if (has_room(owner)) return false;
+    ++tcp_counters.listen_overflows;
     return true;
 }
 

@@ -110,8 +110,10 @@ uint32_t Worker::Impl::open_again(uint64_t user_data) {
 void Worker::Impl::remember_passive_opening(uint32_t index, const Arrived& syn) {
     const Connection& c = connections[index];
     const tcp::Segment& s = syn.segment;
+    const Owner& owner = owners[owner_of[index]];
     auto& last = last_passive_opening;
-    const bool is_usual = s.options.kinds() == wire::TcpOptionKinds::usual_syn() &&
+    const bool is_usual = owner.syn_cookies != SynCookies::always &&
+                          s.options.kinds() == wire::TcpOptionKinds::usual_syn() &&
                           s.flags == wire::flag::syn && c.has(Mark::timestamps) &&
                           profiles.is_configured(c.profile) && c.narrow_path == 0;
     last.listener = is_usual ? owner_of[index] : no_owner;
@@ -120,27 +122,38 @@ void Worker::Impl::remember_passive_opening(uint32_t index, const Arrived& syn) 
     last.window_scale = s.options.window_scale;
     last.mss = s.options.mss;
     last.window = s.window;
+    last.local = syn.destination();
+    last.remote = syn.source();
     last.image.become(c);
 }
 
-bool Worker::Impl::is_like_last_syn(OwnerNumber listener, const Arrived& syn) const {
+// The ends of what was remembered have been found fit to be those of a connection, and the listener
+// is still the one for them. Ids of IPv6 addresses may stand for others by now.
+bool Worker::Impl::is_like_last_syn(const Arrived& syn) const {
     const auto& last = last_passive_opening;
     const Connection& image = last.image;
     const tcp::Segment& s = syn.segment;
-    return last.listener == listener && owners[listener].profile == image.profile &&
-           syn.port == last.port && syn.tuple.remote_address == image.remote_address &&
+    return last.listener != no_owner && s.flags == wire::flag::syn &&
            syn.tuple.local_address == image.local_address &&
-           syn.tuple.local_port == image.local_port && s.flags == wire::flag::syn &&
+           syn.tuple.remote_address == image.remote_address &&
+           syn.tuple.local_port == image.local_port && syn.port == last.port &&
+           (!syn.is_v6 || (syn.source_v6 == last.remote && syn.destination_v6 == last.local)) &&
            s.options.kinds() == wire::TcpOptionKinds::usual_syn() &&
            s.options.window_scale == last.window_scale && s.options.mss == last.mss &&
-           s.window == last.window && !paths.any() && connections.used() != connections.capacity();
+           s.window == last.window && !paths.any() &&
+           connections.used() != connections.capacity() &&
+           has_room_for_half_open(owners[last.listener]) &&
+           (time_waits.size() == 0 || time_waits.find(syn.hash, syn.tuple) == no_index);
 }
 
-bool Worker::Impl::open_passive_again(OwnerNumber listener, const Arrived& syn) {
+bool Worker::Impl::open_passive_again(const Arrived& syn) {
+    const OwnerNumber listener = last_passive_opening.listener;
+    Owner& owner = owners[listener];
+    if (!has_room(owner)) return false;
     const Connection& image = last_passive_opening.image;
     // The neighbor's place may have been given to another meanwhile.
     Neighbor& neighbor = neighbors[image.neighbor];
-    if (!neighbor.router && neighbor.address != syn.source()) return false;
+    if (!neighbor.router && neighbor.address != last_passive_opening.remote) return false;
     if (syn.is_v6 && !hold_addresses_again(syn.tuple, syn.destination(), syn.source())) {
         return false;
     }
@@ -149,7 +162,6 @@ bool Worker::Impl::open_passive_again(OwnerNumber listener, const Arrived& syn) 
     c.become(image);
     c.remote_port = syn.tuple.remote_port;
     c.hash = syn.hash;
-    Owner& owner = owners[listener];
     owner_of[index] = listener;
     ++owner.connections;
     if (!table.insert(syn.hash, index)) [[unlikely]] {
@@ -157,6 +169,7 @@ bool Worker::Impl::open_passive_again(OwnerNumber listener, const Arrived& syn) 
         release_addresses(syn.tuple);
         return false;
     }
+    ++tcp_counters.in_segs;
     neighbor.used = true;
     const flow::FourTuple fingerprint = syn.is_v6 ? addresses.fingerprint(syn.tuple) : syn.tuple;
     tcp::open_passive_likewise(c, syn.segment, fingerprint, env, moment);

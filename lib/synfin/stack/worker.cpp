@@ -222,6 +222,11 @@ tl::expected<void, Error> Worker::listen(const wire::SocketAddress& local, Appli
     if (number == no_owner) return tl::unexpected{Error::no_resources};
     impl_->profiles.hold(options.profile);
     if (impl_->is_ephemeral(local.port)) impl_->listens_on_ephemeral_port = true;
+    if (application.room(*this, local) != Room::always) {
+        impl_->owners[number].has_room_always = false;
+        impl_->applications_may_lack_room = true;
+    }
+    impl_->forget_passive_opening();
     return {};
 }
 
@@ -317,6 +322,7 @@ tl::expected<void, Error> Worker::change_profile(const wire::SocketAddress& list
     if (!number) return tl::unexpected{Error::no_resources};
     impl_->profiles.release(impl_->owners[owner].profile);
     impl_->owners[owner].profile = *number;
+    impl_->forget_passive_opening();
     return {};
 }
 

@@ -116,9 +116,6 @@ struct alignas(apart) Worker::Impl {
     void take_segments(const Watcher& watcher);
     template <typename Watcher>
     [[gnu::hot]] void take_segment(Arrived& a, const Watcher& watcher);
-    /// Whether the segment would end the handshake of a connection for which the application has no
-    /// room.
-    bool is_put_off(tcp::Connection& c, uint32_t index, const tcp::Segment& segment);
     /// What tcp::take_usual_segment leaves.
     template <typename Watcher>
     void take_unusual_segment(uint32_t index, const Arrived& a, const Watcher& watcher);
@@ -243,12 +240,15 @@ struct alignas(apart) Worker::Impl {
                             uint16_t profile, NeighborIndex neighbor);
 
     // ---- usual_opening.cpp
-    /// Whether a SYN at the listener asks for what the last one asked for, but for port and time.
-    bool is_like_last_syn(OwnerNumber listener, const Arrived& syn) const;
-    /// Then: true, and the connection is open, or open_passive() has to see to it in general.
-    bool open_passive_again(OwnerNumber listener, const Arrived& syn);
+    /// Whether a segment without a connection is a SYN that asks for what the last one has got, of
+    /// the same listener, but for port and time.
+    bool is_like_last_syn(const Arrived& syn) const;
+    /// Then: true, and the connection is open, or it has to be seen to in general.
+    bool open_passive_again(const Arrived& syn);
     /// What open_passive() has just opened in general, before anything else has happened to it.
     void remember_passive_opening(uint32_t index, const Arrived& syn);
+    /// What a listener does may have changed, or which one it is.
+    void forget_passive_opening() { last_passive_opening.listener = no_owner; }
     /// Whether connect() with these would open what it has opened last, but for port and time.
     bool is_like_last(const wire::SocketAddress& remote, const Application& application,
                       const ConnectOptions& options) const;
@@ -262,16 +262,21 @@ struct alignas(apart) Worker::Impl {
                           const Application& application, const ConnectOptions& options);
 
     // ---- syn_cookies.cpp
+    /// Whether the application of a listener takes one more connection.
+    bool has_room(const Owner& owner) {
+        return owner.has_room_always || owner.application->room(self, owner.local) != Room::none;
+    }
     bool has_room_for_half_open(const Owner& owner) const {
         return owner.half_open < owner.backlog && half_open < half_open_max;
     }
     void send_cookie(OwnerNumber listener, const Arrived& syn);
     /// True if the segment was dealt with: it answers a cookie.
     bool take_cookie(OwnerNumber listener, const Arrived& a);
-    /// ACK, with data or a FIN or without: what the peer sends when it has taken a SYN,ACK.
-    static bool may_end_handshake(wire::TcpFlags flags) {
-        return flags.ack() && !flags.syn() && !flags.rst();
-    }
+    /// Whether the segment would end the handshake of a connection for which the application has no
+    /// room.
+    bool is_put_off(uint32_t index, const tcp::Segment& segment);
+    /// Whether that is to be asked of any.
+    bool may_put_off() const { return applications_may_lack_room || profiles.any_defers(); }
 
     // ---- delivery.hpp, delivery.cpp
     void deliver(uint32_t index, const tcp::InputResult& result);
@@ -577,6 +582,8 @@ struct alignas(apart) Worker::Impl {
         uint8_t window_scale = 0;
         uint16_t mss = 0;
         uint16_t window = 0;
+        wire::IpAddress local;
+        wire::IpAddress remote;
         tcp::Connection image;  ///< as it was before its SYN,ACK left
     } last_passive_opening;     ///< and what its SYN said
     uint64_t ports_asked = 0;
@@ -599,6 +606,7 @@ struct alignas(apart) Worker::Impl {
     void foresee_opening(flow::FourTuple tuple);
     /// Set for good: connections of a listener that has gone may live on.
     bool listens_on_ephemeral_port = false;
+    bool applications_may_lack_room = false;
     timer::TimerWheel wheel;
     NeighborCache neighbors;
     tcp::TransferPool transfers;

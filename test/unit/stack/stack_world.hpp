@@ -88,6 +88,7 @@ class Recorder : public Application {
     std::vector<ConnectionId> ids;   ///< in the order in which they were established
     unsigned closed = 0;
 
+    bool may_lack_room = false;        ///< to be known before it listens
     std::function<bool()> when_asked;  ///< whether there is room for one more connection
     std::function<void(Worker&, ConnectionId)> when_established;
     std::function<size_t(Worker&, ConnectionId, std::span<const uint8_t>)> when_data;
@@ -97,8 +98,9 @@ class Recorder : public Application {
 
     Life& life(ConnectionId id) { return lives[uint64_t{id.index} << 32 | id.generation]; }
 
-    bool accepts(Worker&, const wire::SocketAddress&) override {
-        return !when_asked || when_asked();
+    Room room(Worker&, const wire::SocketAddress&) override {
+        if (!may_lack_room) return Room::always;
+        return !when_asked || when_asked() ? Room::some : Room::none;
     }
     void on_established(Worker& worker, ConnectionId id) override {
         life(id).events += 'e';

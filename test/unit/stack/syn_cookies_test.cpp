@@ -322,6 +322,7 @@ TEST(SynCookiesOfAWorker, CookieThatFindsNoPlaceIsPutOff) {
 // ---- an application that accepts no more
 
 TEST_F(SynCookiesTest, LastAckThatFindsNoRoomIsIgnoredAndTheNextSegmentCompletes) {
+    service.may_lack_room = true;
     listen({});
     const uint32_t iss = syn();
     bool has_room = false;
@@ -339,6 +340,7 @@ TEST_F(SynCookiesTest, LastAckThatFindsNoRoomIsIgnoredAndTheNextSegmentCompletes
 }
 
 TEST_F(SynCookiesTest, CookieThatFindsNoRoomIsIgnoredAndTheNextSegmentCompletes) {
+    service.may_lack_room = true;
     listen(always);
     const uint32_t iss = syn();
     bool has_room = false;
@@ -352,6 +354,7 @@ TEST_F(SynCookiesTest, CookieThatFindsNoRoomIsIgnoredAndTheNextSegmentCompletes)
 }
 
 TEST_F(SynCookiesTest, SynIsNotAnsweredWhileNothingIsAccepted) {
+    service.may_lack_room = true;
     listen({});
     service.when_asked = [] { return false; };
     host.run(segment_frame({}));
@@ -361,11 +364,28 @@ TEST_F(SynCookiesTest, SynIsNotAnsweredWhileNothingIsAccepted) {
 }
 
 TEST_F(SynCookiesTest, ResetReachesAHandshakeThatIsPutOff) {
+    service.may_lack_room = true;
     listen({});
     syn();
     service.when_asked = [] { return false; };
     ack(0, flag::rst);
     EXPECT_EQ(host.worker.gauges().half_open, 0u);
+}
+
+TEST_F(SynCookiesTest, RoomIsAskedForOnceWhereThereIsAlwaysSome) {
+    struct Roomy : Recorder {
+        unsigned asked = 0;
+        Room room(Worker&, const wire::SocketAddress&) override {
+            ++asked;
+            return Room::always;
+        }
+    } roomy;
+    ASSERT_TRUE(host.worker.listen({address_of(1), 81}, roomy).has_value());
+    host.run(segment_frame({.to_port = 81}));
+    const uint32_t iss = Read{host.take_one()}.packet.seq;
+    host.run(segment_frame({.to_port = 81, .seq = 1001, .ack = iss + 1, .flags = flag::ack}));
+    EXPECT_EQ(roomy.ids.size(), 1u);
+    EXPECT_EQ(roomy.asked, 1u);
 }
 
 // ---- TIME_WAIT

@@ -243,6 +243,77 @@ TEST(UsualOpening, ListenerWithAnotherProfileLetsInByIt) {
     }
 }
 
+/// As most hosts send it.
+HandMade usual_syn() {
+    HandMade syn;
+    syn.options.has_mss = syn.options.has_window_scale = syn.options.sack_permitted = true;
+    syn.options.has_timestamps = true;
+    syn.options.mss = 1460;
+    return syn;
+}
+
+TEST(UsualOpening, PeersGoToTheMoreExactListenerAsSoonAsThereIsOne) {
+    Host host{config_of(1, 9)};
+    Recorder user;
+    Recorder exact;
+    ASSERT_TRUE(host.worker.listen({{}, 80}, user).has_value());
+    HandMade syn = usual_syn();
+    const auto establish = [&] {
+        ++syn.from_port;
+        host.run(segment_frame(syn));
+        HandMade last = syn;
+        last.seq += 1;
+        last.ack = Read{host.take_one()}.packet.seq + 1;
+        last.flags = wire::flag::ack;
+        host.run(segment_frame(last));
+    };
+    establish();
+    establish();
+    EXPECT_EQ(user.ids.size(), 2u);
+    ASSERT_TRUE(host.worker.listen({address_of(1), 80}, exact).has_value());
+    establish();
+    EXPECT_EQ(user.ids.size(), 2u);
+    EXPECT_EQ(exact.ids.size(), 1u);
+}
+
+TEST(UsualOpening, PeersOfAListenerThatHasClosedAreReset) {
+    Listening listening;
+    HandMade syn = usual_syn();
+    for (unsigned n = 0; n < 2; ++n) {
+        ++syn.from_port;
+        EXPECT_EQ(listening.answer(syn).size(), 1u);
+    }
+    listening.host.worker.close_listener({address_of(1), 80});
+    listening.host.take_sent();
+    ++syn.from_port;
+    const std::vector<Bytes> frames = listening.answer(syn);
+    ASSERT_EQ(frames.size(), 1u);
+    EXPECT_TRUE(Read{frames[0]}.packet.flags.rst());
+}
+
+TEST(UsualOpening, SynIsHeldAgainstTheRecordOfItsTuple) {
+    Listening listening;
+    listening.user.when_established = [](Worker& worker, ConnectionId id) { worker.close(id); };
+    const HandMade syn = usual_syn();
+    const std::vector<Bytes> syn_ack = listening.answer(syn);
+    ASSERT_EQ(syn_ack.size(), 1u);
+    HandMade next = syn;
+    next.options = {};
+    next.options.has_timestamps = true;
+    next.seq += 1;
+    next.ack = Read{syn_ack[0]}.packet.seq + 1;
+    next.flags = wire::flag::ack;
+    ASSERT_EQ(listening.answer(next).size(), 1u) << "a FIN";
+    next.ack += 1;
+    next.flags = wire::flag::fin | wire::flag::ack;
+    ASSERT_EQ(listening.answer(next).size(), 1u);
+    ASSERT_EQ(listening.host.worker.gauges().time_wait, 1u);
+    const std::vector<Bytes> frames = listening.answer(syn);
+    ASSERT_EQ(frames.size(), 1u);
+    EXPECT_EQ(Read{frames[0]}.packet.flags, wire::flag::ack);
+    EXPECT_EQ(listening.host.worker.gauges().half_open, 0u);
+}
+
 TEST(UsualOpening, HalfOpenConnectionsOfPeersRunOutAtTheBacklog) {
     Host host{config_of(1, 9)};
     Recorder user;
