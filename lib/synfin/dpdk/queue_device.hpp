@@ -228,7 +228,6 @@ class alignas(apart) QueueDevice {
             frame.length = word.length();
             frame.ip_checksum_good = lane_.checksums_are_good;
             frame.tcp_checksum_good = lane_.checksums_are_good;
-            frame.checksum_bad = false;
             frame.owner = word.buffer();
         }
         first_ahead_ += count;
@@ -317,7 +316,6 @@ class alignas(apart) QueueDevice {
             frame.length = length;
             frame.ip_checksum_good = false;
             frame.tcp_checksum_good = false;
-            frame.checksum_bad = false;
             frame.owner = buffer;
         }
         queue.give_back(count);
@@ -379,15 +377,15 @@ class alignas(apart) QueueDevice {
     }
 
     void set_checksum_flags(stack::Frame& frame, uint64_t flags) const {
-        const bool all_good = lane_.checksums_are_good;
         const uint64_t ip = flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
         const uint64_t tcp = flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
         // NONE: there is no checksum in the packet, but the device vouches for the data (virtio).
-        frame.ip_checksum_good =
-            all_good || ip == RTE_MBUF_F_RX_IP_CKSUM_GOOD || ip == RTE_MBUF_F_RX_IP_CKSUM_NONE;
-        frame.tcp_checksum_good =
-            all_good || tcp == RTE_MBUF_F_RX_L4_CKSUM_GOOD || tcp == RTE_MBUF_F_RX_L4_CKSUM_NONE;
-        frame.checksum_bad = ip == RTE_MBUF_F_RX_IP_CKSUM_BAD || tcp == RTE_MBUF_F_RX_L4_CKSUM_BAD;
+        const bool ip_good = ip == RTE_MBUF_F_RX_IP_CKSUM_GOOD || ip == RTE_MBUF_F_RX_IP_CKSUM_NONE;
+        const bool tcp_good =
+            tcp == RTE_MBUF_F_RX_L4_CKSUM_GOOD || tcp == RTE_MBUF_F_RX_L4_CKSUM_NONE;
+        const bool bad = ip == RTE_MBUF_F_RX_IP_CKSUM_BAD || tcp == RTE_MBUF_F_RX_L4_CKSUM_BAD;
+        frame.ip_checksum_good = !bad && (ip_good || lane_.checksums_are_good);
+        frame.tcp_checksum_good = !bad && (tcp_good || lane_.checksums_are_good);
     }
 
     /// One piece, referenced once, its bytes inside: only such a buffer may be written into later.

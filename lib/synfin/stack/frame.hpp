@@ -12,11 +12,11 @@ namespace synfin::stack {
 struct Frame {
     uint8_t* data = nullptr;
     uint32_t length = 0;
-    /// Received: the device has verified the IP / the TCP checksum and found it right.
+    /// Received: the device has verified the IP / the TCP checksum and found it right, and neither
+    /// wrong: a frame of which it has found that is looked at again, and dropped under its own
+    /// name.
     bool ip_checksum_good = false;
     bool tcp_checksum_good = false;
-    /// The device has verified a checksum and found it wrong.
-    bool checksum_bad = false;
     void* owner = nullptr;  ///< the device's
 };
 

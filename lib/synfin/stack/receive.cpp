@@ -23,15 +23,13 @@ struct Unwatched {
     void before_delivery() const {}
 };
 
-/// What the device found wrong is looked at again here, and dropped under its own name.
 wire::VerifiedChecksums verified_by_device(const Frame& frame) {
-    if (frame.checksum_bad) return {};
     return {.ip = frame.ip_checksum_good, .tcp = frame.tcp_checksum_good};
 }
 
 tcp::Segment segment_of(const wire::Packet& p) {
-    return {.seq = Seq{p.seq},
-            .ack = Seq{p.ack},
+    return {.ack = Seq{p.ack},
+            .seq = Seq{p.seq},
             .window = p.window,
             .urgent = p.urgent,
             .flags = p.flags,
@@ -143,9 +141,9 @@ void Worker::Impl::parse(uint8_t port, std::span<const Frame> frames, size_t fro
     const wire::UsualBeginning& usual_ipv4 = interfaces[port].usual_ipv4;
     Arrived* next = arrived.data() + segment_count;
     uint64_t octets = 0;
-    for (size_t i = from; i < to; ++i) {
-        if (i + parse_ahead < frames.size()) __builtin_prefetch(frames[i + parse_ahead].data);
-        const Frame& frame = frames[i];
+    const Frame* const end = frames.data() + frames.size();
+    for (const Frame& frame : frames.subspan(from, to - from)) {
+        if (const Frame* ahead = &frame + parse_ahead; ahead < end) __builtin_prefetch(ahead->data);
         octets += frame.length;
         Arrived& a = *next;
         wire::UsualIpv4Ends ends;
@@ -166,10 +164,10 @@ void Worker::Impl::parse(uint8_t port, std::span<const Frame> frames, size_t fro
                                                          const wire::UsualIpv4Ends& ends,
                                                          uint8_t port, const Frame& frame) const {
     a.segment.ecn = wire::ecn_of(ends.traffic_class);
-    a.tuple = {.local_address = ends.destination,
-               .remote_address = ends.source,
-               .local_port = ends.destination_port,
-               .remote_port = ends.source_port};
+    a.tuple = {.local_address = ends.destination(),
+               .remote_address = ends.source(),
+               .local_port = ends.destination_port(),
+               .remote_port = ends.source_port()};
     a.port = port;
     a.is_v6 = false;
     a.ethernet = frame.data;
@@ -181,8 +179,8 @@ void Worker::Impl::parse(uint8_t port, std::span<const Frame> frames, size_t fro
     a.segment.ecn = wire::ecn_of(ends.traffic_class);
     a.tuple = {.local_address = known_id(ends.destination),
                .remote_address = known_id(ends.source),
-               .local_port = ends.destination_port,
-               .remote_port = ends.source_port};
+               .local_port = ends.destination_port(),
+               .remote_port = ends.source_port()};
     a.port = port;
     a.is_v6 = true;
     a.ethernet = frame.data;

@@ -13,8 +13,8 @@ namespace synfin::tcp {
 /// A segment that arrived; lengths and checksum have been checked. `payload` points into the
 /// receive buffer and is valid during the call that gets the segment.
 struct Segment {
+    Seq ack;  ///< meaningful if flags.ack()
     Seq seq;
-    Seq ack;              ///< meaningful if flags.ack()
     uint16_t window = 0;  ///< as it stands in the header, not scaled
     uint16_t urgent = 0;  ///< urgent pointer, meaningful if flags.urg()
     wire::TcpFlags flags;

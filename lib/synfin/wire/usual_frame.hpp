@@ -27,8 +27,8 @@ namespace synfin::wire {
 /// EtherType, version and, of IPv4, header length.
 class UsualBeginning {
   public:
-    /// No frame begins like this.
-    UsualBeginning() : excluded_{1} {}
+    /// No frame begins like this: there is something where the mask leaves nothing.
+    UsualBeginning() { value_[0] = 1; }
     /// To whatever station.
     static UsualBeginning ipv4() { return {ethertype::ipv4, {0xff, 0}, {0x45, 0}}; }
     static UsualBeginning ipv6() { return {ethertype::ipv6, {0xf0, 0}, {0x60, 0}}; }
@@ -51,16 +51,17 @@ class UsualBeginning {
     UsualBeginning behind_tag() const {
         UsualBeginning beginning = *this;
         std::fill_n(beginning.mask_.begin(), EthernetView::header_bytes - 2, uint8_t{0});
+        std::fill_n(beginning.value_.begin(), EthernetView::header_bytes - 2, uint8_t{0});
         return beginning;
     }
 
     /// `frame` has 16 bytes at least.
     bool fits(const uint8_t* frame) const {
         const auto wrong = [&](size_t at) {
-            return (load_native<uint64_t>(frame + at) ^ load_native<uint64_t>(&value_[at])) &
-                   load_native<uint64_t>(&mask_[at]);
+            return (load_native<uint64_t>(frame + at) & load_native<uint64_t>(&mask_[at])) ^
+                   load_native<uint64_t>(&value_[at]);
         };
-        return (wrong(0) | wrong(8) | excluded_) == 0;
+        return (wrong(0) | wrong(8)) == 0;
     }
 
   private:
@@ -75,20 +76,26 @@ class UsualBeginning {
 
     alignas(16) std::array<uint8_t, 16> value_{};
     std::array<uint8_t, 16> mask_{};
-    uint64_t excluded_ = 0;
 };
 
-/// Where a usual frame comes from and goes to, and the byte with its code point and ECN.
-template <typename Address>
+/// Where a usual frame comes from and goes to, and the byte with its code point and ECN. What
+/// stands side by side in the headers is read as one: source in the upper half, destination in the
+/// lower.
 struct UsualEnds {
-    Address source{};
-    Address destination{};
-    uint16_t source_port = 0;
-    uint16_t destination_port = 0;
+    uint32_t ports = 0;
     uint8_t traffic_class = 0;
+    uint16_t source_port() const { return static_cast<uint16_t>(ports >> 16); }
+    uint16_t destination_port() const { return static_cast<uint16_t>(ports); }
 };
-using UsualIpv4Ends = UsualEnds<uint32_t>;
-using UsualIpv6Ends = UsualEnds<IpAddress>;
+struct UsualIpv4Ends : UsualEnds {
+    uint64_t addresses = 0;
+    uint32_t source() const { return static_cast<uint32_t>(addresses >> 32); }
+    uint32_t destination() const { return static_cast<uint32_t>(addresses); }
+};
+struct UsualIpv6Ends : UsualEnds {
+    IpAddress source;
+    IpAddress destination;
+};
 
 namespace usual {
 
@@ -156,8 +163,9 @@ inline bool read_segment(const uint8_t* addresses, const uint8_t* tcp, size_t by
     }
     if (!read_options<header>(tcp, segment.options)) return false;
     using Number = decltype(segment.seq);
-    segment.seq = Number{load_be32(tcp + 4)};
-    segment.ack = Number{load_be32(tcp + 8)};
+    const uint64_t numbers = load_be64(tcp + 4);
+    segment.seq = Number{static_cast<uint32_t>(numbers >> 32)};
+    segment.ack = Number{static_cast<uint32_t>(numbers)};
     segment.flags = TcpFlags{tcp[13]};
     segment.window = load_be16(tcp + 14);
     segment.urgent = load_be16(tcp + 18);
@@ -166,12 +174,11 @@ inline bool read_segment(const uint8_t* addresses, const uint8_t* tcp, size_t by
 }
 
 /// What is behind an IP header whose last `address_bytes` are the addresses.
-template <size_t address_bytes, typename Address, typename Segment>
+template <size_t address_bytes, typename Segment>
 [[gnu::always_inline]] inline bool read_tcp(const uint8_t* tcp, size_t bytes, bool verified,
-                                            Segment& segment, UsualEnds<Address>& ends) {
+                                            Segment& segment, UsualEnds& ends) {
     const uint8_t* const addresses = tcp - address_bytes;
-    ends.source_port = load_be16(tcp);
-    ends.destination_port = load_be16(tcp + 2);
+    ends.ports = load_be32(tcp);
     const auto read = [&]<size_t header>() {
         return read_segment<header, address_bytes>(addresses, tcp, bytes, verified, segment);
     };
@@ -208,9 +215,8 @@ template <typename Segment>
     if ((load_be32(ip + 6) & fragment_and_protocol) != ip_protocol::tcp) return false;
     // What no source may be, no single station's address is.
     if ((possible_sources[ip[12]] & possible_sources[ip[16]]) == 0) return false;
-    ends.source = load_be32(ip + 12);
-    ends.destination = load_be32(ip + 16);
-    if (ends.source == ends.destination) return false;
+    ends.addresses = load_be64(ip + 12);
+    if (ends.source() == ends.destination()) return false;
     if (!verified.ip && !is_complete(sum_of<ipv4_bytes>(ip))) return false;
     ends.traffic_class = ip[1];
     return read_tcp<8>(ip + ipv4_bytes, total - ipv4_bytes, verified.tcp, segment, ends);
@@ -264,15 +270,15 @@ inline bool parse_usual_frame(std::span<const uint8_t> frame, VerifiedChecksums 
         packet.protocol = ip_protocol::tcp;
         packet.hop_limit = hop_limit;
         packet.traffic_class = ends.traffic_class;
-        packet.source_port = ends.source_port;
-        packet.destination_port = ends.destination_port;
+        packet.source_port = ends.source_port();
+        packet.destination_port = ends.destination_port();
         packet.network = {ip, total};
         return true;
     };
     UsualIpv4Ends v4;
     if (read_usual_ipv4(frame, verified, UsualBeginning::ipv4(), packet, v4)) {
-        packet.source = IpAddress::v4(v4.source);
-        packet.destination = IpAddress::v4(v4.destination);
+        packet.source = IpAddress::v4(v4.source());
+        packet.destination = IpAddress::v4(v4.destination());
         const uint8_t* const ip = frame.data() + usual::link_bytes;
         return finish(v4, ip, ip[8], load_be16(ip + 2));
     }

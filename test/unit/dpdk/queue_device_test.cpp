@@ -250,9 +250,7 @@ TEST_F(QueueDeviceOnPortTest, TheDevicesVerdictOnChecksumsIsPassedOn) {
     }
     ASSERT_EQ(device_->receive(frames_.data(), 64), 4u);
     EXPECT_TRUE(frames_[0].ip_checksum_good && frames_[0].tcp_checksum_good);
-    EXPECT_FALSE(frames_[0].checksum_bad);
-    EXPECT_TRUE(frames_[1].checksum_bad);
-    EXPECT_FALSE(frames_[1].tcp_checksum_good);
+    EXPECT_FALSE(frames_[1].ip_checksum_good || frames_[1].tcp_checksum_good);
     EXPECT_TRUE(frames_[2].tcp_checksum_good);
     EXPECT_FALSE(frames_[2].ip_checksum_good);
     EXPECT_FALSE(frames_[3].ip_checksum_good || frames_[3].tcp_checksum_good);

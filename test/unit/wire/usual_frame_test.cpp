@@ -90,10 +90,10 @@ bool read_usual_tagged(const Bytes& frame, VerifiedChecksums verified, Packet& p
     UsualIpv4Ends v4;
     UsualIpv6Ends v6;
     if (read_usual_ipv4(bytes, verified, UsualBeginning::ipv4().behind_tag(), packet, v4)) {
-        packet.source = IpAddress::v4(v4.source);
-        packet.destination = IpAddress::v4(v4.destination);
-        packet.source_port = v4.source_port;
-        packet.destination_port = v4.destination_port;
+        packet.source = IpAddress::v4(v4.source());
+        packet.destination = IpAddress::v4(v4.destination());
+        packet.source_port = v4.source_port();
+        packet.destination_port = v4.destination_port();
         packet.traffic_class = v4.traffic_class;
         return true;
     }
@@ -102,8 +102,8 @@ bool read_usual_tagged(const Bytes& frame, VerifiedChecksums verified, Packet& p
     }
     packet.source = v6.source;
     packet.destination = v6.destination;
-    packet.source_port = v6.source_port;
-    packet.destination_port = v6.destination_port;
+    packet.source_port = v6.source_port();
+    packet.destination_port = v6.destination_port();
     packet.traffic_class = v6.traffic_class;
     return true;
 }
