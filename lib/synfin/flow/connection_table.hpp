@@ -76,10 +76,13 @@ class ConnectionTable {
         __builtin_prefetch(&buckets_[home_of(hash)]);
     }
 
-    /// The first index whose tag matches, or no_index: almost always what find() will return. For
-    /// asking for the object's memory early.
+    /// The first index at home whose tag matches, or no_index: almost always what find() will
+    /// return. For asking for the object's memory early.
     uint32_t candidate(uint32_t hash) const {
-        return find(hash, [](uint32_t) { return true; });
+        const Bucket& home = buckets_[home_of(hash)];
+        const uint32_t hits = home.slots_with(tag_of(hash));
+        if (hits == 0) return no_index;
+        return home.indices[static_cast<size_t>(std::countr_zero(hits))];
     }
 
     /// The index for which `matches(index)` is true, among those inserted with `hash`; or no_index.
@@ -221,7 +224,7 @@ class ConnectionTable {
     uint32_t after(uint32_t bucket) const { return bucket + 1 == bucket_count_ ? 0 : bucket + 1; }
     static uint8_t tag_of(uint32_t hash) {
         const uint8_t low = static_cast<uint8_t>(hash);
-        return low == free_tag ? 1 : low;
+        return static_cast<uint8_t>(low + (low == free_tag ? 1 : 0));
     }
 
     /// Frees the slot of an entry in this bucket; false if it is not here.

@@ -132,8 +132,9 @@ void Worker::Impl::hash_segments(uint32_t first) {
             // A SYN is looked for in TIME_WAIT, and a FIN may lead there: that index is the largest
             // of all tables, so its lines take longest.
             const wire::TcpFlags flags = segments[i].segment.flags;
-            if (flags.syn() ? !flags.ack() && time_waits.size() != 0 : flags.fin())
-                time_waits.prefetch(hash);
+            if (!flags.has_any(wire::flag::syn | wire::flag::fin)) return;
+            if (flags.syn() && (flags.ack() || time_waits.size() == 0)) return;
+            time_waits.prefetch(hash);
         });
 }
 
@@ -379,10 +380,24 @@ template <typename Watcher>
 [[gnu::noinline]] void Worker::Impl::take_stray(const Arrived& a) {
     if (is_like_last_syn(a) && open_passive_again(a)) [[likely]]
         return;
-    if (!is_between_us_and_a_peer(a.destination(), a.source())) [[unlikely]]
-        return;
+    if (!is_between_us_and_a_peer(a)) return;
     ++tcp_counters.in_segs;
     take_segment_without_connection(a);
+}
+
+// The parse of a usual frame leaves open whether IPv4 addresses may be those of two hosts.
+bool Worker::Impl::is_between_us_and_a_peer(const Arrived& a) {
+    const wire::IpAddress destination = a.destination();
+    const wire::IpAddress source = a.source();
+    if (was_between_us_and_a_peer(destination, source)) return true;
+    if (!a.is_v6) {
+        const wire::Drop problem = wire::problem_of_ipv4_ends(source.v4(), destination.v4());
+        if (problem != wire::Drop::none) {
+            count_drop(problem);
+            return false;
+        }
+    }
+    return may_be_between_us_and_a_peer(destination, source);
 }
 
 // An IPv6 address may have got its id from an earlier segment of the same burst.

@@ -103,12 +103,18 @@ struct alignas(apart) Worker::Impl {
     /// connection is found: it is, or there would be no connection.
     [[gnu::always_inline]] bool is_between_us_and_a_peer(const wire::IpAddress& destination,
                                                          const wire::IpAddress& source) {
-        // Whoever opens many connections opens them one behind the other.
-        return (last_asked.destination == destination && last_asked.source == source) ||
+        return was_between_us_and_a_peer(destination, source) ||
                may_be_between_us_and_a_peer(destination, source);
+    }
+    /// Whoever opens many connections opens them one behind the other.
+    [[gnu::always_inline]] bool was_between_us_and_a_peer(const wire::IpAddress& destination,
+                                                          const wire::IpAddress& source) const {
+        return last_asked.destination == destination && last_asked.source == source;
     }
     bool may_be_between_us_and_a_peer(const wire::IpAddress& destination,
                                       const wire::IpAddress& source);
+    /// The same of a segment.
+    bool is_between_us_and_a_peer(const Arrived& a);
     /// For the historian: the segment is about to be taken.
     void note_arrival(uint32_t index, const Arrived& a);
     struct Watching;

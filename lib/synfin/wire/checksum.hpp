@@ -65,13 +65,11 @@ inline PartialSum sum_words(const uint8_t* data, size_t length) {
 template <size_t length>
 inline PartialSum sum_of(const uint8_t* data) {
     static_assert(length >= 8 && length % 4 == 0);
-    constexpr size_t tail = length % 8;
-    const auto words = [data]<size_t... n>(std::index_sequence<n...>) {
-        return (PartialSum{load_native<uint64_t>(data + 8 * n)} + ...);
-    };
-    const PartialSum sum = words(std::make_index_sequence<length / 8>{});
-    if constexpr (tail == 0) return sum;
-    return sum + PartialSum{load_native<uint32_t>(data + length - 4)};
+    PartialSum tail;
+    if constexpr (length % 8 != 0) tail = PartialSum{load_native<uint32_t>(data + length - 4)};
+    return [&]<size_t... n>(std::index_sequence<n...>) {
+        return (tail + ... + PartialSum{load_native<uint64_t>(data + 8 * n)});
+    }(std::make_index_sequence<length / 8>{});
 }
 
 /// The checksum field for this sum, to be stored by store_checksum.

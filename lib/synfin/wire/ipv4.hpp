@@ -28,6 +28,14 @@ constexpr bool is_possible_ipv4_source(uint32_t address) {
     return top != 0 && top != 127 && top < 224;
 }
 
+/// What is wrong with the addresses of a TCP segment, as far as anyone can tell.
+constexpr Drop problem_of_ipv4_ends(uint32_t source, uint32_t destination) {
+    if (!is_possible_ipv4_source(source)) return Drop::ip_bad_source;
+    if (destination >> 24 >= 224) return Drop::tcp_to_group;
+    if (!is_possible_ipv4_source(destination)) return Drop::ip_bad_destination;
+    return source == destination ? Drop::tcp_land : Drop::none;
+}
+
 /// A datagram whose lengths fit into the bytes that it came in.
 class Ipv4View {
   public:

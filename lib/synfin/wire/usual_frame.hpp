@@ -132,15 +132,6 @@ inline bool read_options(const uint8_t* tcp, TcpOptions& options) {
     return true;
 }
 
-/// By the first byte of an address: is_possible_ipv4_source.
-inline constexpr auto possible_sources = [] {
-    std::array<uint8_t, 256> possible{};
-    for (uint32_t top = 0; top < possible.size(); ++top) {
-        possible[top] = is_possible_ipv4_source(top << 24) ? 1 : 0;
-    }
-    return possible;
-}();
-
 /// Whether an IPv6 address may be a host's: a group's and those that are never on a wire begin with
 /// ones or zeros.
 inline bool is_possible_ipv6_host(const IpAddress& address) {
@@ -195,7 +186,8 @@ template <size_t address_bytes, typename Segment>
 
 /// True: the frame begins as one of IPv4, is a TCP segment, and all of that is read. False: nothing
 /// is said; ask parse_frame_slowly. `Segment` has what a segment says under the names of Packet,
-/// with sequence numbers of whatever type.
+/// with sequence numbers of whatever type. Whether its addresses may be those of two hosts
+/// (problem_of_ipv4_ends) is left to who has no connection of theirs.
 template <typename Segment>
 [[gnu::always_inline]] inline bool read_usual_ipv4(std::span<const uint8_t> frame,
                                                    VerifiedChecksums verified,
@@ -213,10 +205,9 @@ template <typename Segment>
     // Neither MF nor an offset, and the protocol, in one word.
     constexpr uint32_t fragment_and_protocol = 0x3fff'00ff;
     if ((load_be32(ip + 6) & fragment_and_protocol) != ip_protocol::tcp) return false;
-    // What no source may be, no single station's address is.
-    if ((possible_sources[ip[12]] & possible_sources[ip[16]]) == 0) return false;
+    // Other things than IPv4 addresses have their names there (flow/four_tuple.hpp).
+    if (ip[12] == 0) return false;
     ends.addresses = load_be64(ip + 12);
-    if (ends.source() == ends.destination()) return false;
     if (!verified.ip && !is_complete(sum_of<ipv4_bytes>(ip))) return false;
     ends.traffic_class = ip[1];
     return read_tcp<8>(ip + ipv4_bytes, total - ipv4_bytes, verified.tcp, segment, ends);
@@ -277,6 +268,7 @@ inline bool parse_usual_frame(std::span<const uint8_t> frame, VerifiedChecksums 
     };
     UsualIpv4Ends v4;
     if (read_usual_ipv4(frame, verified, UsualBeginning::ipv4(), packet, v4)) {
+        if (problem_of_ipv4_ends(v4.source(), v4.destination()) != Drop::none) return false;
         packet.source = IpAddress::v4(v4.source());
         packet.destination = IpAddress::v4(v4.destination());
         const uint8_t* const ip = frame.data() + usual::link_bytes;

@@ -284,6 +284,22 @@ TEST_F(Datagrams, SynToADirectedBroadcastIsDropped) {
     EXPECT_EQ(block.worker.gauges().connections, 0u);
 }
 
+TEST_F(Datagrams, SegmentsBetweenWhatCannotBeTwoHostsAreDroppedUnderTheirNames) {
+    host.run(segment_frame({.from = IpAddress::v4(127, 0, 0, 9)}));
+    host.run(segment_frame({.from = IpAddress::v4(224, 0, 0, 9)}));
+    host.run(segment_frame({.from = IpAddress::v4(0, 0, 0, 9)}));
+    EXPECT_EQ(dropped(wire::Drop::ip_bad_source), 3u);
+    host.run(segment_frame({.to = IpAddress::v4(127, 0, 0, 1)}));
+    host.run(segment_frame({.to = IpAddress::v4(0, 0, 0, 1)}));
+    EXPECT_EQ(dropped(wire::Drop::ip_bad_destination), 2u);
+    host.run(segment_frame({.to = IpAddress::v4(224, 0, 0, 1)}));
+    EXPECT_EQ(dropped(wire::Drop::tcp_to_group), 1u);
+    host.run(segment_frame({.from = address_of(1), .to = address_of(1)}));
+    EXPECT_EQ(dropped(wire::Drop::tcp_land), 1u);
+    EXPECT_EQ(host.worker.tcp_counters().in_segs, 0u);
+    expect_silence();
+}
+
 TEST_F(Datagrams, FrameOfAVlanIsDropped) {
     Bytes frame = segment_frame({});
     const std::array<uint8_t, 4> tag{0x81, 0x00, 0x00, 0x07};

@@ -151,6 +151,17 @@ TEST(UsualFrame, OtherFramesAreLeftToTheSlowPath) {
     }
 }
 
+// There other things than addresses have their names.
+TEST(UsualFrame, SourcesThatNoHostHasWhereIdsAreAreLeftToTheSlowPath) {
+    Bytes frame = ipv4_tcp(timestamps);
+    UsualIpv4Ends ends;
+    Packet packet;
+    ASSERT_TRUE(read_usual_ipv4(frame, {}, UsualBeginning::ipv4(), packet, ends));
+    frame[ip_at + 12] = 0;
+    const Bytes sealed = sealed_ipv4(frame);
+    EXPECT_FALSE(read_usual_ipv4(sealed, {}, UsualBeginning::ipv4(), packet, ends));
+}
+
 /// Both checksums right, if the frame has room for them.
 Bytes sealed(Bytes frame) {
     if (frame.size() >= ip_at + 40 && frame[ip_at] == 0x45) return sealed_ipv4(frame);
