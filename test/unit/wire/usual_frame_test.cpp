@@ -90,6 +90,7 @@ bool read_usual_tagged(const Bytes& frame, VerifiedChecksums verified, Packet& p
     UsualIpv4Ends v4;
     UsualIpv6Ends v6;
     if (read_usual_ipv4(bytes, verified, UsualBeginning::ipv4().behind_tag(), packet, v4)) {
+        if (problem_of_ipv4_ends(v4.source(), v4.destination()) != Drop::none) return false;
         packet.source = IpAddress::v4(v4.source());
         packet.destination = IpAddress::v4(v4.destination());
         packet.source_port = v4.source_port();
