@@ -9,13 +9,17 @@
 #include <synfin/stack/neighbor_cache.hpp>
 #include <synfin/stack/reply_queue.hpp>
 #include <synfin/stack/worker.hpp>
+#include <synfin/wire/segment_writer.hpp>
 #include <synfin/wire/usual_frame.hpp>
 
 namespace synfin::stack {
 
 struct alignas(apart) Interface {
     explicit Interface(const InterfaceConfig& config)
-        : end{config.mac, config.vlan}, device{config.device}, replies{config.device.mtu} {
+        : end{config.mac, config.vlan},
+          device{config.device},
+          checksums{config.device.transmit_ip_checksum, config.device.transmit_tcp_checksum},
+          replies{config.device.mtu} {
         if (config.vlan != 0) {
             usual_tag = wire::UsualBeginning::tag_of(config.vlan).to(config.mac);
             return;
@@ -30,6 +34,7 @@ struct alignas(apart) Interface {
     wire::UsualBeginning usual_ipv6;
     wire::UsualBeginning usual_tag;
     DeviceProperties device;
+    wire::DeviceChecksums checksums;  ///< of `device`
     ReplyQueue replies;
     uint32_t ready_head = no_index;
     uint32_t ready_tail = no_index;

@@ -44,7 +44,7 @@ NeighborIndex Worker::Impl::find_next_hop(const wire::IpAddress& destination,
     return found.index;
 }
 
-const Neighbor* Worker::Impl::find_usable_neighbor(uint32_t index, uint8_t port) {
+[[gnu::noinline]] const Neighbor* Worker::Impl::find_usable_neighbor(uint32_t index, uint8_t port) {
     last_usable = {};  // what is done here may change neighbors
     Connection& c = connections[index];
     const Neighbor* n = &neighbors[c.neighbor];

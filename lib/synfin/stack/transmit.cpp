@@ -50,11 +50,6 @@ uint8_t traffic_class_of(const tcp::Terms& terms, const tcp::OutSegment& out) {
     return static_cast<uint8_t>(terms.traffic_class | static_cast<uint8_t>(out.ecn));
 }
 
-wire::DeviceChecksums checksums_of(const Interface& interface) {
-    return {.ip = interface.device.transmit_ip_checksum,
-            .tcp = interface.device.transmit_tcp_checksum};
-}
-
 }  // namespace
 
 template <typename EndsOf>
@@ -64,18 +59,19 @@ template <typename EndsOf>
     const auto write = [&](const wire::TcpFields& fields, const auto& options,
                            const wire::SummedBytes& payload) __attribute__((always_inline)) {
         SYNFIN_ASSERT(payload.bytes.size() <= interface.device.mtu);
-        frame.length = static_cast<uint32_t>(wire::write_usual_segment(
-            frame.data, header, fields, options, ends, payload, checksums_of(interface)));
+        frame.length = wire::usual_frame_bytes(header, options, ends, payload);
+        wire::write_usual_segment(frame.data, header, fields, options, ends, payload,
+                                  interface.checksums);
     };
     return tcp::next_usual_segment(c, terms, env, moment, write);
 }
 
-// Functions of their own, and everything in them inline: so the registers are their own, and what
-// the loop holds is saved once.
+// Everything in them inline: so what a segment says stays in registers. IPv4's is a part of the
+// loop over the connections, too; all that is rare there is out of line, to leave the registers to
+// it.
 
-[[gnu::noinline]] tcp::Usual Worker::Impl::write_usual_ipv4(Connection& c, Frame& frame,
-                                                            const Interface& interface,
-                                                            const wire::L2Header& header) {
+[[gnu::always_inline]] inline tcp::Usual Worker::Impl::write_usual_ipv4(
+    Connection& c, Frame& frame, const Interface& interface, const wire::L2Header& header) {
     const tcp::Terms& terms = profiles.terms(c.profile);
     const auto ends = [&]() __attribute__((always_inline)) {
         return ends_of<uint32_t>(c, c.local_address, c.remote_address, terms, terms.traffic_class);
@@ -230,7 +226,7 @@ size_t Worker::Impl::write_usually(const Connection& c, const Frame& frame,
     SYNFIN_ASSERT(payload.size() <= interface.device.mtu);
     const auto write = [&](const auto& ends) {
         return wire::write_if_usual(frame.data, header, ends, fields, out.options, payload,
-                                    checksums_of(interface));
+                                    interface.checksums);
     };
     if (flow::is_interned(c.remote_address)) {
         return write(ends_of(c, address_of(c.local_address), address_of(c.remote_address), terms,
@@ -257,10 +253,11 @@ size_t Worker::Impl::write_in_general(const Connection& c, const Frame& frame,
     segment.seq = out.seq.value();
     segment.ack = out.ack.value();
     segment.pieces = {out.pieces.data(), out.piece_count};
-    return wire::write_segment(space_of(frame, interface), segment, checksums_of(interface));
+    return wire::write_segment(space_of(frame, interface), segment, interface.checksums);
 }
 
-void Worker::Impl::write_reply(const Reply& reply, Frame& frame, const Interface& interface) {
+[[gnu::noinline]] void Worker::Impl::write_reply(const Reply& reply, Frame& frame,
+                                                 const Interface& interface) {
     if (const auto* arp = std::get_if<ArpReply>(&reply)) {
         ++(arp->arp.operation == wire::ArpOperation::request ? counters.arp_requests_out
                                                              : counters.arp_replies_out);
@@ -290,7 +287,7 @@ void Worker::Impl::write_reply(const Reply& reply, Frame& frame, const Interface
         segment.window = s->window;
         segment.options = &s->options;
         frame.length = static_cast<uint32_t>(
-            wire::write_segment(space_of(frame, interface), segment, checksums_of(interface)));
+            wire::write_segment(space_of(frame, interface), segment, interface.checksums));
         return;
     }
     if (const auto* echo = std::get_if<EchoReply>(&reply))
@@ -403,7 +400,7 @@ void Worker::Impl::write_listener_report(const ListenerReport& report, Frame& fr
     frame.length = static_cast<uint32_t>(header + wire::Ipv6View::header_bytes + length);
 }
 
-void Worker::Impl::count_frames(const TransmitBatch& batch) {
+[[gnu::noinline]] void Worker::Impl::count_frames(const TransmitBatch& batch) {
     uint64_t octets = 0;
     for (unsigned i = 0; i < batch.filled; ++i) octets += batch.frames[i].length;
     counters.frames_out += batch.filled;

@@ -37,8 +37,12 @@ class PartialSum {
     /// The sum in 16 bits, as it lies in memory. A word plus itself with its halves exchanged has
     /// the sum of the halves in its upper half, and the lower one has carried into it.
     [[gnu::always_inline]] constexpr uint16_t folded() const {
+        return static_cast<uint16_t>(folded_above() >> 16);
+    }
+    /// The same in the upper half; what is in the lower one says nothing.
+    [[gnu::always_inline]] constexpr uint32_t folded_above() const {
         const auto half = static_cast<uint32_t>((value_ + std::rotr(value_, 32)) >> 32);
-        return static_cast<uint16_t>((half + std::rotr(half, 16)) >> 16);
+        return half + std::rotr(half, 16);
     }
     /// The same bytes, had they stood one byte later: even and odd bytes change places.
     constexpr PartialSum at_odd_offset() const { return PartialSum{swap_bytes(folded())}; }
@@ -74,7 +78,7 @@ inline PartialSum sum_of(const uint8_t* data) {
 
 /// The checksum field for this sum, to be stored by store_checksum.
 [[gnu::always_inline]] constexpr uint16_t finish(PartialSum sum) {
-    return static_cast<uint16_t>(~sum.folded());
+    return static_cast<uint16_t>(~sum.folded_above() >> 16);
 }
 
 /// Whether a sum over data that contains its checksum says that the data is right: folded, it would

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <span>
+#include <type_traits>
 
 #include <synfin/wire/bytes.hpp>
 #include <synfin/wire/checksum.hpp>
@@ -27,17 +28,20 @@ namespace usual {
 /// Writes words of the host's order one behind the other and sums them.
 class Words {
   public:
-    explicit Words(uint8_t* at) : at_{at} {}
+    explicit Words(uint8_t* at, uint64_t sum = 0) : at_{at}, sum_{sum} {}
     [[gnu::always_inline]] void put(uint32_t word) {
         store_be32(at_, word);
-        at_ += 4;
         sum_ += word;
+        // At once, and each by itself: g++ would keep all words until the end to sum them there, in
+        // more registers than there are, and put two of them into a vector to store them as one.
+        asm("" : "+r"(sum_), "+m"(*at_));
+        at_ += 4;
     }
     uint64_t sum() const { return sum_; }
 
   private:
     uint8_t* at_;
-    uint64_t sum_ = 0;
+    uint64_t sum_;
 };
 
 // The options of the usual layouts.
@@ -89,12 +93,14 @@ using Ipv6Ends = SegmentEnds<IpAddress>;
 
 namespace usual {
 
-constexpr size_t ip_bytes_of(const Ipv4Ends&) { return ipv4_bytes; }
-constexpr size_t ip_bytes_of(const Ipv6Ends&) { return ipv6_bytes; }
+constexpr uint32_t ip_bytes_of(const Ipv4Ends&) { return ipv4_bytes; }
+constexpr uint32_t ip_bytes_of(const Ipv6Ends&) { return ipv6_bytes; }
+template <typename Options>
+constexpr uint32_t tcp_header_bytes = TcpView::header_bytes_min + Options::bytes;
 
 /// Writes the header before a segment of `segment` bytes and returns the sum of the addresses.
 [[gnu::always_inline]] inline uint64_t write_ip(uint8_t* ip, const Ipv4Ends& ends, uint32_t segment,
-                                                DeviceChecksums device) {
+                                                const DeviceChecksums& device) {
     Words addresses{ip + 12};
     addresses.put(ends.source);
     addresses.put(ends.destination);
@@ -102,15 +108,15 @@ constexpr size_t ip_bytes_of(const Ipv6Ends&) { return ipv6_bytes; }
                                (static_cast<uint32_t>(ipv4_bytes) + segment);
     const uint32_t fragment = 0x4000;  // DF
     const uint32_t hop_limit = uint32_t{ends.hop_limit} << 24 | uint32_t{ip_protocol::tcp} << 16;
-    const PartialSum sum{addresses.sum() + to_length + fragment + hop_limit};
     store_be32(ip, to_length);
     store_be32(ip + 4, fragment);
+    const PartialSum sum{addresses.sum() + to_length + fragment + hop_limit};
     store_be32(ip + 8, hop_limit | (device.ip ? 0u : finish(sum)));
     return addresses.sum();
 }
 
 [[gnu::always_inline]] inline uint64_t write_ip(uint8_t* ip, const Ipv6Ends& ends, uint32_t segment,
-                                                DeviceChecksums) {
+                                                const DeviceChecksums&) {
     store_be32(ip, 0x60000000u | uint32_t{ends.traffic_class} << 20);
     store_be32(ip + 4, segment << 16 | uint32_t{ip_protocol::tcp} << 8 | ends.hop_limit);
     Words addresses{ip + 8};
@@ -125,51 +131,55 @@ constexpr size_t ip_bytes_of(const Ipv6Ends&) { return ipv6_bytes; }
 
 }  // namespace usual
 
-/// Writes the frame at the beginning of `frame` and returns its length. The room is the caller's to
-/// know: that for all headers, and for the payload behind them. `fields` need no ports; `Options`
-/// are those of one layout; `ends_of()` says the Ipv4Ends or Ipv6Ends.
+/// How long a frame with options of one layout is, between the ends that `ends_of()` says.
+template <typename Options, typename EndsOf>
+[[gnu::always_inline]] inline uint32_t usual_frame_bytes(const L2Header& l2, const Options&,
+                                                         const EndsOf&,
+                                                         const SummedBytes& payload) {
+    using Ends = std::invoke_result_t<EndsOf>;
+    return l2.length + usual::ip_bytes_of(Ends{}) + usual::tcp_header_bytes<Options> +
+           static_cast<uint32_t>(payload.bytes.size());
+}
+
+/// Writes the frame at the beginning of `frame`. The room is the caller's to know: that for all
+/// headers, and for the payload behind them. `fields` need no ports; `Options` are those of one
+/// layout; `ends_of()` says the Ipv4Ends or Ipv6Ends.
 ///
 /// What comes in registers is written first, and the ends are read where they are needed: not all
-/// of it fits into the registers at once.
+/// of it fits into the registers at once. For the same reason the payload is copied last.
 template <typename Options, typename EndsOf>
-[[gnu::always_inline]] inline size_t write_usual_segment(uint8_t* frame, const L2Header& l2,
-                                                         const TcpFields& fields,
-                                                         const Options& options, EndsOf&& ends_of,
-                                                         const SummedBytes& payload,
-                                                         DeviceChecksums device) {
-    using Ends = decltype(ends_of());
+[[gnu::always_inline]] inline void write_usual_segment(
+    uint8_t* frame, const L2Header& l2, const TcpFields& fields, const Options& options,
+    const EndsOf& ends_of, const SummedBytes& payload, const DeviceChecksums& device) {
+    using Ends = std::invoke_result_t<EndsOf>;
     uint8_t* const ip = frame + write_l2_header(frame, l2);
     uint8_t* const tcp = ip + usual::ip_bytes_of(Ends{});
-    constexpr uint32_t header = TcpView::header_bytes_min + Options::bytes;
+    constexpr uint32_t header = usual::tcp_header_bytes<Options>;
     const std::span<const uint8_t> bytes = payload.bytes;
     const uint32_t segment = header + static_cast<uint32_t>(bytes.size());
 
-    usual::Words numbers{tcp + 4};
+    usual::Words written_options{tcp + TcpView::header_bytes_min};
+    options.put(written_options);
+    usual::Words numbers{tcp + 4, written_options.sum()};
     numbers.put(fields.seq);
     numbers.put(fields.ack);
     numbers.put(header << 26 | uint32_t{fields.flags.bits()} << 16 | fields.window);
-    usual::Words written_options{tcp + TcpView::header_bytes_min};
-    options.put(written_options);
 
     const Ends ends = ends_of();
-    const uint32_t ports = uint32_t{ends.source_port} << 16 | ends.destination_port;
-    store_be32(tcp, ports);
+    usual::Words ports{tcp, numbers.sum()};
+    ports.put(uint32_t{ends.source_port} << 16 | ends.destination_port);
     const uint64_t addresses = usual::write_ip(ip, ends, segment, device);
 
     const PartialSum pseudo{addresses + (uint32_t{ip_protocol::tcp} << 16) + segment};
-    PartialSum sum{pseudo.value() + numbers.sum() + written_options.sum() + ports + fields.urgent};
-    if (!bytes.empty()) {
-        if (device.tcp || payload.sum != 0) {
-            std::memcpy(tcp + header, bytes.data(), bytes.size());
-            sum += PartialSum{payload.sum};
-        } else {
-            const PartialSum taken = copy_and_sum(tcp + header, bytes.data(), bytes.size());
-            sum += PartialSum{network_order(taken.folded())};
-        }
+    PartialSum sum{pseudo.value() + ports.sum() + fields.urgent + payload.sum};
+    const bool is_summed = device.tcp || payload.sum != 0 || bytes.empty();
+    if (!is_summed) {
+        const PartialSum taken = copy_and_sum(tcp + header, bytes.data(), bytes.size());
+        sum += PartialSum{network_order(taken.folded())};
     }
     const uint32_t checksum = device.tcp ? pseudo.folded() : finish(sum);
     store_be32(tcp + 16, checksum << 16 | fields.urgent);
-    return static_cast<size_t>(tcp - frame) + segment;
+    if (is_summed && !bytes.empty()) std::memcpy(tcp + header, bytes.data(), bytes.size());
 }
 
 /// The same with options that may be of one of the usual layouts; 0 if they are not, and then
@@ -177,10 +187,11 @@ template <typename Options, typename EndsOf>
 template <typename Address>
 size_t write_if_usual(uint8_t* frame, const L2Header& l2, const SegmentEnds<Address>& ends,
                       const TcpFields& fields, const TcpOptions& o, const SummedBytes& payload,
-                      DeviceChecksums device) {
+                      const DeviceChecksums& device) {
     const auto write = [&](const auto& options) {
         const auto ends_of = [&ends] { return ends; };
-        return write_usual_segment(frame, l2, fields, options, ends_of, payload, device);
+        write_usual_segment(frame, l2, fields, options, ends_of, payload, device);
+        return size_t{usual_frame_bytes(l2, options, ends_of, payload)};
     };
     const usual::Timestamps timestamps{o.ts_value, o.ts_echo};
     if (o.kinds() == TcpOptionKinds::timestamps_alone()) return write(timestamps);
