@@ -170,22 +170,21 @@ uint16_t announce_window(Connection& c, const Environment& env);
 [[gnu::always_inline]] inline uint16_t move_right_edge(Connection& c, const Terms& terms,
                                                        uint32_t space) {
     const Seq rcv_nxt = c.rcv_nxt;
-    const Seq possible = rcv_nxt + space;
+    const uint32_t promised = c.rcv_edge.distance_from(rcv_nxt);
     const uint32_t half = terms.half_buffer;
     // Section 3.8.6.2.2: the edge stays until it can move by a segment or half of the buffer.
     // Nobody sends small segments because of a window that is still half of the buffer: it stays as
     // large as it was.
-    Seq edge = c.rcv_edge;
-    if (possible.after(edge) && (possible.distance_from(edge) >= std::min<uint32_t>(half, c.mss) ||
-                                 edge.distance_from(rcv_nxt) >= half)) {
-        edge = possible;
+    uint32_t window = promised;
+    if (space > promised &&
+        (promised >= half || space - promised >= std::min<uint32_t>(half, c.mss))) {
+        window = space;
     }
-    const uint32_t window = edge.after(rcv_nxt) ? edge.distance_from(rcv_nxt) : 0;
     // Rounding down would take back what was promised; rounding up promises less than one unit
     // more.
     const uint32_t unit = 1u << c.rcv_scale;
     const uint32_t field = std::min<uint32_t>((window + unit - 1) >> c.rcv_scale, 0xffff);
-    c.rcv_edge = later_of(c.rcv_edge, rcv_nxt + (field << c.rcv_scale));
+    c.rcv_edge = rcv_nxt + std::max(promised, field << c.rcv_scale);
     return static_cast<uint16_t>(field);
 }
 
