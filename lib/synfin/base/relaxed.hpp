@@ -18,11 +18,11 @@ namespace synfin {
 
 namespace detail {
 
-/// `value += delta` of the only thread that writes it. x86-64 has one instruction for it, which
-/// compilers make three of (a relaxed load, an addition and a relaxed store) unless told.
+/// `value += delta` of the only thread that writes it. x86-64 has one instruction for it, of which
+/// g++ makes three: a relaxed load, an addition and a relaxed store.
 template <typename T>
 [[gnu::always_inline]] inline void add_in_place(T& value, T delta) noexcept {
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+#if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_THREAD__)
     if constexpr (std::is_integral_v<T> && sizeof(T) == 8) {
         asm("addq %1, %0" : "+m"(value) : "er"(delta));
         return;
