@@ -258,7 +258,7 @@ size_t Worker::send(ConnectionId id, std::span<const uint8_t> bytes) {
         return tcp::send(c, bytes, impl_->env, impl_->now);
     });
 }
-size_t Worker::send_static(ConnectionId id, const wire::SummedBytes& bytes) {
+[[gnu::noinline]] size_t Worker::send_static(ConnectionId id, const wire::SummedBytes& bytes) {
     return impl_->send(id, bytes.bytes.size(), [&](tcp::Connection& c) {
         return tcp::send_static(c, bytes, impl_->env, impl_->now);
     });

@@ -72,15 +72,6 @@ void give_back_transfer(Connection& c, Environment& env) {
     c.transfer = no_index;
 }
 
-// A FIN may be in flight before anything needs a transfer; it left when its timer was started.
-[[gnu::always_inline]] inline void account_for_fin(const Connection& c, Transfer& t,
-                                                   Environment& env) {
-    if (c.snd_una != c.snd_nxt.load() && !c.has(Mark::syn_unacked)) [[unlikely]] {
-        const uint32_t timeout_us = backed_off_rto_us(c, env.terms_of(c));
-        t.flight.append(c.snd_nxt, c.retransmit_deadline_us - timeout_us, 0, env.transfers.flights);
-    }
-}
-
 }  // namespace
 
 // The compiler would clear another one on the stack first, and copy it field by field.
@@ -89,16 +80,10 @@ void Transfer::renew() {
     become(*this, fresh);
 }
 
-Transfer* require_usual_transfer(Connection& c, Environment& env) {
-    if (Transfer* t = usual_transfer_of(c, env)) return t;
-    const uint32_t index = env.transfers.transfers.take();
-    if (index == no_index) [[unlikely]]
-        return nullptr;
-    Transfer& t = env.transfers.transfers[index];
-    t.start(c.snd_una);
-    account_for_fin(c, t, env);
-    c.transfer.publish(index);
-    return &t;
+[[gnu::noinline]] void account_for_fin_in_flight(const Connection& c, Transfer& t,
+                                                 Environment& env) {
+    const uint32_t timeout_us = backed_off_rto_us(c, env.terms_of(c));
+    t.flight.append(c.snd_nxt, c.retransmit_deadline_us - timeout_us, 0, env.transfers.flights);
 }
 
 Transfer* require_transfer(Connection& c, Environment& env) {

@@ -34,9 +34,25 @@ namespace synfin::tcp {
     const uint32_t place = c.transfer;
     return place == no_index ? nullptr : &env.transfers.transfers[place];
 }
+/// A FIN may be in flight before anything needs a transfer; it left when its timer was started.
+void account_for_fin_in_flight(const Connection& c, Transfer& t, Environment& env);
+inline void account_for_fin(const Connection& c, Transfer& t, Environment& env) {
+    if (c.snd_una != c.snd_nxt.load() && !c.has(Mark::syn_unacked)) [[unlikely]]
+        account_for_fin_in_flight(c, t, env);
+}
 /// The connection's transfer, taken now if it has none; nullptr when the pool is empty. For the
 /// same two.
-Transfer* require_usual_transfer(Connection& c, Environment& env);
+[[gnu::always_inline]] inline Transfer* require_usual_transfer(Connection& c, Environment& env) {
+    if (Transfer* t = usual_transfer_of(c, env)) return t;
+    const uint32_t index = env.transfers.transfers.take();
+    if (index == no_index) [[unlikely]]
+        return nullptr;
+    Transfer& t = env.transfers.transfers[index];
+    t.start(c.snd_una);
+    account_for_fin(c, t, env);
+    c.transfer.publish(index);
+    return &t;
+}
 Transfer* require_transfer(Connection& c, Environment& env);
 /// Gives a plain transfer back, and what is queued in it.
 [[gnu::always_inline]] inline void release_plain(Connection& c, Transfer& t, Environment& env) {
