@@ -10,9 +10,10 @@ namespace synfin::load {
 
 namespace {
 
-constexpr unsigned since_bits = 40;
+// Phase, requests and time, from the lowest bit on.
+constexpr unsigned phase_bits = 4;
 constexpr unsigned requests_bits = 20;
-constexpr uint64_t since_mask = (uint64_t{1} << since_bits) - 1;
+constexpr unsigned since_shift = phase_bits + requests_bits;
 /// How many held connections are being opened, or released, at once.
 constexpr uint32_t held_changes_at_once = 512;
 
@@ -21,14 +22,14 @@ bool is_success(uint16_t status_code) { return status_code >= 200 && status_code
 }  // namespace
 
 uint64_t Client::Memory::pack() const {
-    return (since & since_mask) | uint64_t{requests_left} << since_bits |
-           uint64_t{static_cast<uint8_t>(phase)} << (since_bits + requests_bits);
+    return since << since_shift | uint64_t{requests_left} << phase_bits |
+           static_cast<uint8_t>(phase);
 }
 
 Client::Memory Client::Memory::unpack(uint64_t bits) {
-    return {static_cast<Phase>(bits >> (since_bits + requests_bits)),
-            static_cast<uint32_t>(bits >> since_bits) & ClientConfig::max_requests,
-            bits & since_mask};
+    return {static_cast<Phase>(bits & ((1u << phase_bits) - 1)),
+            static_cast<uint32_t>(bits >> phase_bits) & ClientConfig::max_requests,
+            bits >> since_shift};
 }
 
 Client::Client(ClientConfig config, AddressPlan plan)
@@ -423,8 +424,8 @@ void Client::put(stack::Worker& worker, stack::ConnectionId id, Phase phase,
 }
 
 Duration Client::since(const Memory& memory, Instant now) const {
-    const uint64_t elapsed = (static_cast<uint64_t>(now.ns()) - memory.since) & since_mask;
-    return Duration::nanoseconds(static_cast<int64_t>(elapsed));
+    const uint64_t elapsed = (static_cast<uint64_t>(now.ns()) - memory.since) << since_shift;
+    return Duration::nanoseconds(static_cast<int64_t>(elapsed >> since_shift));
 }
 
 }  // namespace synfin::load

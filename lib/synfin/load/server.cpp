@@ -172,9 +172,9 @@ void Server::end(stack::Worker& worker, stack::ConnectionId id) {
     memory.closed_by_us = true;
     worker.set_user_data(id, memory.pack());
     // Bytes behind a last request are of no use, but left unread they would make the end a RST.
-    for (auto rest = worker.unread(id); !rest.empty(); rest = worker.unread(id)) {
-        worker.consume(id, rest.size());
-    }
+    const size_t unread = worker.unread_bytes(id);
+    if (unread != 0) [[unlikely]]
+        worker.consume(id, unread);
     worker.close(id);
 }
 
