@@ -198,9 +198,10 @@ size_t Server::serve_requests(stack::Worker& worker, stack::ConnectionId id,
     if (memory.closed_by_us) return data.size();
     if (memory.sending) return 0;
     if (!memory.in_request) {
-        if (const http::Request* known = known_requests_.find(data)) {
+        if (const Answer* known = known_requests_.find(data)) {
             statistics_.bytes_in += data.size();
-            send_response(worker, id, answer(*known));
+            ++statistics_.requests;
+            send_rest(worker, id, known->response, known->bytes);
             return data.size();
         }
     }
@@ -218,9 +219,10 @@ size_t Server::serve_requests(stack::Worker& worker, stack::ConnectionId id,
         if (result.status == http::RequestParser::Status::need_more) break;
         Memory response;
         if (result.status == http::RequestParser::Status::complete) {
-            response = answer(result.request);
+            ++statistics_.requests;
+            response = response_to(result.request);
             if (result.consumed == data.size() && !in_request) {
-                known_requests_.remember(data, result.request);
+                known_requests_.remember(data, {response, bytes_of(response)});
             }
         } else {
             ++statistics_.refused_requests;
@@ -240,23 +242,27 @@ size_t Server::serve_requests(stack::Worker& worker, stack::ConnectionId id,
     return taken;
 }
 
-Server::Memory Server::answer(const http::Request& request) {
-    ++statistics_.requests;
+Server::Memory Server::response_to(const http::Request& request) const {
     Memory response;
     response.to_head = request.method == http::Method::head;
     response.keep_alive = request.keep_alive && !content_.close_after_response();
     return response;
 }
 
-wire::SummedBytes Server::response_of(const Memory& memory) const {
+wire::SummedBytes Server::bytes_of(const Memory& memory) const {
     if (memory.refusal != 0) return content_.refusal(memory.refusal);
     return content_.response(
         {memory.to_head ? http::Method::head : http::Method::get, memory.keep_alive});
 }
 
 bool Server::send_response(stack::Worker& worker, stack::ConnectionId id, Memory memory) {
-    wire::SummedBytes rest = response_of(memory);
+    wire::SummedBytes rest = bytes_of(memory);
     if (memory.sent != 0) rest = rest.bytes.subspan(static_cast<size_t>(memory.sent));
+    return send_rest(worker, id, memory, rest);
+}
+
+bool Server::send_rest(stack::Worker& worker, stack::ConnectionId id, Memory memory,
+                       const wire::SummedBytes& rest) {
     const size_t taken = worker.send_static(id, rest);
     statistics_.bytes_out += taken;
     if (taken < rest.bytes.size()) {

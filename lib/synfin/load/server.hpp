@@ -109,16 +109,23 @@ class alignas(apart) Server final : public stack::Application {
         static Memory unpack(uint64_t bits);
     };
 
+    /// A response, and all of its bytes.
+    struct Answer {
+        Memory response;
+        wire::SummedBytes bytes;
+    };
+
     size_t serve_requests(stack::Worker& worker, stack::ConnectionId id,
                           std::span<const uint8_t> data);
     /// Those that are not known; the first has begun earlier if `in_request`.
     size_t read_requests(stack::Worker& worker, stack::ConnectionId id,
                          std::span<const uint8_t> data, bool in_request);
-    /// The response to a request that was read.
-    Memory answer(const http::Request& request);
+    Memory response_to(const http::Request& request) const;
     /// Goes on with the response that `memory` names. True when it is out and more may follow.
     bool send_response(stack::Worker& worker, stack::ConnectionId id, Memory memory);
-    wire::SummedBytes response_of(const Memory& memory) const;
+    bool send_rest(stack::Worker& worker, stack::ConnectionId id, Memory memory,
+                   const wire::SummedBytes& rest);
+    wire::SummedBytes bytes_of(const Memory& memory) const;
     void send_characters(stack::Worker& worker, stack::ConnectionId id);
     size_t echo(stack::Worker& worker, stack::ConnectionId id, std::span<const uint8_t> data);
     void serve_unread(stack::Worker& worker, stack::ConnectionId id);
@@ -129,7 +136,7 @@ class alignas(apart) Server final : public stack::Application {
     const ServerContent& content_;
     LiveConnections live_;
     ConnectionStates<http::RequestParser> requests_;
-    http::MessageMemo<http::Request> known_requests_;
+    http::MessageMemo<Answer> known_requests_;
     uint32_t closed_up_to_ = 0;  ///< while draining: indices below were closed
     bool abandoned_ = false;
     Instant drain_deadline_;
