@@ -116,8 +116,7 @@ template <typename EndsOf>
 }
 
 void Worker::Impl::transmit(TransmitBatch& batch) {
-    const uint8_t port = batch.port;
-    Interface& interface = interfaces[port];
+    Interface& interface = interfaces[batch.port];
     while (!batch.full() && !interface.replies.empty()) {
         Frame& frame = batch.frames[batch.filled++];
         write_reply(interface.replies.front(), frame, interface);
@@ -131,8 +130,12 @@ void Worker::Impl::transmit(TransmitBatch& batch) {
             let_go(c, index);
             continue;
         }
-        const Neighbor* neighbor = usable_neighbor(c, index, port);
-        if (neighbor != nullptr) write_connection(c, index, batch, interface, neighbor->header);
+        const Neighbor* neighbor = last_usable.neighbor;
+        if (!goes_to_last_usable(c)) {
+            neighbor = find_usable_neighbor(index, batch.port);
+            if (neighbor == nullptr) continue;
+        }
+        write_connection(c, index, batch, interface, neighbor->header);
     }
     count_frames(batch);
     // What has been put aside above may have to be asked for.

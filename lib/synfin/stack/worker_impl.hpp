@@ -390,12 +390,13 @@ struct alignas(apart) Worker::Impl {
     void push_ready_front(uint8_t port, uint32_t index);
     /// Takes the first off the list.
     [[gnu::always_inline]] void pop_ready(Interface& interface, tcp::Connection& first) {
-        interface.ready_head = first.next;
+        const uint32_t second = first.next;
+        interface.ready_head = second;
         --interface.ready_count;
-        if (interface.ready_head == no_index) {
+        if (second == no_index) {
             interface.ready_tail = no_index;
         } else {
-            const auto* const next = reinterpret_cast<const char*>(&connections[first.next]);
+            const auto* const next = reinterpret_cast<const char*>(&connections[second]);
             __builtin_prefetch(next, 1);
             __builtin_prefetch(next + 64, 1);
         }
@@ -423,13 +424,13 @@ struct alignas(apart) Worker::Impl {
     // ---- next_hop.cpp
     NeighborIndex next_hop(const wire::IpAddress& destination, uint8_t preferred_port);
     NeighborIndex find_next_hop(const wire::IpAddress& destination, uint8_t preferred_port);
-    /// The neighbor to write frames to now; nullptr if the connection has been put aside to wait,
-    /// or to another interface's list. Whoever is asked for behind another in one batch goes the
-    /// same way: until then nothing is learned of neighbors, and no time passes.
-    const Neighbor* usable_neighbor(const tcp::Connection& c, uint32_t index, uint8_t port) {
-        const bool same = c.neighbor == last_usable.index && c.remote_address == last_usable.remote;
-        return same ? last_usable.neighbor : find_usable_neighbor(index, port);
+    /// Whether the connection goes to `last_usable`. Whoever is asked for behind another in one
+    /// batch goes the same way: until then nothing is learned of neighbors, and no time passes.
+    bool goes_to_last_usable(const tcp::Connection& c) const {
+        return c.neighbor == last_usable.index && c.remote_address == last_usable.remote;
     }
+    /// The neighbor to write frames to now, also in `last_usable` then; nullptr if the connection
+    /// has been put aside to wait, or to another interface's list.
     const Neighbor* find_usable_neighbor(uint32_t index, uint8_t port);
     /// Takes each out of the waiting list; `visit(index)` for those that are still alive.
     template <typename Visit>
@@ -569,7 +570,7 @@ struct alignas(apart) Worker::Impl {
         const Neighbor* neighbor = nullptr;
         flow::AddressId remote = flow::no_address;
         NeighborIndex index = no_neighbor;
-    } last_usable;  ///< what usable_neighbor has answered last in this batch, for its interface
+    } last_usable;  ///< what find_usable_neighbor has found last in this batch
     struct {
         wire::IpAddress destination;
         wire::IpAddress source;

@@ -55,8 +55,8 @@ inline wire::usual::Timestamps timestamps_of(const Connection& c, const Moment& 
                                                   const Terms& terms, const Environment& env,
                                                   const Moment& now) {
     const uint32_t length = t.unsent_or_unacked.bytes;
-    return t.plain && length != 0 && length + agreed_option_bytes(c) <= c.mss &&
-           length <= c.snd_wnd && length <= c.cwnd &&
+    if (!t.plain || length == 0) return false;
+    return length + agreed_option_bytes(c) <= c.mss && length <= c.snd_wnd && length <= c.cwnd &&
            env.buffers.nodes[t.unsent_or_unacked.head].length == length && !terms.cork &&
            c.narrow_path == 0 && !c.has(Mark::fin_sent) && is_busy(c, terms, now);
 }
@@ -127,20 +127,20 @@ template <typename Write>
 [[gnu::always_inline]] inline wire::TcpFields acknowledge(Connection& c, const Terms& terms,
                                                           Environment& env, bool fin) {
     const Seq ack = c.rcv_nxt;
-    const wire::TcpFields fields{.seq = c.snd_nxt.load().value(),
-                                 .ack = ack.value(),
-                                 .flags = fin ? wire::flag::ack | wire::flag::fin : wire::flag::ack,
-                                 .window = move_right_edge(c, terms, terms.receive_space)};
+    const uint16_t window = move_right_edge(c, terms, terms.receive_space);
     c.last_ack_sent = ack;
     c.flags =
         (c.flags & ~bits(Mark::ack_now, Mark::delayed_ack)) | (fin ? bits(Mark::fin_sent) : 0);
     ++env.counters.out_segs;
-    return fields;
+    return {.seq = c.snd_nxt.load().value(),
+            .ack = ack.value(),
+            .flags = fin ? wire::flag::ack | wire::flag::fin : wire::flag::ack,
+            .window = window};
 }
 
 template <typename Write>
 [[gnu::always_inline]] inline void write_with_options(const Connection& c, const Moment& now,
-                                                      const wire::TcpFields& fields,
+                                                      wire::TcpFields fields,
                                                       const wire::SummedBytes& payload,
                                                       Write& write) {
     if (c.has(Mark::timestamps)) {
@@ -226,7 +226,7 @@ template <typename Write>
     if (!fin && (flags & bits(Mark::ack_now)) == 0) return Usual::none;
     const wire::TcpFields fields = acknowledge(c, terms, env, fin);
     if (fin) {
-        c.snd_nxt = Seq{fields.seq} + 1;
+        c.snd_nxt = c.snd_nxt.load() + 1;
         arm_timeout(c, nullptr, backed_off_rto_us(c, terms), now);
         arm_user_timeout(c, terms, env, now);
     }
