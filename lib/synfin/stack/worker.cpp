@@ -372,6 +372,7 @@ void Worker::add_addresses(uint8_t port, const wire::IpPrefix& block) {
     impl_->last_path = {};
     impl_->last_hop = {};
     impl_->last_asked = {};
+    impl_->forget_passive_opening();
 }
 
 // ---- for the loop

@@ -253,7 +253,7 @@ struct alignas(apart) Worker::Impl {
     bool open_passive_again(const Arrived& syn);
     /// What open_passive() has just opened in general, before anything else has happened to it.
     void remember_passive_opening(uint32_t index, const Arrived& syn);
-    /// What a listener does may have changed, or which one it is.
+    /// What a listener does may have changed, or which one it is, or whose the addresses are.
     void forget_passive_opening() { last_passive_opening.listener = no_owner; }
     /// Whether connect() with these would open what it has opened last, but for port and time.
     bool is_like_last(const wire::SocketAddress& remote, const Application& application,

@@ -291,6 +291,19 @@ TEST(UsualOpening, PeersOfAListenerThatHasClosedAreReset) {
     EXPECT_TRUE(Read{frames[0]}.packet.flags.rst());
 }
 
+TEST(UsualOpening, PeerWhoseAddressHasBecomeOursIsNotLetIn) {
+    Listening listening;
+    HandMade syn = usual_syn();
+    for (unsigned n = 0; n < 2; ++n) {
+        ++syn.from_port;
+        EXPECT_EQ(listening.answer(syn).size(), 1u);
+    }
+    listening.host.worker.add_addresses(0, {syn.from, 32});
+    ++syn.from_port;
+    EXPECT_TRUE(listening.answer(syn).empty());
+    EXPECT_EQ(listening.host.worker.stack_counters().drop_from_ourselves, 1u);
+}
+
 TEST(UsualOpening, SynIsHeldAgainstTheRecordOfItsTuple) {
     Listening listening;
     listening.user.when_established = [](Worker& worker, ConnectionId id) { worker.close(id); };
