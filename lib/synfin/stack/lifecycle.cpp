@@ -173,18 +173,14 @@ std::optional<Instant> Worker::Impl::next_deadline() const {
     return earliest;
 }
 
-// A wheel entry of a place that is not in use is no leak before its time: it will fire and vanish.
-// One whose time is over and that still stands there would never be cleared.
+// A wheel entry of a place that is no longer in use is no leak: it will fire, and vanish. Nor is
+// one that is due and waits for the next pass.
 Worker::Leaks Worker::Impl::leaks() const {
-    uint64_t forgotten = 0;
-    for (uint32_t index = 0; index < connections.touched(); ++index) {
-        if (wheel.armed(index) && wheel.when(index) < now) ++forgotten;
-    }
     return {.connections = connections.used(),
             .buffers = uint64_t{buffers.chunks.used()} + buffers.nodes.used() +
                        transfers.transfers.used() + transfers.ranges.used() +
                        transfers.flights.used() + transfers.models.used(),
-            .timers = forgotten};
+            .timers = wheel.lost()};
 }
 
 }  // namespace synfin::stack

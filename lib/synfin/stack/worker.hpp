@@ -308,7 +308,7 @@ class Worker {
     struct Leaks {
         uint64_t connections;
         uint64_t buffers;  ///< chunks, nodes, ranges and transfers
-        uint64_t timers;   ///< deadlines armed for connections that are gone
+        uint64_t timers;   ///< armed deadlines that the wheel would not come to in their time
     };
     Leaks leaks() const;
     /// Ends all TIME_WAIT entries at once.

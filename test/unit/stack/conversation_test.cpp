@@ -234,6 +234,26 @@ TEST(WithoutMemory, SenderIsToldWhenThereIsSomeAgainAndNobodySpinsMeanwhile) {
     EXPECT_EQ(client.worker.send(*second, bytes_of("more")), 4u);
 }
 
+TEST(ManyTimers, ThoseThatAreDueAndWaitForThePassAfterThisOneAreNotLeaks) {
+    constexpr uint32_t more_than_a_pass_deals_with = 6000;
+    WorkerConfig config = config_of(1, 2);
+    config.max_connections = more_than_a_pass_deals_with;
+    Host client{config};
+    Recorder user;
+    std::vector<ConnectionId> ids;
+    for (uint32_t i = 0; i < more_than_a_pass_deals_with; ++i) {
+        ids.push_back(client.worker.connect({address_of(2), 80}, user).value());
+    }
+    client.run();
+    for (const ConnectionId id : ids) client.worker.abort(id);
+    client.run();
+    EXPECT_EQ(client.worker.leaks().connections, 0u);
+    client.now = client.now + Duration::seconds(2);
+    client.loop.run_once(client.now);
+    ASSERT_LE(client.worker.next_deadline(), client.now) << "nothing was left to be done";
+    EXPECT_EQ(client.worker.leaks().timers, 0u);
+}
+
 TEST_P(Conversation, SimultaneousCloseFinishesOnBothSides) {
     const auto [id, accepted] = establish();
     client.worker.close(id);

@@ -60,6 +60,9 @@ class Comparison {
                 default: arm(any_index()); break;
             }
             compare();
+            if (i % 64 == 0) {  // it walks all
+                ASSERT_EQ(wheel_.lost(), 0u);
+            }
         }
     }
 
