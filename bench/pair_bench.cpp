@@ -3,9 +3,11 @@
 // the sum of both sides, and the number of instructions is the same in every run. With two threads,
 // each has such a pair: half the time, if workers have nothing to wait for from each other.
 //
-// `--connections=N [--request]` runs exactly so many and prints nothing else, for callgrind:
+// `--connections=N [--request] [--ipv6]` runs exactly so many and prints nothing else, for
+// callgrind:
 //
 //     valgrind --tool=callgrind build/bench/pair_bench --connections=100000
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -27,8 +29,14 @@ constexpr uint32_t max_connections = 1u << 14;
 constexpr uint16_t server_port = 80;
 constexpr wire::MacAddress client_mac{{0x02, 0, 0, 0, 0, 1}};
 constexpr wire::MacAddress server_mac{{0x02, 0, 0, 0, 0, 2}};
-const wire::IpAddress server_address = wire::IpAddress::v4(0xc613'0001);
-const wire::IpPrefix client_block{wire::IpAddress::v4(0xc612'0000), 28};
+struct Addresses {
+    wire::IpPrefix server;
+    wire::IpPrefix clients;
+};
+const Addresses ipv4{{wire::IpAddress::v4(0xc613'0001), 32},
+                     {wire::IpAddress::v4(0xc612'0000), 28}};
+const Addresses ipv6{{wire::IpAddress::v6(0x2001'0002'0000'0001, 1), 128},
+                     {wire::IpAddress::v6(0x2001'0002'0000'0000, 0), 124}};
 // What a pass takes on a core that is busy, roughly; and a 2MSL that ends while the run goes on.
 constexpr Duration pass_time = Duration::microseconds(5);
 constexpr Duration time_wait = Duration::milliseconds(10);
@@ -60,12 +68,13 @@ struct Place {
 class Pair {
   public:
     /// `connections` of them, each with `requests` requests.
-    Pair(uint64_t connections, uint32_t requests, uint32_t concurrency)
+    Pair(uint64_t connections, uint32_t requests, uint32_t concurrency,
+         const Addresses& addresses = ipv4)
         : content_{64, false},
-          server_place_{server_mac, {server_address, 32}, client_block, stock_},
-          client_place_{client_mac, client_block, {server_address, 32}, stock_},
-          server_{server_config(requests), content_},
-          client_{client_config(connections, requests, concurrency), plan()} {
+          server_place_{server_mac, addresses.server, addresses.clients, stock_},
+          client_place_{client_mac, addresses.clients, addresses.server, stock_},
+          server_{server_config(requests, addresses), content_},
+          client_{client_config(connections, requests, concurrency), plan(addresses)} {
         client_place_.device.connect_to(server_place_.device);
         server_place_.device.connect_to(client_place_.device);
         SYNFIN_ASSERT(server_.listen(server_place_.worker).has_value());
@@ -83,10 +92,10 @@ class Pair {
     }
 
   private:
-    static load::ServerConfig server_config(uint32_t requests) {
+    static load::ServerConfig server_config(uint32_t requests, const Addresses& addresses) {
         load::ServerConfig config;
         config.service = requests > 0 ? load::Service::http : load::Service::discard;
-        config.listen = {{server_address, server_port}};
+        config.listen = {{addresses.server.address, server_port}};
         config.max_connections = max_connections;
         return config;
     }
@@ -102,8 +111,10 @@ class Pair {
         config.expected_body = content_.body();
         return config;
     }
-    static load::AddressPlan plan() {
-        return load::AddressPlan::make({client_block}, {{server_address, server_port}}, {}).value();
+    static load::AddressPlan plan(const Addresses& addresses) {
+        return load::AddressPlan::make({addresses.clients},
+                                       {{addresses.server.address, server_port}}, {})
+            .value();
     }
 
     load::ServerContent content_;
@@ -139,9 +150,12 @@ BENCHMARK(request_mode)->Unit(benchmark::kMillisecond)->ThreadRange(1, 2)->UseRe
 int main(int argc, char** argv) {
     constexpr std::string_view option = "--connections=";
     if (argc >= 2 && std::string_view{argv[1]}.starts_with(option)) {
-        const bool requests = argc == 3 && std::string_view{argv[2]} == "--request";
-        Pair pair{std::strtoull(argv[1] + option.size(), nullptr, 10), requests ? 1u : 0u,
-                  usual_concurrency};
+        const auto is_given = [&](std::string_view name) {
+            return std::any_of(argv + 2, argv + argc, [&](const char* a) { return name == a; });
+        };
+        Pair pair{std::strtoull(argv[1] + option.size(), nullptr, 10),
+                  is_given("--request") ? 1u : 0u, usual_concurrency,
+                  is_given("--ipv6") ? ipv6 : ipv4};
         pair.run();
         return 0;
     }
