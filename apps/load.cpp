@@ -138,7 +138,7 @@ int run_load(LoadCommandOptions& options) {
         workers.push_back(std::make_unique<stack::Worker>(config));
         load::AddressPlan own = *plan;
         own.skip(w * own.pair_count() / machine.workers());
-        run.add_client(*workers[w], machine.busy(w),
+        run.add_client(*workers[w], machine.time(w),
                        options.load.client_config(w, machine.workers(), max_connections),
                        std::move(own));
     }

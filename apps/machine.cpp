@@ -125,11 +125,11 @@ void Machine::start(unsigned index, stack::Worker& worker) {
                        if (seat.handoffs.empty()) {
                            std::vector<dpdk::QueueDevice*> devices;
                            for (auto& queue : seat.queues) devices.push_back(queue.get());
-                           run_worker<dpdk::QueueDevice>(worker, devices, clock_, seat.busy, stop);
+                           run_worker<dpdk::QueueDevice>(worker, devices, clock_, seat.time, stop);
                        } else {
                            std::vector<dpdk::HandoffDevice*> devices;
                            for (auto& handoff : seat.handoffs) devices.push_back(handoff.get());
-                           run_worker<dpdk::HandoffDevice>(worker, devices, clock_, seat.busy,
+                           run_worker<dpdk::HandoffDevice>(worker, devices, clock_, seat.time,
                                                            stop);
                        }
                    });

@@ -42,7 +42,7 @@ class Machine {
     /// Starts the worker's thread. The worker must outlive stop().
     void start(unsigned index, stack::Worker& worker);
     void stop();  ///< joins the threads
-    const BusyTime& busy(unsigned worker) const { return seats_[worker]->busy; }
+    const load::WorkerTime& time(unsigned worker) const { return seats_[worker]->time; }
     /// What a report says of devices, steering and memory.
     load::RunInfo run_info(const std::string& tool, const std::string& mode) const;
 
@@ -64,7 +64,7 @@ class Machine {
         std::vector<std::unique_ptr<dpdk::HandoffDevice>> handoffs;
         std::unique_ptr<stack::Colleagues> colleagues;  ///< if there are other workers
         std::unique_ptr<dpdk::Steering::View> view;
-        BusyTime busy;
+        load::WorkerTime time;
     };
 
     const LinkOptions& link_;

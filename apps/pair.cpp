@@ -116,7 +116,7 @@ struct alignas(apart) Place {
         : worker{worker_config(options, link, side, pair)}, device{pool, link.lane(side, pair)} {}
     stack::Worker worker;
     dpdk::QueueDevice device;
-    BusyTime busy;
+    load::WorkerTime time;
     stack::StageProfile profile{&dpdk::Clock::ticks};
 };
 
@@ -145,7 +145,7 @@ std::unique_ptr<Place> make_server(const PairOptions& options, const RingLink& l
     config.listen_options = options.listener.listen_options();
     config.grace = options.load.grace;
     config.max_connections = static_cast<uint32_t>(options.tcp.max_connections);
-    run.add_server(place->worker, place->busy, config, content, options.load.first == "server");
+    run.add_server(place->worker, place->time, config, content, options.load.first == "server");
     return place;
 }
 
@@ -166,7 +166,7 @@ std::unique_ptr<Place> make_client(const PairOptions& options, const RingLink& l
     }
     auto plan =
         load::AddressPlan::make(sources, {{server_address(options, pair), server_port}}, {});
-    run.add_client(place->worker, place->busy, config, std::move(plan.value()));
+    run.add_client(place->worker, place->time, config, std::move(plan.value()));
     return place;
 }
 
@@ -240,7 +240,7 @@ int run_pair(PairOptions& options) {
         threads.start(
             cores[i], i % 2 == 0 ? "server" : "client", [&](const std::atomic<bool>& stop) {
                 const std::array<dpdk::QueueDevice*, 1> devices{&place.device};
-                run_worker<dpdk::QueueDevice>(place.worker, devices, clock, place.busy, stop,
+                run_worker<dpdk::QueueDevice>(place.worker, devices, clock, place.time, stop,
                                               options.profile ? &place.profile : nullptr);
             });
     }

@@ -20,20 +20,21 @@ Run::Run(const dpdk::Clock& clock, const dpdk::Shutdown& shutdown, Duration grac
     inspected_.now = [&clock] { return clock.now(); };
 }
 
-void Run::add_client(stack::Worker& worker, const BusyTime& busy, const load::ClientConfig& config,
-                     load::AddressPlan plan) {
+void Run::add_client(stack::Worker& worker, const load::WorkerTime& time,
+                     const load::ClientConfig& config, load::AddressPlan plan) {
     worker.touch_tables();
     if (config.first == load::First::client) worker.touch_time_wait();
-    clients_.push_back({&worker, &busy, std::make_unique<load::Client>(config, std::move(plan))});
+    clients_.push_back({&worker, &time, std::make_unique<load::Client>(config, std::move(plan))});
     worker.set_poller(clients_.back().application.get());
     inspected_.workers.push_back({fmt::format("client {}", clients_.size() - 1), &worker});
 }
 
-void Run::add_server(stack::Worker& worker, const BusyTime& busy, const load::ServerConfig& config,
-                     const load::ServerContent& content, bool closes_first) {
+void Run::add_server(stack::Worker& worker, const load::WorkerTime& time,
+                     const load::ServerConfig& config, const load::ServerContent& content,
+                     bool closes_first) {
     worker.touch_tables();
     if (closes_first) worker.touch_time_wait();
-    servers_.push_back({&worker, &busy, std::make_unique<load::Server>(config, content)});
+    servers_.push_back({&worker, &time, std::make_unique<load::Server>(config, content)});
     load::Server& server = *servers_.back().application;
     const auto listening = server.listen(worker);
     if (!listening) {
@@ -161,7 +162,7 @@ load::Result Run::finish(load::RunInfo info) {
         result.client_side.emplace();
         for (auto& c : clients_) {
             load::add(*result.client, c.application->statistics());
-            result.client_side->add(*c.worker, c.busy->ticks);
+            result.client_side->add(*c.worker, *c.time);
         }
         result.run.seconds = static_cast<double>(result.client->measured.ns) / 1e9;
     }
@@ -170,7 +171,7 @@ load::Result Run::finish(load::RunInfo info) {
         result.server_side.emplace();
         for (auto& s : servers_) {
             load::add(*result.server, s.application->statistics());
-            result.server_side->add(*s.worker, s.busy->ticks);
+            result.server_side->add(*s.worker, *s.time);
         }
     }
     for (const auto& each : clients_) {

@@ -25,11 +25,12 @@ class Run {
   public:
     Run(const dpdk::Clock& clock, const dpdk::Shutdown& shutdown, Duration grace);
 
-    /// Before the worker's thread starts. `busy` is what its thread counts. Both throw RunError.
-    void add_client(stack::Worker& worker, const BusyTime& busy, const load::ClientConfig& config,
-                    load::AddressPlan plan);
-    void add_server(stack::Worker& worker, const BusyTime& busy, const load::ServerConfig& config,
-                    const load::ServerContent& content, bool closes_first);
+    /// Before the worker's thread starts. `time` is what its thread counts. Both throw RunError.
+    void add_client(stack::Worker& worker, const load::WorkerTime& time,
+                    const load::ClientConfig& config, load::AddressPlan plan);
+    void add_server(stack::Worker& worker, const load::WorkerTime& time,
+                    const load::ServerConfig& config, const load::ServerContent& content,
+                    bool closes_first);
 
     /// Opens the control socket and prints a line per second until the clients have finished, or,
     /// where there are none, until `duration` is over or an end is requested; then ends the
@@ -47,7 +48,7 @@ class Run {
     template <class Application>
     struct Member {
         stack::Worker* worker;
-        const BusyTime* busy;
+        const load::WorkerTime* time;
         std::unique_ptr<Application> application;
     };
 

@@ -121,7 +121,7 @@ int run_serve(ServeOptions& options) {
         // A request may ask for the end behind its response.
         const bool closes_first =
             server.service == load::Service::http || server.service == load::Service::close;
-        run.add_server(*workers[w], machine.busy(w), server, content, closes_first);
+        run.add_server(*workers[w], machine.time(w), server, content, closes_first);
     }
     for (const std::string& line : machine.description()) fmt::print("{}\n", line);
     for (unsigned w = 0; w < machine.workers(); ++w) machine.start(w, *workers[w]);

@@ -6,32 +6,30 @@
 #include <atomic>
 #include <span>
 
-#include <synfin/base/relaxed.hpp>
 #include <synfin/dpdk/clock.hpp>
+#include <synfin/load/statistics.hpp>
 #include <synfin/stack/loop.hpp>
 #include <synfin/stack/worker.hpp>
 
 namespace synfin::apps {
 
-/// Time spent in passes that moved a packet: what the work has cost. The rest was waiting.
-struct BusyTime {
-    Relaxed<uint64_t> ticks;
-};
-
-/// With a profile, where in these passes.
+/// With a profile, where in the passes the time goes.
 template <class Device>
 void run_worker(stack::Worker& worker, std::span<Device* const> devices, const dpdk::Clock& clock,
-                BusyTime& busy, const std::atomic<bool>& stop,
+                load::WorkerTime& time, const std::atomic<bool>& stop,
                 stack::StageProfile* profile = nullptr) {
     stack::Loop<Device> loop{worker, devices};
     uint64_t tick = dpdk::Clock::ticks();
+    Instant now = clock.at(tick);
     while (!stop.load(std::memory_order_relaxed)) {
-        const Instant now = clock.at(tick);
         const unsigned moved =
             profile == nullptr ? loop.run_once(now) : loop.run_once(now, *profile);
         const uint64_t next = dpdk::Clock::ticks();
-        if (moved != 0) busy.ticks += next - tick;
+        if (moved != 0) time.busy_cycles += next - tick;
         tick = next;
+        const Instant began = now;
+        now = clock.at(tick);
+        time.judge(now - began);
     }
 }
 

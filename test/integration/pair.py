@@ -7,7 +7,7 @@ LATENCY = {"p50", "p90", "p99", "p999", "max"}
 # What is promised; a report may have more.
 NAMES = {
     "": {"tool", "version", "mode", "link", "seconds", "connections", "packets", "latency_us",
-         "cycles_per_connection", "leaks", "tcp"},
+         "cycles_per_connection", "stalls", "leaks", "tcp"},
     "connections": {"opened", "established", "closed", "failed", "reset", "timed_out",
                     "per_second"},
     "packets": {"client_tx", "client_rx", "server_tx", "server_rx", "per_connection"},
@@ -16,6 +16,8 @@ NAMES = {
     "latency_us.first_byte": LATENCY,
     "latency_us.close": LATENCY,
     "cycles_per_connection": {"client", "server"},
+    "stalls": {"client", "server"},
+    "stalls.client": {"count", "us", "longest_us"},
     "leaks": {"connections", "buffers", "timers"},
     "tcp": {"client", "server"},
 }
@@ -60,7 +62,7 @@ def names(lab):
         missing = promised - at(result, path).keys()
         expect_equal(missing, set(), f"names missing in '{path}'")
     for path in ("connections", "packets", "latency_us.handshake", "latency_us.close",
-                 "cycles_per_connection", "leaks"):
+                 "cycles_per_connection", "stalls.client", "leaks"):
         for name in NAMES[path]:
             value = at(result, path)[name]
             expect(isinstance(value, (int, float)) and not isinstance(value, bool),

@@ -81,7 +81,14 @@ json packets(const Result& result) {
 }
 
 json cycles(const Result& result, const std::optional<SideTotals>& side) {
-    return side ? json(ratio(side->busy_cycles, connection_count(result))) : json(nullptr);
+    return side ? json(ratio(side->time.busy_cycles, connection_count(result))) : json(nullptr);
+}
+
+json stalls(const std::optional<SideTotals>& side) {
+    if (!side) return nullptr;
+    return {{"count", side->time.stalls.load()},
+            {"us", microseconds(side->time.stalled_ns)},
+            {"longest_us", microseconds(side->time.longest_stall_ns)}};
 }
 
 json tcp_counters(const std::optional<SideTotals>& side) {
@@ -203,10 +210,14 @@ std::string side_text(const char* name, const SideTotals& side, uint64_t connect
         "  {:<7} {} packets out, {} in, {:.0f} cycles per connection, {} retransmissions, {} in "
         "TIME_WAIT at the end",
         name, grouped(side.transmitted), grouped(side.received),
-        ratio(side.busy_cycles, connection_count), grouped(counter("RetransSegs")),
+        ratio(side.time.busy_cycles, connection_count), grouped(counter("RetransSegs")),
         grouped(side.time_wait));
     if (const uint64_t early = counter("TCPTimeWaitOverflow"); early > 0) {
         text += fmt::format(", {} left it before 2MSL was over (--max-time-wait)", grouped(early));
+    }
+    if (const WorkerTime& time = side.time; time.stalls > 0) {
+        text += fmt::format(", {} stalls of {} in all, the longest {}", grouped(time.stalls),
+                            short_time(time.stalled_ns), short_time(time.longest_stall_ns));
     }
     return text + "\n";
 }
@@ -215,10 +226,10 @@ std::string side_text(const char* name, const SideTotals& side, uint64_t connect
 
 // ---- collecting
 
-void SideTotals::add(const stack::Worker& worker, uint64_t worker_busy_cycles) {
+void SideTotals::add(const stack::Worker& worker, const WorkerTime& worker_time) {
     transmitted += worker.stack_counters().frames_out;
     received += worker.stack_counters().frames_in;
-    busy_cycles += worker_busy_cycles;
+    load::add(time, worker_time);
     time_wait += worker.gauges().time_wait;
     tcp::for_each_counter(worker.tcp_counters(), [this](const char* name, const char*,
                                                         uint64_t value) { tcp[name] += value; });
@@ -228,6 +239,13 @@ void Leaks::add(const stack::Worker::Leaks& of_worker) {
     connections += of_worker.connections;
     buffers += of_worker.buffers;
     timers += of_worker.timers;
+}
+
+void add(WorkerTime& sum, const WorkerTime& part) {
+    sum.busy_cycles += part.busy_cycles;
+    sum.stalls += part.stalls;
+    sum.stalled_ns += part.stalled_ns;
+    sum.longest_stall_ns = std::max(sum.longest_stall_ns.load(), part.longest_stall_ns.load());
 }
 
 void add(ClientStatistics& sum, const ClientStatistics& part) {
@@ -294,6 +312,8 @@ json to_json(const Result& result) {
         {"cycles_per_connection",
          {{"client", cycles(result, result.client_side)},
           {"server", cycles(result, result.server_side)}}},
+        {"stalls",
+         {{"client", stalls(result.client_side)}, {"server", stalls(result.server_side)}}},
         {"time_wait", held_in_time_wait(result)},
         {"leaks",
          {{"connections", result.leaks.connections},

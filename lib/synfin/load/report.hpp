@@ -37,11 +37,11 @@ struct RunInfo {
 struct SideTotals {
     uint64_t transmitted = 0;  ///< frames
     uint64_t received = 0;
-    uint64_t busy_cycles = 0;  ///< of the time stamp counter, in passes that moved a packet
-    uint64_t time_wait = 0;    ///< records that were still held at the end
+    uint64_t time_wait = 0;  ///< records that were still held at the end
+    WorkerTime time;
     std::map<std::string, uint64_t> tcp;  ///< by the names of RFC 4022 and nstat
 
-    void add(const stack::Worker& worker, uint64_t worker_busy_cycles);
+    void add(const stack::Worker& worker, const WorkerTime& worker_time);
 };
 
 struct Leaks {
@@ -65,7 +65,8 @@ struct Result {
     bool client_resets = false;
 };
 
-/// Sums up several workers of one kind.
+/// Sums up several workers of one kind; of stalls, the longest of all stays the longest.
+void add(WorkerTime& sum, const WorkerTime& part);
 void add(ClientStatistics& sum, const ClientStatistics& part);
 void add(ServerStatistics& sum, const ServerStatistics& part);
 

@@ -2,9 +2,11 @@
 // any time; the worker never waits for a reader.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include <synfin/base/histogram.hpp>
+#include <synfin/base/instant.hpp>
 #include <synfin/base/relaxed.hpp>
 
 namespace synfin::load {
@@ -64,6 +66,31 @@ struct ServerStatistics {
     Count refused_requests;
     Count bytes_in;
     Count bytes_out;  ///< handed to the stack
+};
+
+/// How a worker's thread has spent its time.
+///
+/// A pass takes microseconds, however much there is to do. One that takes very much longer is a
+/// stall: the core was not the worker's meanwhile, because a hypervisor or another thread had it,
+/// or the kernel was making memory. What arrives during a stall waits for its end, so latencies up
+/// to its length tell of this machine, and not of the peer.
+struct WorkerTime {
+    static constexpr Duration stall = Duration::microseconds(500);
+
+    Count busy_cycles;  ///< of the time stamp counter, in passes that moved a packet
+    Count stalls;       ///< passes that took longer than `stall`
+    Count stalled_ns;   ///< in all
+    Count longest_stall_ns;
+
+    /// A pass that took so long.
+    void judge(Duration pass) {
+        if (pass <= stall) [[likely]]
+            return;
+        const auto ns = static_cast<uint64_t>(pass.count_ns());
+        ++stalls;
+        stalled_ns += ns;
+        longest_stall_ns = std::max(longest_stall_ns.load(), ns);
+    }
 };
 
 }  // namespace synfin::load

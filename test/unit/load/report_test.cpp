@@ -31,8 +31,15 @@ Result result_of(ClientConfig config, ServerConfig server = {}) {
     result.server_side.emplace();
     add(*result.client, run.client->statistics());
     add(*result.server, run.server->statistics());
-    result.client_side->add(*run.hosts.client_worker, 100'000);
-    result.server_side->add(*run.hosts.server_worker, 50'000);
+    WorkerTime client_time;
+    client_time.busy_cycles = 100'000;
+    client_time.judge(Duration::microseconds(700));
+    client_time.judge(Duration::milliseconds(3));
+    client_time.judge(Duration::microseconds(500));
+    result.client_side->add(*run.hosts.client_worker, client_time);
+    WorkerTime server_time;
+    server_time.busy_cycles = 50'000;
+    result.server_side->add(*run.hosts.server_worker, server_time);
     run.hosts.holds_nothing();
     result.leaks.add(run.hosts.client_worker->leaks());
     result.leaks.add(run.hosts.server_worker->leaks());
@@ -61,7 +68,7 @@ void expect_keys(const json& object, const std::set<std::string>& expected) {
 TEST(Report, JsonHasEveryDocumentedName) {
     const json report = to_json(result_of(hundred_connections(1)));
     expect_keys(report, {"tool", "version", "mode", "link", "seconds", "connections", "packets",
-                         "latency_us", "cycles_per_connection", "leaks", "tcp"});
+                         "latency_us", "cycles_per_connection", "stalls", "leaks", "tcp"});
     expect_keys(report["connections"],
                 {"opened", "established", "closed", "failed", "reset", "timed_out", "per_second"});
     expect_keys(report["packets"],
@@ -71,6 +78,8 @@ TEST(Report, JsonHasEveryDocumentedName) {
         expect_keys(report["latency_us"][which], {"p50", "p90", "p99", "p999", "max"});
     }
     expect_keys(report["cycles_per_connection"], {"client", "server"});
+    expect_keys(report["stalls"], {"client", "server"});
+    expect_keys(report["stalls"]["client"], {"count", "us", "longest_us"});
     expect_keys(report["leaks"], {"connections", "buffers", "timers"});
     for (const char* side : {"client", "server"}) {
         expect_keys(report["tcp"][side],
@@ -113,6 +122,7 @@ TEST(Report, SideThatTookNoPartIsNull) {
     EXPECT_TRUE(report["tcp"]["server"].is_null());
     EXPECT_TRUE(report["packets"]["server_tx"].is_null());
     EXPECT_TRUE(report["cycles_per_connection"]["server"].is_null());
+    EXPECT_TRUE(report["stalls"]["server"].is_null());
     EXPECT_FALSE(report["tcp"]["client"].is_null());
 }
 
@@ -175,6 +185,18 @@ TEST(Report, TextStatesTheConditions) {
               std::string::npos);
 }
 
+TEST(Report, LongestStallOfAllWorkersIsTheLongest) {
+    WorkerTime sum;
+    for (const int64_t ms : {2, 7, 5}) {
+        WorkerTime part;
+        part.judge(Duration::milliseconds(ms));
+        add(sum, part);
+    }
+    EXPECT_EQ(sum.stalls, 3u);
+    EXPECT_EQ(sum.stalled_ns, 14'000'000u);
+    EXPECT_EQ(sum.longest_stall_ns, 7'000'000u);
+}
+
 TEST(Report, WorkersAreSummedUp) {
     ClientStatistics one;
     one.opened = 3;
@@ -224,6 +246,19 @@ TEST(Report, SaysHowManyLeftTimeWaitEarly) {
     result.client_side->tcp["TCPTimeWaitOverflow"] = 1234;
     EXPECT_NE(to_text(result).find("100 in TIME_WAIT at the end, 1,234 left it before 2MSL"),
               std::string::npos);
+}
+
+TEST(Report, SaysForHowLongTheCoreWasNotTheWorkers) {
+    const Result result = result_of(hundred_connections());
+    const json report = to_json(result);
+    EXPECT_EQ(report["stalls"]["client"]["count"], 2) << "half a millisecond is no stall yet";
+    EXPECT_EQ(report["stalls"]["client"]["us"], 3700.0);
+    EXPECT_EQ(report["stalls"]["client"]["longest_us"], 3000.0);
+    EXPECT_EQ(report["stalls"]["server"]["count"], 0);
+    const std::string text = to_text(result);
+    const size_t place = text.find("2 stalls of 3.70 ms in all, the longest 3.00 ms");
+    ASSERT_NE(place, std::string::npos) << text;
+    EXPECT_EQ(text.find("stalls", place + 3), std::string::npos) << "the server had none";
 }
 
 TEST(Report, HeldConnectionsAreNoPartOfTheRates) {
