@@ -20,7 +20,8 @@ void run_worker(stack::Worker& worker, std::span<Device* const> devices, const d
                 stack::StageProfile* profile = nullptr) {
     stack::Loop<Device> loop{worker, devices};
     uint64_t tick = dpdk::Clock::ticks();
-    Instant now = clock.at(tick);
+    const Instant begin = clock.at(tick);
+    Instant now = begin;
     while (!stop.load(std::memory_order_relaxed)) {
         const unsigned moved =
             profile == nullptr ? loop.run_once(now) : loop.run_once(now, *profile);
@@ -31,6 +32,7 @@ void run_worker(stack::Worker& worker, std::span<Device* const> devices, const d
         now = clock.at(tick);
         time.judge(now - began);
     }
+    time.ns = static_cast<uint64_t>((now - begin).count_ns());
 }
 
 }  // namespace synfin::apps

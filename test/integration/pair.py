@@ -17,7 +17,7 @@ NAMES = {
     "latency_us.close": LATENCY,
     "cycles_per_connection": {"client", "server"},
     "stalls": {"client", "server"},
-    "stalls.client": {"count", "us", "longest_us"},
+    "stalls.client": {"count", "us", "longest_us", "share"},
     "leaks": {"connections", "buffers", "timers"},
     "tcp": {"client", "server"},
 }

@@ -88,7 +88,8 @@ json stalls(const std::optional<SideTotals>& side) {
     if (!side) return nullptr;
     return {{"count", side->time.stalls.load()},
             {"us", microseconds(side->time.stalled_ns)},
-            {"longest_us", microseconds(side->time.longest_stall_ns)}};
+            {"longest_us", microseconds(side->time.longest_stall_ns)},
+            {"share", ratio(side->time.stalled_ns, side->time.ns)}};
 }
 
 json tcp_counters(const std::optional<SideTotals>& side) {
@@ -216,8 +217,9 @@ std::string side_text(const char* name, const SideTotals& side, uint64_t connect
         text += fmt::format(", {} left it before 2MSL was over (--max-time-wait)", grouped(early));
     }
     if (const WorkerTime& time = side.time; time.stalls > 0) {
-        text += fmt::format(", {} stalls of {} in all, the longest {}", grouped(time.stalls),
-                            short_time(time.stalled_ns), short_time(time.longest_stall_ns));
+        text += fmt::format(", away for {:.1f} % of the time in {} stalls, the longest {}",
+                            100 * ratio(time.stalled_ns, time.ns), grouped(time.stalls),
+                            short_time(time.longest_stall_ns));
     }
     return text + "\n";
 }
@@ -242,6 +244,7 @@ void Leaks::add(const stack::Worker::Leaks& of_worker) {
 }
 
 void add(WorkerTime& sum, const WorkerTime& part) {
+    sum.ns += part.ns;
     sum.busy_cycles += part.busy_cycles;
     sum.stalls += part.stalls;
     sum.stalled_ns += part.stalled_ns;

@@ -77,6 +77,7 @@ struct ServerStatistics {
 struct WorkerTime {
     static constexpr Duration stall = Duration::microseconds(500);
 
+    Count ns;           ///< all of it, known when the thread has ended
     Count busy_cycles;  ///< of the time stamp counter, in passes that moved a packet
     Count stalls;       ///< passes that took longer than `stall`
     Count stalled_ns;   ///< in all
@@ -86,10 +87,10 @@ struct WorkerTime {
     void judge(Duration pass) {
         if (pass <= stall) [[likely]]
             return;
-        const auto ns = static_cast<uint64_t>(pass.count_ns());
+        const auto took = static_cast<uint64_t>(pass.count_ns());
         ++stalls;
-        stalled_ns += ns;
-        longest_stall_ns = std::max(longest_stall_ns.load(), ns);
+        stalled_ns += took;
+        longest_stall_ns = std::max(longest_stall_ns.load(), took);
     }
 };
 

@@ -32,6 +32,7 @@ Result result_of(ClientConfig config, ServerConfig server = {}) {
     add(*result.client, run.client->statistics());
     add(*result.server, run.server->statistics());
     WorkerTime client_time;
+    client_time.ns = 37'000'000;
     client_time.busy_cycles = 100'000;
     client_time.judge(Duration::microseconds(700));
     client_time.judge(Duration::milliseconds(3));
@@ -79,7 +80,7 @@ TEST(Report, JsonHasEveryDocumentedName) {
     }
     expect_keys(report["cycles_per_connection"], {"client", "server"});
     expect_keys(report["stalls"], {"client", "server"});
-    expect_keys(report["stalls"]["client"], {"count", "us", "longest_us"});
+    expect_keys(report["stalls"]["client"], {"count", "us", "longest_us", "share"});
     expect_keys(report["leaks"], {"connections", "buffers", "timers"});
     for (const char* side : {"client", "server"}) {
         expect_keys(report["tcp"][side],
@@ -254,11 +255,12 @@ TEST(Report, SaysForHowLongTheCoreWasNotTheWorkers) {
     EXPECT_EQ(report["stalls"]["client"]["count"], 2) << "half a millisecond is no stall yet";
     EXPECT_EQ(report["stalls"]["client"]["us"], 3700.0);
     EXPECT_EQ(report["stalls"]["client"]["longest_us"], 3000.0);
+    EXPECT_EQ(report["stalls"]["client"]["share"], 0.1);
     EXPECT_EQ(report["stalls"]["server"]["count"], 0);
     const std::string text = to_text(result);
-    const size_t place = text.find("2 stalls of 3.70 ms in all, the longest 3.00 ms");
+    const size_t place = text.find("away for 10.0 % of the time in 2 stalls, the longest 3.00 ms");
     ASSERT_NE(place, std::string::npos) << text;
-    EXPECT_EQ(text.find("stalls", place + 3), std::string::npos) << "the server had none";
+    EXPECT_EQ(text.find("stalls", place + 40), std::string::npos) << "the server had none";
 }
 
 TEST(Report, HeldConnectionsAreNoPartOfTheRates) {
