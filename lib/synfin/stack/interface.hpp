@@ -27,6 +27,8 @@ struct alignas(apart) Interface {
         usual_ipv4 = wire::UsualBeginning::ipv4().to(config.mac);
         usual_ipv6 = wire::UsualBeginning::ipv6().to(config.mac);
     }
+    Interface(const Interface&) = delete;  // `ready_end` points into it
+    Interface& operator=(const Interface&) = delete;
 
     LinkEnd end;
     /// Of the frames to our end that the fast path may read: without a tag, or with it.
@@ -37,7 +39,7 @@ struct alignas(apart) Interface {
     wire::DeviceChecksums checksums;  ///< of `device`
     ReplyQueue replies;
     uint32_t ready_head = no_index;
-    uint32_t ready_tail = no_index;
+    uint32_t* ready_end = &ready_head;  ///< the link that the next one is appended to
     uint32_t ready_count = 0;
     NeighborIndex router_v4 = no_neighbor;
     NeighborIndex router_v6 = no_neighbor;

@@ -119,7 +119,7 @@ void Worker::Impl::push_ready_front(uint8_t port, uint32_t index) {
     c.next = interface.ready_head;
     interface.ready_head = index;
     ++interface.ready_count;
-    if (interface.ready_tail == no_index) interface.ready_tail = index;
+    if (c.next == no_index) interface.ready_end = &c.next;
 }
 
 // ---- timers

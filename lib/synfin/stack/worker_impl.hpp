@@ -382,9 +382,8 @@ struct alignas(apart) Worker::Impl {
         Interface& interface = interfaces[port];
         c.set(tcp::Mark::ready);
         c.next = no_index;
-        (interface.ready_tail == no_index ? interface.ready_head
-                                          : connections[interface.ready_tail].next) = index;
-        interface.ready_tail = index;
+        *interface.ready_end = index;
+        interface.ready_end = &c.next;
         ++interface.ready_count;
     }
     void push_ready_front(uint8_t port, uint32_t index);
@@ -394,7 +393,7 @@ struct alignas(apart) Worker::Impl {
         interface.ready_head = second;
         --interface.ready_count;
         if (second == no_index) {
-            interface.ready_tail = no_index;
+            interface.ready_end = &interface.ready_head;
         } else {
             const auto* const next = reinterpret_cast<const char*>(&connections[second]);
             __builtin_prefetch(next, 1);
