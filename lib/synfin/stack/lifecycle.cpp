@@ -107,7 +107,7 @@ void Worker::Impl::acknowledge_in_time_wait(const tcp::TimeWait& record, const A
             tcp::timestamp_offset(env.fingerprint(record.tuple), env.secret), now);
         reply.options.ts_echo = record.ts_recent;
     }
-    push_reply(a.port, reply);
+    push_reply(receiving_port, reply);
 }
 
 // ---- the ready list

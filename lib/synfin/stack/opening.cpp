@@ -97,14 +97,14 @@ void Worker::Impl::take_fast_open(uint32_t index, const tcp::Segment& syn) {
 }
 
 uint32_t Worker::Impl::add_passive(OwnerNumber listener, const Arrived& a) {
-    const NeighborIndex neighbor = next_hop(a.source(), a.port);
+    const NeighborIndex neighbor = next_hop(a.source(), receiving_port);
     if (neighbor == no_neighbor) {
         ++counters.no_route;
         return no_index;
     }
     flow::FourTuple tuple = a.tuple;
     uint32_t hash = a.hash;
-    if (a.is_v6) {
+    if (a.is_v6()) {
         if (!intern(a.destination_v6, a.source_v6, tuple)) {
             ++counters.addresses_exhausted;
             return no_index;

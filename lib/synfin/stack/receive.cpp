@@ -12,7 +12,6 @@ using tcp::Seq;
 namespace {
 
 constexpr size_t parse_ahead = 4;
-constexpr size_t hashed_at_once = 16;
 constexpr size_t records_ahead = 16;
 const auto ipv4_behind_tag = wire::UsualBeginning::ipv4().behind_tag();
 const auto ipv6_behind_tag = wire::UsualBeginning::ipv6().behind_tag();
@@ -63,19 +62,14 @@ void Worker::Impl::receive(uint8_t port, std::span<const Frame> frames, StagePro
         if (profile != nullptr) [[unlikely]]
             profile->enter(stage);
     };
+    receiving_port = port;
     while (!frames.empty()) {
         const auto burst = frames.first(std::min<size_t>(frames.size(), receive_burst_max));
         frames = frames.subspan(burst.size());
         addresses.reclaim();
-        segment_count = 0;
-        // A core waits for only so many lines at once, so what is hashed asks for them in portions.
-        for (size_t from = 0; from < burst.size(); from += hashed_at_once) {
-            const uint32_t first = segment_count;
-            enter(Stage::parse);
-            parse(port, burst, from, std::min(from + hashed_at_once, burst.size()));
-            enter(Stage::lookup);
-            hash_segments(first);
-        }
+        enter(Stage::parse);
+        parse(port, burst);
+        enter(Stage::lookup);
         ask_for_connections();
         if (profile == nullptr && historian == nullptr) [[likely]] {
             take_segments(Unwatched{});
@@ -121,82 +115,74 @@ void Worker::Impl::ask_for_connections() {
     }
 }
 
-void Worker::Impl::hash_segments(uint32_t first) {
-    Arrived* const segments = arrived.data() + first;
-    flow::tuple_hash_burst(
-        segment_count - first, hash_key,
-        [segments](size_t i) -> const flow::FourTuple& { return segments[i].tuple; },
-        [this, segments](size_t i, uint32_t hash) {
-            segments[i].hash = hash;
-            table.prefetch(hash);
-            // A SYN is looked for in TIME_WAIT, and a FIN may lead there: that index is the largest
-            // of all tables, so its lines take longest.
-            const wire::TcpFlags flags = segments[i].segment.flags;
-            if (!flags.has_any(wire::flag::syn | wire::flag::fin)) return;
-            if (flags.syn() && (flags.ack() || time_waits.size() == 0)) return;
-            time_waits.prefetch(hash);
-        });
+// Each asks for its lines as soon as it is read: of the lines of tables and of frames, a core then
+// waits for a few at a time.
+[[gnu::always_inline]] inline void Worker::Impl::hash_segment(Arrived& a) const {
+    const uint32_t hash = flow::tuple_hash(a.tuple, hash_key);
+    a.hash = hash;
+    table.prefetch(hash);
+    // A SYN is looked for in TIME_WAIT, and a FIN may lead there: that index is the largest of all
+    // tables, so its lines take longest.
+    const wire::TcpFlags flags = a.segment.flags;
+    if (!flags.has_any(wire::flag::syn | wire::flag::fin)) return;
+    if (flags.syn() && (flags.ack() || time_waits.size() == 0)) return;
+    time_waits.prefetch(hash);
 }
 
-void Worker::Impl::parse(uint8_t port, std::span<const Frame> frames, size_t from, size_t to) {
+void Worker::Impl::parse(uint8_t port, std::span<const Frame> frames) {
     const wire::UsualBeginning& usual_ipv4 = interfaces[port].usual_ipv4;
-    Arrived* next = arrived.data() + segment_count;
+    Arrived* next = arrived.data();
     uint64_t octets = 0;
     const Frame* const end = frames.data() + frames.size();
-    for (const Frame& frame : frames.subspan(from, to - from)) {
+    for (const Frame& frame : frames) {
         if (const Frame* ahead = &frame + parse_ahead; ahead < end) __builtin_prefetch(ahead->data);
         octets += frame.length;
         Arrived& a = *next;
-        wire::UsualIpv4Ends ends;
         if (wire::read_usual_ipv4({frame.data, frame.length}, verified_by_device(frame), usual_ipv4,
-                                  a.segment, ends)) [[likely]] {
-            ++next;
-            fill_in(a, ends, port, frame);
-        } else if (read_usual_ipv6_or_tagged(port, frame, a) || classify(port, frame, a)) {
-            ++next;
+                                  a.segment)) [[likely]] {
+            fill_in(a, wire::UsualIpv4Ends{frame.data}, frame);
+        } else if (!read_usual_ipv6_or_tagged(port, frame, a) && !classify(port, frame, a)) {
+            continue;
         }
+        hash_segment(a);
+        ++next;
     }
     segment_count = static_cast<uint32_t>(next - arrived.data());
-    counters.frames_in += to - from;
+    counters.frames_in += frames.size();
     counters.octets_in += octets;
 }
 
 [[gnu::always_inline]] inline void Worker::Impl::fill_in(Arrived& a,
                                                          const wire::UsualIpv4Ends& ends,
-                                                         uint8_t port, const Frame& frame) const {
-    a.segment.ecn = wire::ecn_of(ends.traffic_class);
+                                                         const Frame& frame) const {
+    a.segment.ecn = wire::ecn_of(ends.traffic_class());
     a.tuple = {.local_address = ends.destination(),
                .remote_address = ends.source(),
                .local_port = ends.destination_port(),
                .remote_port = ends.source_port()};
-    a.port = port;
-    a.is_v6 = false;
     a.ethernet = frame.data;
 }
 
 [[gnu::always_inline]] inline void Worker::Impl::fill_in(Arrived& a,
                                                          const wire::UsualIpv6Ends& ends,
-                                                         uint8_t port, const Frame& frame) const {
-    a.segment.ecn = wire::ecn_of(ends.traffic_class);
-    a.tuple = {.local_address = known_id(ends.destination),
-               .remote_address = known_id(ends.source),
+                                                         const Frame& frame) const {
+    a.segment.ecn = wire::ecn_of(ends.traffic_class());
+    a.tuple = {.local_address = known_id(ends.destination()),
+               .remote_address = known_id(ends.source()),
                .local_port = ends.destination_port(),
                .remote_port = ends.source_port()};
-    a.port = port;
-    a.is_v6 = true;
     a.ethernet = frame.data;
-    a.source_v6 = ends.source;
-    a.destination_v6 = ends.destination;
+    a.source_v6 = ends.source();
+    a.destination_v6 = ends.destination();
 }
 
 [[gnu::noinline]] bool Worker::Impl::read_usual_ipv6_or_tagged(uint8_t port, const Frame& frame,
                                                                Arrived& a) {
-    wire::UsualIpv6Ends ends;
     if (!wire::read_usual_ipv6({frame.data, frame.length}, verified_by_device(frame),
-                               interfaces[port].usual_ipv6, a.segment, ends)) {
+                               interfaces[port].usual_ipv6, a.segment)) {
         return read_usual_tagged(port, frame, a);
     }
-    fill_in(a, ends, port, frame);
+    fill_in(a, wire::UsualIpv6Ends{frame.data}, frame);
     return true;
 }
 
@@ -204,14 +190,12 @@ void Worker::Impl::parse(uint8_t port, std::span<const Frame> frames, size_t fro
                                                        Arrived& a) {
     const auto bytes = wire::without_tag({frame.data, frame.length}, interfaces[port].usual_tag);
     const wire::VerifiedChecksums verified = verified_by_device(frame);
-    wire::UsualIpv4Ends v4;
-    if (wire::read_usual_ipv4(bytes, verified, ipv4_behind_tag, a.segment, v4)) {
-        fill_in(a, v4, port, frame);
+    if (wire::read_usual_ipv4(bytes, verified, ipv4_behind_tag, a.segment)) {
+        fill_in(a, wire::UsualIpv4Ends{bytes.data()}, frame);
         return true;
     }
-    wire::UsualIpv6Ends v6;
-    if (!wire::read_usual_ipv6(bytes, verified, ipv6_behind_tag, a.segment, v6)) return false;
-    fill_in(a, v6, port, frame);
+    if (!wire::read_usual_ipv6(bytes, verified, ipv6_behind_tag, a.segment)) return false;
+    fill_in(a, wire::UsualIpv6Ends{bytes.data()}, frame);
     return true;
 }
 
@@ -240,7 +224,7 @@ bool Worker::Impl::classify(uint8_t port, const Frame& frame, Arrived& a) {
     }
     if (!is_for_our_end(port, packet)) return false;
     if (packet.kind == wire::PacketKind::tcp && !packet.link_group) {
-        fill_in(a, packet, port);
+        fill_in(a, packet);
         return true;
     }
     take_datagram(packet, port);
@@ -266,15 +250,13 @@ void Worker::Impl::count_drop(wire::Drop reason) {
     }
 }
 
-void Worker::Impl::fill_in(Arrived& a, const wire::Packet& p, uint8_t port) {
+void Worker::Impl::fill_in(Arrived& a, const wire::Packet& p) const {
     a.segment = segment_of(p);
     a.tuple = {.local_address = known_id(p.destination),
                .remote_address = known_id(p.source),
                .local_port = p.destination_port,
                .remote_port = p.source_port};
     a.likely = no_index;
-    a.port = port;
-    a.is_v6 = p.source.is_v6();
     a.ethernet = p.ethernet;
     a.source_v6 = p.source;
     a.destination_v6 = p.destination;
@@ -289,7 +271,7 @@ void Worker::Impl::take_fragment(wire::Packet& p, uint8_t port) {
         case wire::PacketKind::drop: return count_drop(p.drop);
         case wire::PacketKind::tcp: {
             Arrived a;
-            fill_in(a, p, port);
+            fill_in(a, p);
             a.hash = flow::tuple_hash(a.tuple, hash_key);
             if (config.colleagues != nullptr && !is_ours_to_take(a) &&
                 config.colleagues->take(port, a.local(), a.remote(), link_header, whole)) {
@@ -342,14 +324,12 @@ void Worker::Impl::note_arrival(uint32_t index, const Arrived& a) {
 template <typename Watcher>
 [[gnu::always_inline]] inline void Worker::Impl::take_segment(Arrived& a, const Watcher& watcher) {
     uint32_t index = a.likely;
-    tcp::Connection* likely = index == no_index ? nullptr : &connections[index];
-    if (likely == nullptr || !is_in_table(*likely, a.tuple)) {
+    if (index == no_index || !is_in_table(connections[index], a.tuple)) {
         index = look_up(a.tuple, a.hash);
-        if (index == no_index && a.is_v6) index = look_up_anew(a);
+        if (index == no_index && a.is_v6()) index = look_up_anew(a);
         if (index == no_index) return take_stray(a);
-        likely = &connections[index];
     }
-    tcp::Connection& c = *likely;
+    tcp::Connection& c = connections[index];
     watcher.before_input(index, a);
     ++tcp_counters.in_segs;
     if (c.state == tcp::State::syn_received && may_put_off() && is_put_off(index, a.segment))
@@ -390,7 +370,7 @@ bool Worker::Impl::is_between_us_and_a_peer(const Arrived& a) {
     const wire::IpAddress destination = a.destination();
     const wire::IpAddress source = a.source();
     if (was_between_us_and_a_peer(destination, source)) return true;
-    if (!a.is_v6) {
+    if (!a.is_v6()) {
         const wire::Drop problem = wire::problem_of_ipv4_ends(source.v4(), destination.v4());
         if (problem != wire::Drop::none) {
             count_drop(problem);
@@ -457,7 +437,7 @@ void Worker::Impl::reply_with(const tcp::Reply& reply, const Arrived& a, uint16_
     segment.seq = reply.seq;
     segment.ack = reply.ack;
     segment.flags = reply.flags;
-    push_reply(a.port, segment);
+    push_reply(receiving_port, segment);
 }
 
 void Worker::Impl::push_reply(uint8_t port, const Reply& reply) {

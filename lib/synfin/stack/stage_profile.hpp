@@ -12,8 +12,8 @@ namespace synfin::stack {
 
 enum class Stage : uint8_t {
     rx,           ///< frames from the device, and consumed ones back to it
-    parse,        ///< lengths, checksums, addresses
-    lookup,       ///< hashes, and asking for the lines of tables and connections
+    parse,        ///< lengths, checksums, addresses, hashes
+    lookup,       ///< asking for the lines of connections
     input,        ///< finding the connection, tcp::input
     application,  ///< what the handlers do, and what comes of their calls
     timers,

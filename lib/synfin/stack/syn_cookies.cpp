@@ -34,7 +34,7 @@ void Worker::Impl::send_cookie(OwnerNumber listener, const Arrived& syn) {
     segment.flags = reply.flags;
     segment.window = reply.window;
     segment.options = reply.options;
-    push_reply(syn.port, segment);
+    push_reply(receiving_port, segment);
 }
 
 bool Worker::Impl::take_cookie(OwnerNumber listener, const Arrived& a) {

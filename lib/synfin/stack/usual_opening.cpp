@@ -118,7 +118,7 @@ void Worker::Impl::remember_passive_opening(uint32_t index, const Arrived& syn) 
                           profiles.is_configured(c.profile) && c.narrow_path == 0;
     last.listener = is_usual ? owner_of[index] : no_owner;
     if (!is_usual) return;
-    last.port = syn.port;
+    last.port = receiving_port;
     last.window_scale = s.options.window_scale;
     last.mss = s.options.mss;
     last.window = s.window;
@@ -136,8 +136,8 @@ bool Worker::Impl::is_like_last_syn(const Arrived& syn) const {
     return last.listener != no_owner && s.flags == wire::flag::syn &&
            syn.tuple.local_address == image.local_address &&
            syn.tuple.remote_address == image.remote_address &&
-           syn.tuple.local_port == image.local_port && syn.port == last.port &&
-           (!syn.is_v6 || (syn.source_v6 == last.remote && syn.destination_v6 == last.local)) &&
+           syn.tuple.local_port == image.local_port && receiving_port == last.port &&
+           (!syn.is_v6() || (syn.source_v6 == last.remote && syn.destination_v6 == last.local)) &&
            s.options.kinds() == wire::TcpOptionKinds::usual_syn() &&
            s.options.window_scale == last.window_scale && s.options.mss == last.mss &&
            s.window == last.window && !paths.any() &&
@@ -154,7 +154,7 @@ bool Worker::Impl::open_passive_again(const Arrived& syn) {
     // The neighbor's place may have been given to another meanwhile.
     Neighbor& neighbor = neighbors[image.neighbor];
     if (!neighbor.router && neighbor.address != last_passive_opening.remote) return false;
-    if (syn.is_v6 && !hold_addresses_again(syn.tuple, syn.destination(), syn.source())) {
+    if (syn.is_v6() && !hold_addresses_again(syn.tuple, syn.destination(), syn.source())) {
         return false;
     }
     const uint32_t index = connections.take();
@@ -171,7 +171,7 @@ bool Worker::Impl::open_passive_again(const Arrived& syn) {
     }
     ++tcp_counters.in_segs;
     neighbor.used = true;
-    const flow::FourTuple fingerprint = syn.is_v6 ? addresses.fingerprint(syn.tuple) : syn.tuple;
+    const flow::FourTuple fingerprint = syn.is_v6() ? addresses.fingerprint(syn.tuple) : syn.tuple;
     tcp::open_passive_likewise(c, syn.segment, fingerprint, env, moment);
     ++owner.half_open;
     ++half_open;

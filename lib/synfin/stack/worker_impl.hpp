@@ -77,9 +77,9 @@ struct alignas(apart) Worker::Impl {
     void ask_for_connections();
     /// The next segment in line that has no connection may have a record in TIME_WAIT.
     void ask_for_next_record();
-    /// The frames [from, to) of a burst.
-    void parse(uint8_t port, std::span<const Frame> frames, size_t from, size_t to);
-    void hash_segments(uint32_t first);
+    /// Reads the segments of a burst, and asks for where the tables know of their connections.
+    void parse(uint8_t port, std::span<const Frame> frames);
+    void hash_segment(Arrived& a) const;
     bool read_usual_ipv6_or_tagged(uint8_t port, const Frame& frame, Arrived& a);
     /// A frame in our VLAN.
     bool read_usual_tagged(uint8_t port, const Frame& frame, Arrived& a);
@@ -90,11 +90,9 @@ struct alignas(apart) Worker::Impl {
     /// Whether the frame is one of our end of the link; counts what is not.
     bool is_for_our_end(uint8_t port, const wire::Packet& packet);
     void count_drop(wire::Drop reason);
-    void fill_in(Arrived& a, const wire::Packet& packet, uint8_t port);
-    void fill_in(Arrived& a, const wire::UsualIpv4Ends& ends, uint8_t port,
-                 const Frame& frame) const;
-    void fill_in(Arrived& a, const wire::UsualIpv6Ends& ends, uint8_t port,
-                 const Frame& frame) const;
+    void fill_in(Arrived& a, const wire::Packet& packet) const;
+    void fill_in(Arrived& a, const wire::UsualIpv4Ends& ends, const Frame& frame) const;
+    void fill_in(Arrived& a, const wire::UsualIpv6Ends& ends, const Frame& frame) const;
     /// What the fragment has made whole goes its way at once, before the burst.
     void take_fragment(wire::Packet& packet, uint8_t port);
     /// Whether the segment is one of a connection of this worker, be it in TIME_WAIT.
@@ -650,6 +648,7 @@ struct alignas(apart) Worker::Impl {
     tcp::OutSegment out;  ///< the segment that is being written
 
     // ---- one burst
+    uint8_t receiving_port = 0;                              ///< it came by this interface
     std::array<Arrived, Worker::receive_burst_max> arrived;  ///< its segments
     uint32_t segment_count = 0;
     std::array<const Arrived*, Worker::receive_burst_max>

@@ -78,30 +78,46 @@ class UsualBeginning {
     std::array<uint8_t, 16> mask_{};
 };
 
-/// Where a usual frame comes from and goes to, and the byte with its code point and ECN. What
-/// stands side by side in the headers is read as one: source in the upper half, destination in the
-/// lower.
-struct UsualEnds {
-    uint32_t ports = 0;
-    uint8_t traffic_class = 0;
-    uint16_t source_port() const { return static_cast<uint16_t>(ports >> 16); }
-    uint16_t destination_port() const { return static_cast<uint16_t>(ports); }
-};
-struct UsualIpv4Ends : UsualEnds {
-    uint64_t addresses = 0;
-    uint32_t source() const { return static_cast<uint32_t>(addresses >> 32); }
-    uint32_t destination() const { return static_cast<uint32_t>(addresses); }
-};
-struct UsualIpv6Ends : UsualEnds {
-    IpAddress source;
-    IpAddress destination;
-};
-
 namespace usual {
 
 inline constexpr size_t link_bytes = EthernetView::header_bytes;
 inline constexpr size_t ipv4_bytes = Ipv4View::header_bytes_min;
 inline constexpr size_t ipv6_bytes = Ipv6View::header_bytes;
+
+}  // namespace usual
+
+/// Where a usual frame comes from and goes to, and the byte with its code point and ECN: to be
+/// asked of one that has been read. What stands side by side in the headers is read as one, with
+/// the source in the upper half.
+class UsualIpv4Ends {
+  public:
+    /// `frame` as it was read, without a tag.
+    explicit UsualIpv4Ends(const uint8_t* frame) : ip_{frame + usual::link_bytes} {}
+    uint8_t traffic_class() const { return ip_[1]; }
+    uint32_t source() const { return static_cast<uint32_t>(load_be64(ip_ + 12) >> 32); }
+    uint32_t destination() const { return static_cast<uint32_t>(load_be64(ip_ + 12)); }
+    uint16_t source_port() const { return static_cast<uint16_t>(ports() >> 16); }
+    uint16_t destination_port() const { return static_cast<uint16_t>(ports()); }
+
+  private:
+    uint32_t ports() const { return load_be32(ip_ + usual::ipv4_bytes); }
+    const uint8_t* ip_;
+};
+class UsualIpv6Ends {
+  public:
+    explicit UsualIpv6Ends(const uint8_t* frame) : ip_{frame + usual::link_bytes} {}
+    uint8_t traffic_class() const { return static_cast<uint8_t>(load_be16(ip_) >> 4); }
+    IpAddress source() const { return load_ipv6(ip_ + 8); }
+    IpAddress destination() const { return load_ipv6(ip_ + 24); }
+    uint16_t source_port() const { return load_be16(ip_ + usual::ipv6_bytes); }
+    uint16_t destination_port() const { return load_be16(ip_ + usual::ipv6_bytes + 2); }
+
+  private:
+    const uint8_t* ip_;
+};
+
+namespace usual {
+
 inline constexpr size_t tcp_bytes = TcpView::header_bytes_min;
 /// With NOP NOP timestamps, and with all that the SYNs of most hosts carry.
 inline constexpr size_t timestamps_header_bytes = tcp_bytes + 12;
@@ -167,9 +183,8 @@ inline bool read_segment(const uint8_t* addresses, const uint8_t* tcp, size_t by
 /// What is behind an IP header whose last `address_bytes` are the addresses.
 template <size_t address_bytes, typename Segment>
 [[gnu::always_inline]] inline bool read_tcp(const uint8_t* tcp, size_t bytes, bool verified,
-                                            Segment& segment, UsualEnds& ends) {
+                                            Segment& segment) {
     const uint8_t* const addresses = tcp - address_bytes;
-    ends.ports = load_be32(tcp);
     const auto read = [&]<size_t header>() {
         return read_segment<header, address_bytes>(addresses, tcp, bytes, verified, segment);
     };
@@ -192,7 +207,7 @@ template <typename Segment>
 [[gnu::always_inline]] inline bool read_usual_ipv4(std::span<const uint8_t> frame,
                                                    VerifiedChecksums verified,
                                                    const UsualBeginning& beginning,
-                                                   Segment& segment, UsualIpv4Ends& ends) {
+                                                   Segment& segment) {
     using namespace usual;
     constexpr size_t least = ipv4_bytes + tcp_bytes;
     if (frame.size() < link_bytes + least) return false;
@@ -207,10 +222,8 @@ template <typename Segment>
     if ((load_be32(ip + 6) & fragment_and_protocol) != ip_protocol::tcp) return false;
     // Other things than IPv4 addresses have their names there (flow/four_tuple.hpp).
     if (ip[12] == 0) return false;
-    ends.addresses = load_be64(ip + 12);
     if (!verified.ip && !is_complete(sum_of<ipv4_bytes>(ip))) return false;
-    ends.traffic_class = ip[1];
-    return read_tcp<8>(ip + ipv4_bytes, total - ipv4_bytes, verified.tcp, segment, ends);
+    return read_tcp<8>(ip + ipv4_bytes, total - ipv4_bytes, verified.tcp, segment);
 }
 
 /// The same for a frame of IPv6.
@@ -218,7 +231,7 @@ template <typename Segment>
 [[gnu::always_inline]] inline bool read_usual_ipv6(std::span<const uint8_t> frame,
                                                    VerifiedChecksums verified,
                                                    const UsualBeginning& beginning,
-                                                   Segment& segment, UsualIpv6Ends& ends) {
+                                                   Segment& segment) {
     using namespace usual;
     constexpr size_t least = ipv6_bytes + tcp_bytes;
     if (frame.size() < link_bytes + least) return false;
@@ -229,14 +242,11 @@ template <typename Segment>
     const size_t bytes = load_be16(ip + 4);
     if (bytes - tcp_bytes > frame.size() - link_bytes - least) return false;
     if (ip[6] != ip_protocol::tcp) return false;
-    ends.source = load_ipv6(ip + 8);
-    ends.destination = load_ipv6(ip + 24);
-    if (!is_possible_ipv6_host(ends.source) || !is_possible_ipv6_host(ends.destination)) {
-        return false;
-    }
-    if (ends.source == ends.destination) return false;
-    ends.traffic_class = static_cast<uint8_t>(load_be16(ip) >> 4);
-    return read_tcp<32>(ip + ipv6_bytes, bytes, verified.tcp, segment, ends);
+    const IpAddress source = load_ipv6(ip + 8);
+    const IpAddress destination = load_ipv6(ip + 24);
+    if (!is_possible_ipv6_host(source) || !is_possible_ipv6_host(destination)) return false;
+    if (source == destination) return false;
+    return read_tcp<32>(ip + ipv6_bytes, bytes, verified.tcp, segment);
 }
 
 /// A frame that begins with this tag as it would be without it, but for its stations, for
@@ -260,25 +270,24 @@ inline bool parse_usual_frame(std::span<const uint8_t> frame, VerifiedChecksums 
         packet.ethernet = frame.data();
         packet.protocol = ip_protocol::tcp;
         packet.hop_limit = hop_limit;
-        packet.traffic_class = ends.traffic_class;
+        packet.traffic_class = ends.traffic_class();
         packet.source_port = ends.source_port();
         packet.destination_port = ends.destination_port();
         packet.network = {ip, total};
         return true;
     };
-    UsualIpv4Ends v4;
-    if (read_usual_ipv4(frame, verified, UsualBeginning::ipv4(), packet, v4)) {
+    const uint8_t* const ip = frame.data() + usual::link_bytes;
+    if (read_usual_ipv4(frame, verified, UsualBeginning::ipv4(), packet)) {
+        const UsualIpv4Ends v4{frame.data()};
         if (problem_of_ipv4_ends(v4.source(), v4.destination()) != Drop::none) return false;
         packet.source = IpAddress::v4(v4.source());
         packet.destination = IpAddress::v4(v4.destination());
-        const uint8_t* const ip = frame.data() + usual::link_bytes;
         return finish(v4, ip, ip[8], load_be16(ip + 2));
     }
-    UsualIpv6Ends v6;
-    if (read_usual_ipv6(frame, verified, UsualBeginning::ipv6(), packet, v6)) {
-        packet.source = v6.source;
-        packet.destination = v6.destination;
-        const uint8_t* const ip = frame.data() + usual::link_bytes;
+    if (read_usual_ipv6(frame, verified, UsualBeginning::ipv6(), packet)) {
+        const UsualIpv6Ends v6{frame.data()};
+        packet.source = v6.source();
+        packet.destination = v6.destination();
         return finish(v6, ip, ip[7], usual::ipv6_bytes + load_be16(ip + 4));
     }
     return false;

@@ -87,25 +87,25 @@ Bytes tagged(Bytes frame, uint16_t tag) {
 bool read_usual_tagged(const Bytes& frame, VerifiedChecksums verified, Packet& packet) {
     const auto tag = UsualBeginning::tag_of(our_vlan).to(our_station);
     const auto bytes = without_tag(frame, tag);
-    UsualIpv4Ends v4;
-    UsualIpv6Ends v6;
-    if (read_usual_ipv4(bytes, verified, UsualBeginning::ipv4().behind_tag(), packet, v4)) {
+    if (read_usual_ipv4(bytes, verified, UsualBeginning::ipv4().behind_tag(), packet)) {
+        const UsualIpv4Ends v4{bytes.data()};
         if (problem_of_ipv4_ends(v4.source(), v4.destination()) != Drop::none) return false;
         packet.source = IpAddress::v4(v4.source());
         packet.destination = IpAddress::v4(v4.destination());
         packet.source_port = v4.source_port();
         packet.destination_port = v4.destination_port();
-        packet.traffic_class = v4.traffic_class;
+        packet.traffic_class = v4.traffic_class();
         return true;
     }
-    if (!read_usual_ipv6(bytes, verified, UsualBeginning::ipv6().behind_tag(), packet, v6)) {
+    if (!read_usual_ipv6(bytes, verified, UsualBeginning::ipv6().behind_tag(), packet)) {
         return false;
     }
-    packet.source = v6.source;
-    packet.destination = v6.destination;
+    const UsualIpv6Ends v6{bytes.data()};
+    packet.source = v6.source();
+    packet.destination = v6.destination();
     packet.source_port = v6.source_port();
     packet.destination_port = v6.destination_port();
-    packet.traffic_class = v6.traffic_class;
+    packet.traffic_class = v6.traffic_class();
     return true;
 }
 
@@ -155,12 +155,11 @@ TEST(UsualFrame, OtherFramesAreLeftToTheSlowPath) {
 // There other things than addresses have their names.
 TEST(UsualFrame, SourcesThatNoHostHasWhereIdsAreAreLeftToTheSlowPath) {
     Bytes frame = ipv4_tcp(timestamps);
-    UsualIpv4Ends ends;
     Packet packet;
-    ASSERT_TRUE(read_usual_ipv4(frame, {}, UsualBeginning::ipv4(), packet, ends));
+    ASSERT_TRUE(read_usual_ipv4(frame, {}, UsualBeginning::ipv4(), packet));
     frame[ip_at + 12] = 0;
     const Bytes sealed = sealed_ipv4(frame);
-    EXPECT_FALSE(read_usual_ipv4(sealed, {}, UsualBeginning::ipv4(), packet, ends));
+    EXPECT_FALSE(read_usual_ipv4(sealed, {}, UsualBeginning::ipv4(), packet));
 }
 
 /// Both checksums right, if the frame has room for them.
