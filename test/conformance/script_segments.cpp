@@ -129,7 +129,7 @@ void Script::arrive_at_listener(const tcp::Segment& segment, std::optional<tcp::
 }
 
 void Script::take_result(const tcp::InputResult& result) {
-    if (result.events.urgent) urgent_told_.push_back(result.urgent_bytes);
+    if (result.events.has(tcp::Event::urgent)) urgent_told_.push_back(result.urgent_bytes);
     if (!result.data.empty()) {
         if (reading_) {
             take_bytes(result.data);
@@ -142,15 +142,15 @@ void Script::take_result(const tcp::InputResult& result) {
 }
 
 void Script::take_events(const tcp::Events& e) {
-    if (e.acknowledged) ++room_told_count_;
-    if (e.established) {
+    if (e.has(tcp::Event::acknowledged)) ++room_told_count_;
+    if (e.has(tcp::Event::established)) {
         ++established_count_;
         user_knows_ = true;
         EXPECT_EQ(established_count_, 1u) << "established twice" << story();
         react(when_established);
     }
-    if (e.readable && reading_) read_unread();
-    if (e.peer_closed) {
+    if (e.has(tcp::Event::readable) && reading_) read_unread();
+    if (e.has(tcp::Event::peer_closed)) {
         ++peer_closed_count_;
         EXPECT_EQ(peer_closed_count_, 1u) << "the peer's FIN was taken twice" << story();
         react(when_peer_closed);

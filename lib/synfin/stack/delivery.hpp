@@ -23,17 +23,18 @@ inline bool is_read(const tcp::Connection& c) {
     if (const OwnerNumber number = owner_of[index]; number != no_owner) [[likely]] {
         Owner& owner = owners[number];  // until it is told of the end
         delivering = index;
-        if (events.established) deliver_established(c, index, owner);
+        if (events.has(tcp::Event::established)) deliver_established(c, index, owner);
         if (events.report != tcp::Report::none) [[unlikely]]
             deliver_report(index, events.report);
         if (events.advised_user_timeout != 0) [[unlikely]]
             adopt_user_timeout(index, events.advised_user_timeout);
-        if (events.urgent) [[unlikely]]
+        if (events.has(tcp::Event::urgent)) [[unlikely]]
             deliver_urgent(index, result.urgent_bytes);
         if (!result.data.empty()) deliver_data(c, index, owner, result.data);
-        if (events.readable) deliver_unread(index);
-        if (events.peer_closed) deliver_peer_closed(c, index, owner);
-        if (events.acknowledged && c.has(tcp::Mark::send_blocked)) deliver_writable(index);
+        if (events.has(tcp::Event::readable)) deliver_unread(index);
+        if (events.has(tcp::Event::peer_closed)) deliver_peer_closed(c, index, owner);
+        if (events.has(tcp::Event::acknowledged) && c.has(tcp::Mark::send_blocked))
+            deliver_writable(index);
         if (events.closed != tcp::CloseReason::none) deliver_end(c, index, owner, events.closed);
         delivering = no_index;
     }

@@ -92,7 +92,7 @@ void Worker::Impl::take_fast_open(uint32_t index, const tcp::Segment& syn) {
     if (now >= owner.fast_open_hold_end) owner.fast_open_held = 0;
     const bool has_room = owner.fast_open_pending + owner.fast_open_held < owner.fast_open;
     const tcp::InputResult early = tcp::take_fast_open(connections[index], syn, has_room, env, now);
-    if (early.events.established) ++owner.fast_open_pending;
+    if (early.events.has(tcp::Event::established)) ++owner.fast_open_pending;
     deliver(index, early);
 }
 

@@ -40,7 +40,7 @@ void acknowledge_text(Connection& c, Transfer& t, const Segment& s, AckReport& r
     report.acked = s.ack.distance_from(c.snd_una);
     acknowledge_new(c, s, now);
     take_timed_sample(c, t, s.ack, now);
-    events.acknowledged = remove_acknowledged(t, report.acked, env) > 0;
+    if (remove_acknowledged(t, report.acked, env) > 0) events.add(Event::acknowledged);
     t.flight.acknowledge(s.ack, report.delivery, env.transfers.flights);
 }
 
@@ -103,7 +103,7 @@ void process_ack_of_text(Connection& c, Transfer& t, const Segment& s, Environme
         take_sack_blocks(c, t, s, report, env);
     }
     // What was reported selectively makes the congestion window grow, and so the send buffer.
-    if (report.delivery.bytes > 0) events.acknowledged = true;
+    if (report.delivery.bytes > 0) events.add(Event::acknowledged);
     if (t.oversized.phase != Oversized::Phase::none) [[unlikely]]
         take_oversized_delivery(c, t, env, now);
     if (report.flight_before > 0) reordering_wait = respond_to_ack(c, t, s, report, env, now);

@@ -92,12 +92,17 @@ constexpr bool is_hard(Report r) {
 }
 
 /// What input, timers and calls have brought about, for the caller to pass on to the application.
+enum class Event : uint8_t {
+    established = 1u << 0,   ///< the handshake is complete
+    readable = 1u << 1,      ///< unread bytes are queued (peek_unread)
+    peer_closed = 1u << 2,   ///< the peer's FIN was taken: after the unread bytes, nothing comes
+    acknowledged = 1u << 3,  ///< queued bytes have arrived: there may be room to send
+    urgent = 1u << 4,        ///< urgent data was announced, or more of it (urgent_bytes)
+};
 struct Events {
-    bool established = false;   ///< the handshake is complete
-    bool readable = false;      ///< unread bytes are queued (peek_unread)
-    bool peer_closed = false;   ///< the peer's FIN was taken: after the unread bytes, nothing comes
-    bool acknowledged = false;  ///< queued bytes have arrived: there may be room to send
-    bool urgent = false;        ///< urgent data was announced, or more of it (urgent_bytes)
+    uint32_t happened = 0;  ///< of Event: one word, so that it stays in a register
+    bool has(Event e) const { return (happened & static_cast<uint32_t>(e)) != 0; }
+    void add(Event e) { happened |= static_cast<uint32_t>(e); }
     Report report = Report::none;
     uint16_t advised_user_timeout = 0;       ///< the peer's option, if ours changes (RFC 5482)
     CloseReason closed = CloseReason::none;  ///< the connection is over (CLOSED or TIME_WAIT)
@@ -115,7 +120,7 @@ struct InputResult {
     /// New in-order payload, inside the segment's own buffer. Offer it to the application first;
     /// hand what it leaves to keep_unread. Empty if unread bytes were queued before.
     std::span<const uint8_t> data;
-    /// With events.urgent: how far the urgent data reaches, counted from `data`, or from the first
+    /// With Event::urgent: how far the urgent data reaches, counted from `data`, or from the first
     /// unread byte.
     uint32_t urgent_bytes = 0;
     std::optional<Reply> reply;

@@ -120,7 +120,7 @@ InputResult take_fast_open(Connection& c, const Segment& syn, bool has_room, Env
     c.rcv_edge = c.rcv_nxt;
     c.early_data = true;
     start_congestion_control(c, env.terms_of(c));
-    result.events.established = true;
+    result.events.add(Event::established);
     return result;
 }
 
@@ -167,7 +167,7 @@ void take_fast_open_answer(Connection& c, const Segment& syn_ack, Environment& e
     remove_acknowledged(*t, early, env);
     c.snd_una = c.snd_una.load() + early;
     c.snd_nxt = syn_ack.ack;
-    events.acknowledged = true;
+    events.add(Event::acknowledged);
     drop_idle_transfer(c, env);
 }
 

@@ -148,7 +148,7 @@ Check take_text_of_syn(Connection& c, const Segment& s, Environment& env, Instan
     if (t == nullptr || t->held == no_index) return Check::pass;
     if (refuse_text_after_close(c, s, env, result)) return Check::drop;
     c.rcv_nxt = take_contiguous(*t, c.rcv_nxt, env);
-    result.events.readable = true;
+    result.events.add(Event::readable);
     owe_acknowledgment(c, s, false, env, now);
     return Check::pass;
 }
@@ -235,7 +235,7 @@ uint32_t take_in_order(Connection& c, const Segment& s, std::span<const uint8_t>
         env.counters.receive_pruned += text.size() - taken;
         c.rcv_nxt = take_contiguous(*t, c.rcv_nxt.load() + taken, env);
         c.rcv_edge = later_of(c.rcv_edge, c.rcv_nxt);
-        result.events.readable = !t->unread.empty();
+        if (!t->unread.empty()) result.events.add(Event::readable);
     }
     owe_acknowledgment(c, s, filled_hole, env, now);
     return taken;

@@ -118,7 +118,7 @@ template <State from, bool alone = false>
             move_state<State::established, State::fin_wait_1>(c, env.counters);
         }
     }
-    events.established = true;
+    events.add(Event::established);
     arm_keep_alive(c, env, now);
 }
 
@@ -156,7 +156,7 @@ inline void owe_acknowledgment(Connection& c, const Segment& s, bool filled_hole
     }
     c.set(Mark::peer_fin);
     c.set(Mark::ack_now);
-    events.peer_closed = true;
+    events.add(Event::peer_closed);
     switch (c.state) {
         case State::established:
             move_state<State::established, State::close_wait>(c, env.counters);

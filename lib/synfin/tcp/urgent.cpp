@@ -30,7 +30,7 @@ void check_urg(Connection& c, const Segment& s, Environment& env, InputResult& r
     if (t->urgent_in && !end.after(t->urgent_end)) return drop_idle_transfer(c, env);
     t->urgent_in = true;
     t->urgent_end = end;
-    result.events.urgent = true;
+    result.events.add(Event::urgent);
     result.urgent_bytes = end.distance_from(read_position(c, *t));
 }
 

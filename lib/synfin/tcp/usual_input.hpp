@@ -84,7 +84,7 @@ inline bool acknowledges_text(const Connection& c, const Segment& s) {
         if (t->timing) {
             take_round_trip_sample(c, low_us(now) - t->timed_at_us);
         }
-        events.acknowledged = true;
+        events.add(Event::acknowledged);
         release_plain(c, *t, env);
     }
     c.snd_una = s.ack;
