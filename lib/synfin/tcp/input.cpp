@@ -361,7 +361,7 @@ bool run_checks(Connection& c, const Segment& s, Environment& env, Instant now,
     if (s.options.has_user_timeout) [[unlikely]]
         take_user_timeout(c, s, env, result.events);
     arm_keep_alive(c, env, now);
-    if (advance_after_fin_ack(c, s, env, now, result)) return true;
+    if (fin_acknowledged(c) && advance_after_fin_ack(c, s, env, now, result)) return true;
     if (s.flags.urg()) [[unlikely]]
         check_urg(c, s, env, result);
     process_text(c, s, env, now, result);

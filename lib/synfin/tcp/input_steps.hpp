@@ -30,17 +30,17 @@ namespace synfin::tcp {
     const Seq ack = s.ack;
     const bool newer = c.snd_wl1.before(seq) || (c.snd_wl1 == seq && c.snd_wl2.at_or_before(ack));
     if (!newer) return;
-    c.snd_wnd = uint32_t{s.window} << c.snd_scale;
-    c.max_snd_wnd = std::max(c.max_snd_wnd, s.window);
+    const uint16_t window = s.window;
+    c.snd_wnd = uint32_t{window} << c.snd_scale;
     c.snd_wl1 = seq;
     c.snd_wl2 = ack;
+    if (window > c.max_snd_wnd) c.max_snd_wnd = window;
 }
 
 /// What the ACK of our FIN does to the state. True if the connection is over.
 [[gnu::always_inline]] inline bool advance_after_fin_ack(Connection& c, const Segment& s,
                                                          Environment& env, const Moment& now,
                                                          InputResult& result) {
-    if (!fin_acknowledged(c)) return false;
     Events& events = result.events;
     switch (c.state) {
         case State::fin_wait_1:
@@ -95,7 +95,7 @@ template <State from, bool alone = false>
     const uint32_t departure_us = c.rttvar_us;
     c.rttvar_us = 0;
     if (!c.has(Mark::syn_retransmitted) && departure_us != 0) {  // Karn
-        take_round_trip_sample(c, low_us(now) - departure_us);
+        take_first_round_trip_sample(c, low_us(now) - departure_us);
     }
     start_congestion_control(c, terms);
     c.backoff = 0;

@@ -248,14 +248,16 @@ inline constexpr uint32_t rto_after_syn_timeout_us = 3'000'000;  ///< (5.7)
 void back_off_rto(Connection& c);
 /// How long the same octets have been tried, when the timer expires for the (backoff + 1)th time.
 Duration time_tried(const Connection& c, const Environment& env);
-[[gnu::always_inline]] inline void take_round_trip_sample(Connection& c, uint32_t sample_us) {
+/// (2.2)
+[[gnu::always_inline]] inline void take_first_round_trip_sample(Connection& c, uint32_t sample_us) {
     const uint32_t r = std::max(sample_us, 1u);
+    c.srtt_us = r;
+    c.rttvar_us = r / 2;
+}
+[[gnu::always_inline]] inline void take_round_trip_sample(Connection& c, uint32_t sample_us) {
     c.rto_shift = 0;
-    if (c.srtt_us == 0) {  // (2.2)
-        c.srtt_us = r;
-        c.rttvar_us = r / 2;
-        return;
-    }
+    if (c.srtt_us == 0) return take_first_round_trip_sample(c, sample_us);
+    const uint32_t r = std::max(sample_us, 1u);
     // (2.3), in this order
     const uint32_t error = c.srtt_us > r ? c.srtt_us - r : r - c.srtt_us;
     c.rttvar_us = static_cast<uint32_t>((uint64_t{3} * c.rttvar_us + error) / 4);
@@ -412,6 +414,8 @@ inline const CongestionControl& congestion_control(const Connection& c, const En
 [[gnu::always_inline]] inline uint32_t initial_window(const Connection& c, const Terms& terms) {
     const uint32_t mss = c.mss;
     const uint32_t segments = terms.initial_window_segments;
+    if (mss <= 1460) [[likely]]  // then the second is no less
+        return segments * mss;
     return std::min(segments * mss, std::max(2 * mss, segments * 1460));
 }
 [[gnu::always_inline]] inline void start_congestion_control(Connection& c, const Terms& terms) {

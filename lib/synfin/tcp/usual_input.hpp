@@ -46,7 +46,8 @@ inline constexpr uint32_t text_may_be_refused =
     if ((s.flags & ~(wire::flag::psh | wire::flag::fin)) != wire::flag::ack) return false;
     const State state = c.state;
     if (state < State::syn_received || state > State::last_ack) return false;
-    if (c.has_any(unusual_input_marks) || c.ecn || c.rto_shift != 0) return false;
+    if (c.has_any(unusual_input_marks)) return false;
+    if (c.ecn || c.rto_shift != 0) return false;
     return s.seq == c.rcv_nxt && has_usual_options(c, s);
 }
 
@@ -133,7 +134,8 @@ inline constexpr uint32_t unusual_syn_ack_marks = static_cast<uint32_t>(Mark::se
         usual::take_acknowledgment(c, t, s, env, now, result.events);
     }
     update_send_window(c, s);
-    if (advance_after_fin_ack(c, s, env, now, result)) return true;
+    // What has been sent is acknowledged, and so is the FIN, if there was one.
+    if (c.has(Mark::fin_sent) && advance_after_fin_ack(c, s, env, now, result)) return true;
     if (!s.payload.empty()) {
         result.data = s.payload;
         c.rcv_nxt = c.rcv_nxt.load() + static_cast<uint32_t>(s.payload.size());
