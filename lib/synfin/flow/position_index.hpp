@@ -37,6 +37,7 @@ class PositionIndex {
         : bucket_count_{max_entries / 12 + 2},
           probes_{std::min(max_probes, bucket_count_)},
           position_bits_{std::max(static_cast<uint32_t>(std::bit_width(max_position)), 24u)},
+          tag_mask_{~uint32_t{0} << position_bits_},
           memory_{size_t{bucket_count_} * sizeof(Bucket)},
           buckets_{static_cast<Bucket*>(memory_.data())} {
         SYNFIN_ASSERT(position_bits_ <= max_position_bits);
@@ -50,7 +51,7 @@ class PositionIndex {
     template <typename Visit>
     [[gnu::always_inline]] void visit_likely(uint32_t hash, Visit&& visit) const {
         const Bucket& bucket = buckets_[home_of(hash)];
-        uint32_t hits = bucket.matches(~position_mask(), tag_of(hash));
+        uint32_t hits = bucket.matches(tag_mask_, tag_of(hash));
         for (; hits != 0; hits &= hits - 1) {
             visit(bucket.words[static_cast<size_t>(std::countr_zero(hits))] & position_mask());
         }
@@ -137,7 +138,7 @@ class PositionIndex {
         uint32_t probes = 0;
         do {
             Bucket& bucket = buckets_[at];
-            for (uint32_t hits = bucket.matches(~position_mask(), tag); hits != 0;
+            for (uint32_t hits = bucket.matches(tag_mask_, tag); hits != 0;
                  hits &= hits - 1) {
                 uint32_t& slot = bucket.words[static_cast<size_t>(std::countr_zero(hits))];
                 if (matches(slot & position_mask())) return {&slot, at};
@@ -148,11 +149,11 @@ class PositionIndex {
         return {nullptr, 0};
     }
 
-    uint32_t position_mask() const { return (1u << position_bits_) - 1; }
+    uint32_t position_mask() const { return ~tag_mask_; }
     /// Never zero, so that a free slot has no tag.
     uint32_t tag_of(uint32_t hash) const {
         const uint32_t tag = hash << position_bits_;
-        return tag == 0 ? 1u << position_bits_ : tag;
+        return tag == 0 ? tag_mask_ : tag;
     }
     uint32_t home_of(uint32_t hash) const {
         return static_cast<uint32_t>((uint64_t{hash} * bucket_count_) >> 32);
@@ -162,6 +163,7 @@ class PositionIndex {
     uint32_t bucket_count_;
     uint32_t probes_;
     uint32_t position_bits_;
+    uint32_t tag_mask_;
     Region memory_;
     Bucket* buckets_;
 };
