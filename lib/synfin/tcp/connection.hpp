@@ -97,7 +97,9 @@ struct alignas(64) Connection {
     uint8_t rto_shift : 4 = 0;
     bool early_data : 1 = false;  ///< what a SYN carried was taken (RFC 7413)
     // RFC 3168
-    bool ecn : 1 = false;        ///< both SYNs carried it; before that, ours offers it
+    /// Both SYNs carried it; before that, ours offers it. A number, so that g++ asks for it and for
+    /// rto_shift at once.
+    uint8_t ecn : 1 = 0;
     bool echoes_ce : 1 = false;  ///< our ACKs carry ECE
     bool owes_cwr : 1 = false;   ///< the next new data carries CWR
     uint32_t flags = 0;          ///< of Mark

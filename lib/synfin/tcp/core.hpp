@@ -91,7 +91,7 @@ constexpr bool is_hard(Report r) {
            r == Report::network_prohibited || r == Report::host_prohibited;
 }
 
-/// What input, timers and calls have brought about, for the caller to pass on to the application.
+/// What may come of input, timers and calls.
 enum class Event : uint8_t {
     established = 1u << 0,   ///< the handshake is complete
     readable = 1u << 1,      ///< unread bytes are queued (peek_unread)
@@ -99,6 +99,7 @@ enum class Event : uint8_t {
     acknowledged = 1u << 3,  ///< queued bytes have arrived: there may be room to send
     urgent = 1u << 4,        ///< urgent data was announced, or more of it (urgent_bytes)
 };
+/// What has come of one of them, for the caller to pass on to the application.
 struct Events {
     uint32_t happened = 0;  ///< of Event: one word, so that it stays in a register
     bool has(Event e) const { return (happened & static_cast<uint32_t>(e)) != 0; }

@@ -130,10 +130,9 @@ inline constexpr size_t least_full_segment = 536;
 /// smaller than ours. So the second segment counts, whatever its size.
 inline void owe_acknowledgment(Connection& c, const Segment& s, bool filled_hole, Environment& env,
                                const Moment& now) {
-    const uint32_t options = agreed_option_bytes(c);
-    const uint32_t two_segments = 2 * (c.mss > options ? c.mss - options : 1);
+    const uint32_t unacknowledged = c.rcv_nxt.load().distance_from(c.last_ack_sent);
     if (filled_hole || c.has(Mark::delayed_ack) ||
-        c.rcv_nxt.load().distance_from(c.last_ack_sent) >= two_segments) {
+        unacknowledged + 2 * agreed_option_bytes(c) >= uint32_t{2} * c.mss) {
         c.set(Mark::ack_now);
     } else {
         const bool awaited = s.flags.psh() || s.payload.size() >= least_full_segment;

@@ -47,7 +47,7 @@ inline constexpr uint32_t text_may_be_refused =
     const State state = c.state;
     if (state < State::syn_received || state > State::last_ack) return false;
     if (c.has_any(unusual_input_marks)) return false;
-    if (c.ecn || c.rto_shift != 0) return false;
+    if (c.ecn != 0 || c.rto_shift != 0) return false;
     return s.seq == c.rcv_nxt && has_usual_options(c, s);
 }
 
