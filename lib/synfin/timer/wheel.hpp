@@ -4,7 +4,7 @@
 //   level 0   256 slots of 1 us     the 256 us block that `current` stands in
 //   level 1   256 slots of 256 us   the rest of its 65.5 ms block
 //   level 2   256 slots of 65.5 ms  the rest of its 16.8 s block
-//   level 3   256 slots of 16.8 s   the next 71 minutes, as a circle
+//   level 3   256 slots of 16.8 s   the next 35 minutes, as half of a circle
 //
 //   links_   [ none | 1024 list heads, one per slot | one entry per index ]   12 bytes each
 //              entry: prev, next (positions in links_, circular through the head), when (tick)
@@ -43,9 +43,10 @@ namespace synfin::timer {
 
 class TimerWheel {
   public:
-    /// The furthest deadline, seen from the wheel's present. One beyond it expires at `span`,
-    /// early: the owner looks at its own deadline and arms again.
-    static constexpr uint64_t span_us = (uint64_t{1} << 32) - (uint64_t{1} << 24);
+    /// The furthest deadline, seen from the wheel's present: 35 minutes, so that 32 bits tell
+    /// whether one of these moments is before another. One beyond it expires at `span`, early: the
+    /// owner looks at its own deadline and arms again.
+    static constexpr uint64_t span_us = (uint64_t{1} << 31) - (uint64_t{1} << 24);
 
     /// For indices 0 .. capacity-1. Memory that no index has used is reserved, not touched.
     TimerWheel(uint32_t capacity, Instant start)
@@ -88,13 +89,11 @@ class TimerWheel {
         return link.next != 0 && static_cast<int64_t>(tick_of(link)) <= when_us;
     }
 
-    /// The same for a moment of which only the low 32 bits are known, less than 35 minutes from the
-    /// wheel's present. May say no for one that has passed.
+    /// The same for a moment of which only the low 32 bits are known, less than 35 minutes ahead of
+    /// the wheel's present, or just passed.
     [[gnu::always_inline]] bool expires_by_low(uint32_t index, uint32_t low_us) const {
         const Link& link = links_[entry_of(index)];
-        const uint32_t present = static_cast<uint32_t>(current_);
-        const int32_t ahead = static_cast<int32_t>(low_us - present);
-        return link.next != 0 && ahead >= 0 && link.when - present <= static_cast<uint32_t>(ahead);
+        return link.next != 0 && static_cast<int32_t>(low_us - link.when) >= 0;
     }
 
     /// When `index` expires. Only for an index that is armed.

@@ -79,10 +79,10 @@ class Comparison {
     void arm(uint32_t index) {
         // While a budget has left the wheel behind, what it takes for the present is its own
         // affair: only deadlines that do not depend on it are armed.
-        int64_t when_us = now_us_ + any_distance_us(behind_ ? 31 : 34);
+        int64_t when_us = now_us_ + any_distance_us(behind_ ? 30 : 34);
         if (!behind_ && random_.chance(1, 20)) when_us = now_us_ - any_distance_us(20);
         const bool last_is_clear =
-            !behind_ || (last_us_ >= now_us_ && last_us_ - now_us_ < 1LL << 31);
+            !behind_ || (last_us_ >= now_us_ && last_us_ - now_us_ < 1LL << 30);
         if (last_is_clear && random_.chance(1, 4)) when_us = last_us_;
         last_us_ = when_us;
         wheel_.arm(index, Instant::from_us(std::max<int64_t>(when_us, 0)));
@@ -103,7 +103,7 @@ class Comparison {
         const uint32_t budget = bounded ? static_cast<uint32_t>(random_.below(20)) : 1'000'000;
         // A wheel that a budget may leave behind stays within reach of all deadlines that are
         // armed.
-        if (!behind_) now_us_ += any_distance_us(bounded ? 30 : 34);
+        if (!behind_) now_us_ += any_distance_us(bounded ? 29 : 34);
         uint32_t calls = 0;
         int64_t tick_us = INT64_MIN;
         const bool more = wheel_.advance(Instant::from_us(now_us_), budget, [&](uint32_t index) {
