@@ -131,7 +131,7 @@ void Worker::Impl::transmit(TransmitBatch& batch) {
             continue;
         }
         const Neighbor* neighbor = last_usable.neighbor;
-        if (!goes_to_last_usable(c)) {
+        if (!goes_to_last_usable(c)) [[unlikely]] {
             neighbor = find_usable_neighbor(index, batch.port);
             if (neighbor == nullptr) continue;
         }

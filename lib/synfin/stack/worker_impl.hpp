@@ -391,7 +391,7 @@ struct alignas(apart) Worker::Impl {
         const uint32_t second = first.next;
         interface.ready_head = second;
         --interface.ready_count;
-        if (second == no_index) {
+        if (second == no_index) [[unlikely]] {
             interface.ready_end = &interface.ready_head;
         } else {
             const auto* const next = reinterpret_cast<const char*>(&connections[second]);
