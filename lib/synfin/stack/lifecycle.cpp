@@ -13,6 +13,15 @@ using tcp::State;
 
 void Worker::Impl::settle_undelivered(uint32_t index) { settle_now(connections[index], index); }
 
+[[gnu::noinline]] void Worker::Impl::settle_after_output(uint32_t index) {
+    Connection& c = connections[index];
+    if (is_over(c)) {
+        let_go(c, index);
+    } else {
+        arm_timer(c, index);
+    }
+}
+
 void Worker::Impl::let_go(Connection& c, uint32_t index) {
     const auto is_held = [&] { return owner_of[index] != no_owner || c.has(Mark::ready); };
     if (c.state == State::closed) {

@@ -145,7 +145,7 @@ void Worker::Impl::give_up_neighbor(NeighborIndex neighbor) {
 void Worker::Impl::lose_segments(uint32_t index) {
     tcp::OutSegment lost;
     while (tcp::next_segment(connections[index], lost, env, now)) ++counters.neighbor_unreachable;
-    settle_after_output(connections[index], index);
+    settle_after_output(index);
 }
 
 }  // namespace synfin::stack

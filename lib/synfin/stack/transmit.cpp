@@ -105,14 +105,19 @@ template <typename EndsOf>
     const tcp::Usual written = write_if_usual(c, batch.frames[batch.filled], interface, header);
     if (written == tcp::Usual::none) [[unlikely]] {
         write_segments(index, batch, interface, header, segments_per_turn);
-    } else {
-        ++batch.filled;
-        if (historian != nullptr) [[unlikely]]
-            note_last_departure(index, batch);
-        if (written == tcp::Usual::more && tcp::wants_output(c, env))
-            write_more(index, batch, interface, header);
+        return settle_after_output(index);
     }
-    settle_after_output(c, index);
+    ++batch.filled;
+    if (historian != nullptr) [[unlikely]]
+        note_last_departure(index, batch);
+    if (written == tcp::Usual::more && tcp::wants_output(c, env))
+        write_more(index, batch, interface, header);
+    // A connection that ends by what it says has said it with a RST, which is no usual segment.
+    if (c.state == State::time_wait) {
+        let_go(c, index);
+    } else {
+        arm_timer(c, index);
+    }
 }
 
 void Worker::Impl::transmit(TransmitBatch& batch) {

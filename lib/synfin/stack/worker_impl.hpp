@@ -362,13 +362,8 @@ struct alignas(apart) Worker::Impl {
             arm_timer(c, index);
         }
     }
-    [[gnu::always_inline]] void settle_after_output(tcp::Connection& c, uint32_t index) {
-        if (is_over(c)) {
-            let_go(c, index);
-        } else {
-            arm_timer(c, index);
-        }
-    }
+    /// The same when it has said what it had to say.
+    void settle_after_output(uint32_t index);
     /// Of one that is over: what can be given back of it at present.
     [[gnu::hot]] void let_go(tcp::Connection& c, uint32_t index);
     void leave_table(tcp::Connection& c, uint32_t index);

@@ -111,7 +111,7 @@ template <typename Write>
     c.snd_nxt = iss + 1;
     c.rttvar_us = low_us(now);
     c.flags = flags;
-    arm_timeout(c, nullptr, backed_off_rto_us(c, terms), now);
+    arm_timeout(c, nullptr, terms.rto_initial_us, now);  // nothing has been measured or tried yet
     arm_user_timeout(c, terms, env, now);
     ++env.counters.out_segs;
     write(wire::TcpFields{.seq = iss.value(),
