@@ -92,8 +92,6 @@ template <typename EndsOf>
 
 [[gnu::always_inline]] inline tcp::Usual Worker::Impl::write_if_usual(
     Connection& c, Frame& frame, const Interface& interface, const wire::L2Header& header) {
-    if (c.narrow_path != 0) [[unlikely]]
-        return tcp::Usual::none;
     return flow::is_interned(c.remote_address) ? write_usual_ipv6(c, frame, interface, header)
                                                : write_usual_ipv4(c, frame, interface, header);
 }

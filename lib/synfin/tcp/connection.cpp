@@ -125,6 +125,7 @@ void check_invariants(const Connection& c, const Environment& env) {
     SYNFIN_ASSERT(una.at_or_before(nxt));
     SYNFIN_ASSERT(c.rcv_nxt.load().at_or_before(c.rcv_edge));
     if (c.state == State::closed || c.has(Mark::send_reset)) return;
+    SYNFIN_ASSERT(c.has(Mark::syn_unacked) || is_synchronized(c.state));
 
     const Seq end = data_end(c, env);
     if (c.has(Mark::fin_sent)) {

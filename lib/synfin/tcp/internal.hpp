@@ -179,29 +179,24 @@ void write_plain_options(const Connection& c, const Environment& env, Instant no
     return clamp == 0 ? space : std::min(space, clamp);
 }
 uint32_t receive_buffer_space(const Connection& c, const Environment& env);
+/// The window of so many bytes as a header can say it, in bytes. Rounded up, since rounding down
+/// would take back what was promised; that promises less than one unit more.
+constexpr uint32_t whole_units(uint32_t window, uint32_t shift) {
+    const uint32_t unit = 1u << shift;
+    return std::min<uint32_t>((window + unit - 1) >> shift, 0xffff) << shift;
+}
 /// Moves the right edge as far as buffers and silly-window avoidance allow; returns the header
 /// field.
 uint16_t announce_window(Connection& c, const Environment& env);
-/// The same with the space that the buffers have.
-[[gnu::always_inline]] inline uint16_t move_right_edge(Connection& c, const Terms& terms,
-                                                       uint32_t space) {
+/// The same with nothing unread: nearly always the whole buffer, to which no step is a silly one.
+[[gnu::always_inline]] inline uint16_t announce_whole_window(Connection& c, const Terms& terms,
+                                                             const Environment& env) {
     const Seq rcv_nxt = c.rcv_nxt;
     const uint32_t promised = c.rcv_edge.distance_from(rcv_nxt);
-    const uint32_t half = terms.half_buffer;
-    // Section 3.8.6.2.2: the edge stays until it can move by a segment or half of the buffer.
-    // Nobody sends small segments because of a window that is still half of the buffer: it stays as
-    // large as it was.
-    uint32_t window = promised;
-    if (space > promised &&
-        (promised >= half || space - promised >= std::min<uint32_t>(half, c.mss))) {
-        window = space;
-    }
-    // Rounding down would take back what was promised; rounding up promises less than one unit
-    // more.
-    const uint32_t unit = 1u << c.rcv_scale;
-    const uint32_t field = std::min<uint32_t>((window + unit - 1) >> c.rcv_scale, 0xffff);
-    c.rcv_edge = rcv_nxt + std::max(promised, field << c.rcv_scale);
-    return static_cast<uint16_t>(field);
+    if (c.rcv_scale != terms.whole_window_shift || promised > terms.whole_window) [[unlikely]]
+        return announce_window(c, env);
+    c.rcv_edge = rcv_nxt + terms.whole_window;
+    return terms.whole_window_field;
 }
 
 // ---- reassembly.cpp
@@ -275,19 +270,26 @@ Duration time_tried(const Connection& c, const Environment& env);
 }
 void arm_retransmission(Connection& c, Environment& env, Instant now);
 /// After how many microseconds the probe of the tail is due, if there is to be one (RFC 8985
-/// section 7.2).
-[[gnu::always_inline]] inline uint64_t usual_tail_probe_wait_us(const Connection& c) {
+/// section 7.2), with a round trip of this length.
+[[gnu::always_inline]] inline uint64_t tail_probe_wait_by_us(const Connection& c,
+                                                             uint32_t round_trip_us) {
     constexpr uint64_t least_us = 10'000;
     constexpr uint64_t longest_delayed_ack_us = 200'000;
-    const uint64_t wait_us = std::max(uint64_t{2} * c.srtt_us, least_us);
+    const uint64_t wait_us = std::max(uint64_t{2} * round_trip_us, least_us);
     const uint32_t flight = c.snd_nxt.load().distance_from(c.snd_una);
     return flight <= c.mss ? wait_us + longest_delayed_ack_us : wait_us;
+}
+[[gnu::always_inline]] inline uint64_t usual_tail_probe_wait_us(const Connection& c) {
+    return tail_probe_wait_by_us(c, c.srtt_us);
 }
 /// The same, or zero if there is to be none. What would come no earlier than the retransmission
 /// timer, `timeout_us`, is left to that. No std::optional, which g++ builds in memory: reading it
 /// back there would wait until the segment that was just written has left for the cache.
 [[gnu::always_inline]] inline uint32_t tail_probe_wait_us(const Connection& c,
                                                           uint32_t timeout_us) {
+    // Nearly always there would be none, however short the round trips are.
+    if (timeout_us <= tail_probe_wait_by_us(c, 0)) [[likely]]
+        return 0;
     if (!c.has(Mark::sack_permitted) || c.srtt_us == 0 || c.rto_shift != 0) return 0;
     const uint64_t wait_us = usual_tail_probe_wait_us(c);
     return wait_us < timeout_us ? static_cast<uint32_t>(wait_us) : 0;

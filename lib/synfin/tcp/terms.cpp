@@ -25,29 +25,31 @@ uint32_t deadline_us(Duration d) {
 
 Terms terms_of(const Profile& p, uint16_t mtu) {
     const uint32_t space = receive_space(p, 0);
-    return {
-        .marks = marks_of(p),
-        .mss_v4 = receive_mss(p, false, mtu),
-        .mss_v6 = receive_mss(p, true, mtu),
-        .syn_window = static_cast<uint16_t>(std::min<uint32_t>(space, 0xffff)),
-        .window_shift = p.window_scaling ? window_shift_for(p.receive_buffer_bytes) : uint8_t{0},
-        .ecn_active = offers_ecn(p, false),
-        .ecn_passive = offers_ecn(p, true),
-        .user_timeout_option = p.user_timeout_option,
-        .user_timeout = p.user_timeout != Duration::forever(),
-        .cork = p.cork,
-        .time_to_live = p.time_to_live,
-        .traffic_class = static_cast<uint8_t>(p.diffserv << 2),
-        .initial_window_segments = p.initial_window_segments,
-        .receive_space = space,
-        .half_buffer = p.receive_buffer_bytes / 2,
-        .delayed_ack_us = deadline_us(p.delayed_ack),
-        .prompt_ack_us = deadline_us(std::min(p.delayed_ack, p.prompt_ack)),
-        .rto_initial_us = deadline_us(p.rto_initial),
-        .rto_margin_us = deadline_us(p.rto_margin_min),
-        .rto_min_us = deadline_us(p.rto_min),
-        .rto_max_us = deadline_us(p.rto_max),
-        .fin_wait_2_us = rounded_up_us(p.fin_wait_2_timeout)};
+    const uint8_t shift = p.window_scaling ? window_shift_for(p.receive_buffer_bytes) : uint8_t{0};
+    const uint32_t whole_window = whole_units(space, shift);
+    return {.marks = marks_of(p),
+            .mss_v4 = receive_mss(p, false, mtu),
+            .mss_v6 = receive_mss(p, true, mtu),
+            .syn_window = static_cast<uint16_t>(std::min<uint32_t>(space, 0xffff)),
+            .window_shift = shift,
+            .ecn_active = offers_ecn(p, false),
+            .ecn_passive = offers_ecn(p, true),
+            .user_timeout_option = p.user_timeout_option,
+            .user_timeout = p.user_timeout != Duration::forever(),
+            .cork = p.cork,
+            .time_to_live = p.time_to_live,
+            .traffic_class = static_cast<uint8_t>(p.diffserv << 2),
+            .initial_window_segments = p.initial_window_segments,
+            .whole_window_shift = space < p.receive_buffer_bytes ? uint8_t{UINT8_MAX} : shift,
+            .whole_window_field = static_cast<uint16_t>(whole_window >> shift),
+            .whole_window = whole_window,
+            .delayed_ack_us = deadline_us(p.delayed_ack),
+            .prompt_ack_us = deadline_us(std::min(p.delayed_ack, p.prompt_ack)),
+            .rto_initial_us = deadline_us(p.rto_initial),
+            .rto_margin_us = deadline_us(p.rto_margin_min),
+            .rto_min_us = deadline_us(p.rto_min),
+            .rto_max_us = deadline_us(p.rto_max),
+            .fin_wait_2_us = rounded_up_us(p.fin_wait_2_timeout)};
 }
 
 }  // namespace synfin::tcp

@@ -25,8 +25,11 @@ struct alignas(64) Terms {
     uint8_t time_to_live = 0;
     uint8_t traffic_class = 0;            ///< without ECN
     uint8_t initial_window_segments = 0;  ///< as in the profile
-    uint32_t receive_space = 0;           ///< what may be announced with nothing unread
-    uint32_t half_buffer = 0;             ///< of the receive buffer
+    /// What a connection of this Rcv.Wind.Shift announces with nothing unread, in bytes and as it
+    /// stands in the header; a larger shift than any where the profile clamps the window.
+    uint8_t whole_window_shift = 0;
+    uint16_t whole_window_field = 0;
+    uint32_t whole_window = 0;
 
     // Microseconds, rounded up: as in the profile, but never as long as a deadline of 32 bits
     // reaches

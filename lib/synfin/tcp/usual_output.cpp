@@ -37,8 +37,9 @@ bool next_segment(Connection& c, OutSegment& out, Environment& env, const Moment
         out.piece_count = payload.bytes.empty() ? 0 : 1;
         out.payload_length = static_cast<uint32_t>(payload.bytes.size());
     };
-    return next_usual_segment(c, env.terms_of(c), env, now, write) != Usual::none ||
-           next_segment_in_general(c, out, env, now);
+    const bool usual = c.state != State::closed &&
+                       next_usual_segment(c, env.terms_of(c), env, now, write) != Usual::none;
+    return usual || next_segment_in_general(c, out, env, now);
 }
 
 }  // namespace synfin::tcp

@@ -50,31 +50,25 @@ inline wire::usual::Timestamps timestamps_of(const Connection& c, const Moment& 
     return (c.srtt_us != 0 && idle <= terms.rto_min_us) || idle <= base_rto_us(c, terms);
 }
 
-/// Whether all that is queued in a plain transfer may leave at once, as one piece in one segment.
-[[gnu::always_inline]] inline bool leaves_at_once(const Connection& c, const Transfer& t,
-                                                  const Terms& terms, const Environment& env,
+/// Whether the `length` bytes that are queued may leave at once, in one segment with options of
+/// `with_options` bytes in all.
+[[gnu::always_inline]] inline bool leaves_at_once(const Connection& c, uint32_t length,
+                                                  uint32_t with_options, const Terms& terms,
                                                   const Moment& now) {
-    const uint32_t length = t.unsent_or_unacked.bytes;
-    if (!t.plain || length == 0) return false;
-    return length + agreed_option_bytes(c) <= c.mss && length <= c.snd_wnd && length <= c.cwnd &&
-           env.buffers.nodes[t.unsent_or_unacked.head].length == length && !terms.cork &&
-           c.narrow_path == 0 && !c.has(Mark::fin_sent) && is_busy(c, terms, now);
+    return with_options <= c.mss && length <= c.snd_wnd && length <= c.cwnd && !terms.cork &&
+           !c.has(Mark::fin_sent) && is_busy(c, terms, now);
 }
 
-/// Takes all that is queued for sent, with the FIN behind it if that is owed.
-[[gnu::always_inline]] inline wire::SummedBytes take_text(Connection& c, Transfer& t, bool fin,
-                                                          Environment& env, const Moment& now) {
-    const BufferNode& node = env.buffers.nodes[t.unsent_or_unacked.head];
+/// All that is queued, up to `end`, is taken for sent.
+[[gnu::always_inline]] inline void take_text(Connection& c, Transfer& t, Seq end, Environment& env,
+                                             const Moment& now) {
     t.cursor_node = t.unsent_or_unacked.head;
     t.cursor_offset = 0;
-    const Seq end = c.snd_nxt.load() + node.length + (fin ? 1 : 0);
-    if (node.length + agreed_option_bytes(c) < c.mss) t.small_end = end;
     const auto now_us = low_us(now);
     t.burst_us = now_us;
     t.flight.append(end, now_us, 0, env.transfers.flights);
     time_round_trip(t, end, now_us);
     c.snd_nxt = end;
-    return {{node.data, node.length}, node.sum};
 }
 
 /// arm_loss_timer, when what has just left at once is all that is in flight.
@@ -125,16 +119,15 @@ template <typename Write>
 
 /// What every segment says that is no SYN (MUST-58), but for its options; it is accounted for.
 [[gnu::always_inline]] inline wire::TcpFields acknowledge(Connection& c, const Terms& terms,
-                                                          Environment& env, bool fin) {
+                                                          Environment& env) {
     const Seq ack = c.rcv_nxt;
-    const uint16_t window = move_right_edge(c, terms, terms.receive_space);
+    const uint16_t window = announce_whole_window(c, terms, env);
     c.last_ack_sent = ack;
-    c.flags =
-        (c.flags & ~bits(Mark::ack_now, Mark::delayed_ack)) | (fin ? bits(Mark::fin_sent) : 0);
+    c.flags &= ~bits(Mark::ack_now, Mark::delayed_ack);
     ++env.counters.out_segs;
     return {.seq = c.snd_nxt.load().value(),
             .ack = ack.value(),
-            .flags = fin ? wire::flag::ack | wire::flag::fin : wire::flag::ack,
+            .flags = wire::flag::ack,
             .window = window};
 }
 
@@ -154,13 +147,26 @@ template <typename Write>
 [[gnu::always_inline]] inline Usual next_text(Connection& c, Transfer& t, const Terms& terms,
                                               bool fin, Environment& env, const Moment& now,
                                               Write& write) {
-    if (!leaves_at_once(c, t, terms, env, now)) return Usual::none;
-    wire::TcpFields fields = acknowledge(c, terms, env, fin);
+    const uint32_t length = t.unsent_or_unacked.bytes;
+    if (!t.plain || length == 0) return Usual::none;
+    const BufferNode& node = env.buffers.nodes[t.unsent_or_unacked.head];
+    const uint32_t with_options = length + agreed_option_bytes(c);
+    if (node.length != length || !leaves_at_once(c, length, with_options, terms, now)) {
+        return Usual::none;
+    }
+    wire::TcpFields fields = acknowledge(c, terms, env);
     fields.flags |= wire::flag::psh;  // MUST-61
-    const wire::SummedBytes payload = take_text(c, t, fin, env, now);
+    Seq end = c.snd_nxt.load() + length;
+    if (fin) {
+        fields.flags |= wire::flag::fin;
+        c.set(Mark::fin_sent);
+        end = end + 1;
+    }
+    if (with_options < c.mss) t.small_end = end;
+    take_text(c, t, end, env, now);
     arm_loss_timer_of_text(c, t, terms, now);
     arm_user_timeout(c, terms, env, now);
-    write_with_options(c, now, fields, payload, write);
+    write_with_options(c, now, fields, {{node.data, length}, node.sum}, write);
     return Usual::last;
 }
 
@@ -170,7 +176,7 @@ inline constexpr uint32_t unusual_stream_marks =
 
 /// Whether new data goes on as it went before.
 [[gnu::always_inline]] inline bool flows(const Connection& c, const Transfer& t) {
-    return !c.ecn && c.narrow_path == 0 && t.flight.lost_bytes() == 0 && !t.tail_probe.due &&
+    return !c.ecn && t.flight.lost_bytes() == 0 && !t.tail_probe.due &&
            t.recovery.phase == Recovery::Phase::none && t.model == no_index && !t.urgent_out &&
            !t.owes_dsack() && t.held == no_index && t.unread.empty();
 }
@@ -197,7 +203,7 @@ template <typename Write>
     if (node.length - skip < length + (node.ends_record ? 1 : 0)) return Usual::none;
 
     const wire::SummedBytes payload{{node.data + skip, length}};
-    wire::TcpFields fields = acknowledge(c, terms, env, false);
+    wire::TcpFields fields = acknowledge(c, terms, env);
     const uint32_t now_us = low_us(now);
     const bool in_burst = goes_on_in_burst(*t, now_us);
     if (length > half_of_largest_window(c) ||
@@ -218,14 +224,15 @@ template <typename Write>
                                                const Moment& now, Write& write) {
     const uint32_t flags = c.flags;
     if ((flags & unusual_marks) != 0 || c.snd_una.load() != c.snd_nxt || c.ecn) return Usual::none;
-    if (!is_synchronized(c.state)) return Usual::none;
     const bool fin = (flags & bits(Mark::send_closed, Mark::fin_sent)) == bits(Mark::send_closed);
     if (Transfer* const t = usual_transfer_of(c, env)) {
         return next_text(c, *t, terms, fin, env, now, write);
     }
     if (!fin && (flags & bits(Mark::ack_now)) == 0) return Usual::none;
-    const wire::TcpFields fields = acknowledge(c, terms, env, fin);
+    wire::TcpFields fields = acknowledge(c, terms, env);
     if (fin) {
+        fields.flags |= wire::flag::fin;
+        c.set(Mark::fin_sent);
         c.snd_nxt = c.snd_nxt.load() + 1;
         arm_timeout(c, nullptr, backed_off_rto_us(c, terms), now);
         arm_user_timeout(c, terms, env, now);
@@ -239,11 +246,13 @@ template <typename Write>
 /// If the next segment is a usual one, it is accounted for as sent and given to
 /// `write(fields, options, payload)`: fields without ports, options of one of wire's usual layouts,
 /// and SummedBytes that stay valid as OutSegment::pieces do. If not, nothing is said or done; ask
-/// next_segment. `terms` are the connection's.
+/// next_segment. `terms` are the connection's, and it is not closed.
 template <typename Write>
 [[gnu::always_inline]] inline Usual next_usual_segment(Connection& c, const Terms& terms,
                                                        Environment& env, const Moment& now,
                                                        Write&& write) {
+    if (c.narrow_path != 0) [[unlikely]]
+        return Usual::none;
     if (c.has(Mark::send_syn)) return usual::next_syn(c, terms, env, now, write);
     const Usual plain = usual::next_plain(c, terms, env, now, write);
     if (plain != Usual::none || !c.has(Mark::retransmit_armed)) return plain;

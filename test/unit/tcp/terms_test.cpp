@@ -56,13 +56,14 @@ TEST(Terms, WindowIsTheBufferUnlessItIsClamped) {
     Profile profile;
     profile.receive_buffer_bytes = 100'000;
     Terms terms = terms_of(profile, mtu);
-    EXPECT_EQ(terms.receive_space, 100'000u);
-    EXPECT_EQ(terms.half_buffer, 50'000u);
+    EXPECT_EQ(terms.whole_window, 100'000u);
+    EXPECT_EQ(terms.whole_window_field, 50'000);
+    EXPECT_EQ(terms.whole_window_shift, 1);
     EXPECT_EQ(terms.syn_window, 0xffff);
     EXPECT_EQ(terms.window_shift, 1);
     profile.window_clamp = 3'000;
     terms = terms_of(profile, mtu);
-    EXPECT_EQ(terms.receive_space, 3'000u);
+    EXPECT_EQ(terms.whole_window_shift, UINT8_MAX) << "of no connection";
     EXPECT_EQ(terms.syn_window, 3'000);
 }
 

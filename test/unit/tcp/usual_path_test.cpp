@@ -59,6 +59,7 @@ Sent as_sent(const OutSegment& o) {
 
 /// The usual segment only, and as a worker with sockets has it: noted while it is written.
 bool next_usual_as_noted(End& e, OutSegment& out, Instant now) {
+    if (e.c.state == State::closed) return false;  // it is not to be asked then
     const auto write = [&](const wire::TcpFields& fields, const auto& options,
                            const wire::SummedBytes& payload) {
         out.seq = Seq{fields.seq};
