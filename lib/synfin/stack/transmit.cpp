@@ -36,14 +36,8 @@ std::span<uint8_t> space_of(const Frame& frame, const Interface& interface) {
 template <typename Address>
 [[gnu::always_inline]] inline wire::SegmentEnds<Address> ends_of(const Connection& c, Address local,
                                                                  Address remote,
-                                                                 const tcp::Terms& terms,
-                                                                 uint8_t traffic_class) {
-    return {.source = local,
-            .destination = remote,
-            .source_port = c.local_port,
-            .destination_port = c.remote_port,
-            .hop_limit = terms.time_to_live,
-            .traffic_class = traffic_class};
+                                                                 const wire::IpWords& words) {
+    return {.source = local, .destination = remote, .ports = c.ports(), .words = words};
 }
 
 uint8_t traffic_class_of(const tcp::Terms& terms, const tcp::OutSegment& out) {
@@ -74,7 +68,7 @@ template <typename EndsOf>
     Connection& c, Frame& frame, const Interface& interface, const wire::L2Header& header) {
     const tcp::Terms& terms = profiles.terms(c.profile);
     const auto ends = [&]() __attribute__((always_inline)) {
-        return ends_of<uint32_t>(c, c.local_address, c.remote_address, terms, terms.traffic_class);
+        return ends_of<uint32_t>(c, c.local_address, c.remote_address, terms.ip);
     };
     return write_usual_segment(c, terms, frame, interface, header, ends);
 }
@@ -84,8 +78,7 @@ template <typename EndsOf>
                                                             const wire::L2Header& header) {
     const tcp::Terms& terms = profiles.terms(c.profile);
     const auto ends = [&]() __attribute__((always_inline)) {
-        return ends_of(c, address_of(c.local_address), address_of(c.remote_address), terms,
-                       terms.traffic_class);
+        return ends_of(c, address_of(c.local_address), address_of(c.remote_address), terms.ip);
     };
     return write_usual_segment(c, terms, frame, interface, header, ends);
 }
@@ -222,7 +215,8 @@ size_t Worker::Impl::write_usually(const Connection& c, const Frame& frame,
                                    const Interface& interface, const wire::L2Header& header) {
     if (out.piece_count > 1) return 0;
     const tcp::Terms& terms = profiles.terms(c.profile);
-    const uint8_t traffic_class = traffic_class_of(terms, out);
+    const wire::IpWords words =
+        wire::IpWords::of(traffic_class_of(terms, out), terms.time_to_live, wire::ip_protocol::tcp);
     const wire::TcpFields fields{.seq = out.seq.value(),
                                  .ack = out.ack.value(),
                                  .flags = out.flags,
@@ -235,10 +229,9 @@ size_t Worker::Impl::write_usually(const Connection& c, const Frame& frame,
                                     interface.checksums);
     };
     if (flow::is_interned(c.remote_address)) {
-        return write(ends_of(c, address_of(c.local_address), address_of(c.remote_address), terms,
-                             traffic_class));
+        return write(ends_of(c, address_of(c.local_address), address_of(c.remote_address), words));
     }
-    return write(ends_of<uint32_t>(c, c.local_address, c.remote_address, terms, traffic_class));
+    return write(ends_of<uint32_t>(c, c.local_address, c.remote_address, words));
 }
 
 size_t Worker::Impl::write_in_general(const Connection& c, const Frame& frame,

@@ -12,6 +12,8 @@
 // retransmission or persist deadline unless its first transmission is still to come.
 #pragma once
 
+#include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -158,6 +160,13 @@ struct alignas(64) Connection {
 
     flow::FourTuple tuple() const {
         return {local_address, remote_address, local_port, remote_port};
+    }
+    /// For the owner: both ports as they stand in the headers of what we send, in host order.
+    uint32_t ports() const {
+        uint32_t both;
+        std::memcpy(&both, reinterpret_cast<const char*>(this) + offsetof(Connection, local_port),
+                    sizeof both);
+        return std::endian::native == std::endian::little ? std::rotl(both, 16) : both;
     }
     /// For the owner: the four fields that come first are laid out as in a tuple.
     bool is(const flow::FourTuple& t) const {

@@ -27,6 +27,7 @@ Terms terms_of(const Profile& p, uint16_t mtu) {
     const uint32_t space = receive_space(p, 0);
     const uint8_t shift = p.window_scaling ? window_shift_for(p.receive_buffer_bytes) : uint8_t{0};
     const uint32_t whole_window = whole_units(space, shift);
+    const auto traffic_class = static_cast<uint8_t>(p.diffserv << 2);
     return {.marks = marks_of(p),
             .mss_v4 = receive_mss(p, false, mtu),
             .mss_v6 = receive_mss(p, true, mtu),
@@ -38,7 +39,7 @@ Terms terms_of(const Profile& p, uint16_t mtu) {
             .user_timeout = p.user_timeout != Duration::forever(),
             .cork = p.cork,
             .time_to_live = p.time_to_live,
-            .traffic_class = static_cast<uint8_t>(p.diffserv << 2),
+            .traffic_class = traffic_class,
             .initial_window_segments = p.initial_window_segments,
             .whole_window_shift = space < p.receive_buffer_bytes ? uint8_t{UINT8_MAX} : shift,
             .whole_window_field = static_cast<uint16_t>(whole_window >> shift),
@@ -49,7 +50,8 @@ Terms terms_of(const Profile& p, uint16_t mtu) {
             .rto_margin_us = deadline_us(p.rto_margin_min),
             .rto_min_us = deadline_us(p.rto_min),
             .rto_max_us = deadline_us(p.rto_max),
-            .fin_wait_2_us = rounded_up_us(p.fin_wait_2_timeout)};
+            .fin_wait_2_us = rounded_up_us(p.fin_wait_2_timeout),
+            .ip = wire::IpWords::of(traffic_class, p.time_to_live, wire::ip_protocol::tcp)};
 }
 
 }  // namespace synfin::tcp

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include <synfin/tcp/profile.hpp>
+#include <synfin/wire/ipv4.hpp>
 
 namespace synfin::tcp {
 
@@ -41,6 +42,8 @@ struct alignas(64) Terms {
     uint32_t rto_max_us = 0;
 
     int64_t fin_wait_2_us = 0;  ///< as in the profile, rounded up; 0: nobody waits
+
+    wire::IpWords ip;  ///< of time_to_live and traffic_class
 };
 
 /// `mtu` is the device's: IP header and all that follows.

@@ -85,6 +85,19 @@ class Ipv4View {
     size_t total_;
 };
 
+/// What the headers of many packets have in common, ready to be written: an IPv4 header's first
+/// word without the length, and its third without the checksum, in host order.
+struct IpWords {
+    uint32_t first = 0;
+    uint32_t third = 0;
+    static constexpr IpWords of(uint8_t traffic_class, uint8_t hop_limit, uint8_t protocol) {
+        return {0x45000000u | uint32_t{traffic_class} << 16,
+                uint32_t{hop_limit} << 24 | uint32_t{protocol} << 16};
+    }
+    constexpr uint8_t traffic_class() const { return static_cast<uint8_t>(first >> 16); }
+    constexpr uint8_t hop_limit() const { return static_cast<uint8_t>(third >> 24); }
+};
+
 /// What differs from one IP header to the next, for either family's writer.
 struct IpFields {
     IpAddress source;

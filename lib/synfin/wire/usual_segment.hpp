@@ -37,6 +37,11 @@ class Words {
         asm("" : "+r"(sum_), "+m"(*at_));
         at_ += 4;
     }
+    /// A word that is accounted for elsewhere.
+    [[gnu::always_inline]] void put_known(uint32_t word) {
+        store_be32(at_, word);
+        at_ += 4;
+    }
     uint64_t sum() const { return sum_; }
 
   private:
@@ -44,19 +49,21 @@ class Words {
     uint64_t sum_;
 };
 
-// The options of the usual layouts.
+// The options of the usual layouts; `known_sum` is that of the words that are always the same.
 
 struct NoOptions {
     static constexpr uint32_t bytes = 0;
+    static constexpr uint32_t known_sum = 0;
     void put(Words&) const {}
 };
 
 struct Timestamps {
     static constexpr uint32_t bytes = 12;
+    static constexpr uint32_t known_sum = word::timestamps;
     uint32_t value = 0;
     uint32_t echo = 0;
     [[gnu::always_inline]] void put(Words& words) const {
-        words.put(word::timestamps);
+        words.put_known(word::timestamps);
         words.put(value);
         words.put(echo);
     }
@@ -64,12 +71,13 @@ struct Timestamps {
 
 struct OptionsOfSyn {
     static constexpr uint32_t bytes = 20;
+    static constexpr uint32_t known_sum = word::sack_permitted_timestamps;
     uint16_t mss = 0;
     uint8_t window_scale = 0;
     Timestamps timestamps;
     [[gnu::always_inline]] void put(Words& words) const {
         words.put(word::mss | mss);
-        words.put(word::sack_permitted_timestamps);
+        words.put_known(word::sack_permitted_timestamps);
         words.put(timestamps.value);
         words.put(timestamps.echo);
         words.put(word::window_scale | window_scale);
@@ -83,10 +91,8 @@ template <typename Address>
 struct SegmentEnds {
     Address source{};
     Address destination{};
-    uint16_t source_port = 0;
-    uint16_t destination_port = 0;
-    uint8_t hop_limit = 0;
-    uint8_t traffic_class = 0;
+    uint32_t ports = 0;  ///< that of the source above that of the destination
+    IpWords words;
 };
 using Ipv4Ends = SegmentEnds<uint32_t>;
 using Ipv6Ends = SegmentEnds<IpAddress>;
@@ -104,21 +110,21 @@ constexpr uint32_t tcp_header_bytes = TcpView::header_bytes_min + Options::bytes
     Words addresses{ip + 12};
     addresses.put(ends.source);
     addresses.put(ends.destination);
-    const uint32_t to_length = 0x45000000u | uint32_t{ends.traffic_class} << 16 |
-                               (static_cast<uint32_t>(ipv4_bytes) + segment);
+    const uint32_t first = ends.words.first + static_cast<uint32_t>(ipv4_bytes) + segment;
     const uint32_t fragment = 0x4000;  // DF
-    const uint32_t hop_limit = uint32_t{ends.hop_limit} << 24 | uint32_t{ip_protocol::tcp} << 16;
-    store_be32(ip, to_length);
+    uint32_t third = ends.words.third;
+    store_be32(ip, first);
     store_be32(ip + 4, fragment);
-    const PartialSum sum{addresses.sum() + to_length + fragment + hop_limit};
-    store_be32(ip + 8, hop_limit | (device.ip ? 0u : finish(sum)));
+    if (!device.ip) [[likely]]
+        third |= finish(PartialSum{addresses.sum() + first + fragment + third});
+    store_be32(ip + 8, third);
     return addresses.sum();
 }
 
 [[gnu::always_inline]] inline uint64_t write_ip(uint8_t* ip, const Ipv6Ends& ends, uint32_t segment,
                                                 const DeviceChecksums&) {
-    store_be32(ip, 0x60000000u | uint32_t{ends.traffic_class} << 20);
-    store_be32(ip + 4, segment << 16 | uint32_t{ip_protocol::tcp} << 8 | ends.hop_limit);
+    store_be32(ip, 0x60000000u | uint32_t{ends.words.traffic_class()} << 20);
+    store_be32(ip + 4, segment << 16 | uint32_t{ip_protocol::tcp} << 8 | ends.words.hop_limit());
     Words addresses{ip + 8};
     for (const IpAddress& address : {ends.source, ends.destination}) {
         for (const uint64_t half : {address.high(), address.low()}) {
@@ -167,19 +173,24 @@ template <typename Options, typename EndsOf>
 
     const Ends ends = ends_of();
     usual::Words ports{tcp, numbers.sum()};
-    ports.put(uint32_t{ends.source_port} << 16 | ends.destination_port);
+    ports.put(ends.ports);
     const uint64_t addresses = usual::write_ip(ip, ends, segment, device);
 
     const PartialSum pseudo{addresses + (uint32_t{ip_protocol::tcp} << 16) + segment};
-    PartialSum sum{pseudo.value() + ports.sum() + fields.urgent + payload.sum};
-    const bool is_summed = device.tcp || payload.sum != 0 || bytes.empty();
-    if (!is_summed) {
+    PartialSum sum{pseudo.value() + ports.sum() + fields.urgent + payload.sum + Options::known_sum};
+    const auto write_checksum = [&](uint32_t above) __attribute__((always_inline)) {
+        store_be32(tcp + 16, (above & 0xffff0000) | fields.urgent);
+    };
+    if (device.tcp) [[unlikely]] {
+        write_checksum(pseudo.folded_above());
+    } else if (payload.sum != 0 || bytes.empty()) [[likely]] {
+        write_checksum(~sum.folded_above());
+    } else {
         const PartialSum taken = copy_and_sum(tcp + header, bytes.data(), bytes.size());
         sum += PartialSum{network_order(taken.folded())};
+        return write_checksum(~sum.folded_above());
     }
-    const uint32_t checksum = device.tcp ? pseudo.folded() : finish(sum);
-    store_be32(tcp + 16, checksum << 16 | fields.urgent);
-    if (is_summed && !bytes.empty()) std::memcpy(tcp + header, bytes.data(), bytes.size());
+    if (!bytes.empty()) std::memcpy(tcp + header, bytes.data(), bytes.size());
 }
 
 /// The same with options that may be of one of the usual layouts; 0 if they are not, and then

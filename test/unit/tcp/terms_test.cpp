@@ -81,6 +81,8 @@ TEST(Terms, FieldsOfEveryHeader) {
     const Terms terms = terms_of(profile, mtu);
     EXPECT_EQ(terms.time_to_live, 5);
     EXPECT_EQ(terms.traffic_class, 46 << 2);
+    EXPECT_EQ(terms.ip.hop_limit(), 5);
+    EXPECT_EQ(terms.ip.traffic_class(), 46 << 2);
 }
 
 }  // namespace

@@ -43,10 +43,10 @@ struct Drawn {
             [&segment](const auto& e) {
                 segment.source = ip_address(e.source);
                 segment.destination = ip_address(e.destination);
-                segment.source_port = e.source_port;
-                segment.destination_port = e.destination_port;
-                segment.hop_limit = e.hop_limit;
-                segment.traffic_class = e.traffic_class;
+                segment.source_port = static_cast<uint16_t>(e.ports >> 16);
+                segment.destination_port = static_cast<uint16_t>(e.ports);
+                segment.hop_limit = e.words.hop_limit();
+                segment.traffic_class = e.words.traffic_class();
             },
             ends);
         segment.flags = fields.flags;
@@ -107,10 +107,9 @@ class Draw {
     SegmentEnds<Address> ends_between(const Address& source, const Address& destination) {
         return {.source = source,
                 .destination = destination,
-                .source_port = static_cast<uint16_t>(bits()),
-                .destination_port = static_cast<uint16_t>(bits()),
-                .hop_limit = static_cast<uint8_t>(bits()),
-                .traffic_class = static_cast<uint8_t>(bits())};
+                .ports = bits(),
+                .words = IpWords::of(static_cast<uint8_t>(bits()), static_cast<uint8_t>(bits()),
+                                     ip_protocol::tcp)};
     }
 
     std::mt19937 generator_{20};
