@@ -32,13 +32,26 @@ std::span<uint8_t> space_of(const Frame& frame, const Interface& interface) {
     return {frame.data, size_t{interface.device.mtu} + TransmitBatch::slack_bytes};
 }
 
-/// What all segments of a connection between these addresses have in common.
-template <typename Address>
-[[gnu::always_inline]] inline wire::SegmentEnds<Address> ends_of(const Connection& c, Address local,
-                                                                 Address remote,
-                                                                 const wire::IpWords& words) {
-    return {.source = local, .destination = remote, .ports = c.ports(), .words = words};
-}
+/// What all segments of a connection have in common, for wire's writers.
+struct Ipv4Ends {
+    using Address = uint32_t;
+    const Connection& c;
+    const wire::IpWords& ip;
+    Address source() const { return c.local_address; }
+    Address destination() const { return c.remote_address; }
+    uint32_t ports() const { return c.ports(); }
+    const wire::IpWords& words() const { return ip; }
+};
+struct Ipv6Ends {
+    using Address = wire::IpAddress;
+    const Connection& c;
+    const wire::IpWords& ip;
+    const flow::AddressBook& names;
+    Address source() const { return names.resolve(c.local_address); }
+    Address destination() const { return names.resolve(c.remote_address); }
+    uint32_t ports() const { return c.ports(); }
+    const wire::IpWords& words() const { return ip; }
+};
 
 uint8_t traffic_class_of(const tcp::Terms& terms, const tcp::OutSegment& out) {
     return static_cast<uint8_t>(terms.traffic_class | static_cast<uint8_t>(out.ecn));
@@ -46,10 +59,10 @@ uint8_t traffic_class_of(const tcp::Terms& terms, const tcp::OutSegment& out) {
 
 }  // namespace
 
-template <typename EndsOf>
+template <typename Ends>
 [[gnu::always_inline]] inline tcp::Usual Worker::Impl::write_usual_segment(
     Connection& c, const tcp::Terms& terms, Frame& frame, const Interface& interface,
-    const wire::L2Header& header, const EndsOf& ends) {
+    const wire::L2Header& header, const Ends& ends) {
     const auto write = [&](const wire::TcpFields& fields, const auto& options,
                            const wire::SummedBytes& payload) __attribute__((always_inline)) {
         SYNFIN_ASSERT(payload.bytes.size() <= interface.device.mtu);
@@ -67,20 +80,15 @@ template <typename EndsOf>
 [[gnu::always_inline]] inline tcp::Usual Worker::Impl::write_usual_ipv4(
     Connection& c, Frame& frame, const Interface& interface, const wire::L2Header& header) {
     const tcp::Terms& terms = profiles.terms(c.profile);
-    const auto ends = [&]() __attribute__((always_inline)) {
-        return ends_of<uint32_t>(c, c.local_address, c.remote_address, terms.ip);
-    };
-    return write_usual_segment(c, terms, frame, interface, header, ends);
+    return write_usual_segment(c, terms, frame, interface, header, Ipv4Ends{c, terms.ip});
 }
 
 [[gnu::noinline]] tcp::Usual Worker::Impl::write_usual_ipv6(Connection& c, Frame& frame,
                                                             const Interface& interface,
                                                             const wire::L2Header& header) {
     const tcp::Terms& terms = profiles.terms(c.profile);
-    const auto ends = [&]() __attribute__((always_inline)) {
-        return ends_of(c, address_of(c.local_address), address_of(c.remote_address), terms.ip);
-    };
-    return write_usual_segment(c, terms, frame, interface, header, ends);
+    return write_usual_segment(c, terms, frame, interface, header,
+                               Ipv6Ends{c, terms.ip, addresses});
 }
 
 [[gnu::always_inline]] inline tcp::Usual Worker::Impl::write_if_usual(
@@ -228,10 +236,8 @@ size_t Worker::Impl::write_usually(const Connection& c, const Frame& frame,
         return wire::write_if_usual(frame.data, header, ends, fields, out.options, payload,
                                     interface.checksums);
     };
-    if (flow::is_interned(c.remote_address)) {
-        return write(ends_of(c, address_of(c.local_address), address_of(c.remote_address), words));
-    }
-    return write(ends_of<uint32_t>(c, c.local_address, c.remote_address, words));
+    return flow::is_interned(c.remote_address) ? write(Ipv6Ends{c, words, addresses})
+                                               : write(Ipv4Ends{c, words});
 }
 
 size_t Worker::Impl::write_in_general(const Connection& c, const Frame& frame,

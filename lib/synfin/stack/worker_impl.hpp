@@ -459,10 +459,10 @@ struct alignas(apart) Worker::Impl {
     [[gnu::hot]] tcp::Usual write_usual_ipv6(tcp::Connection& c, Frame& frame,
                                              const Interface& interface,
                                              const wire::L2Header& header);
-    template <typename EndsOf>
+    template <typename Ends>
     tcp::Usual write_usual_segment(tcp::Connection& c, const tcp::Terms& terms, Frame& frame,
                                    const Interface& interface, const wire::L2Header& header,
-                                   const EndsOf& ends_of);
+                                   const Ends& ends);
     /// What the connection has to say beyond a usual segment.
     void write_more(uint32_t index, TransmitBatch& batch, const Interface& interface,
                     const wire::L2Header& header);

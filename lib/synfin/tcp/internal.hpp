@@ -269,27 +269,24 @@ Duration time_tried(const Connection& c, const Environment& env);
     if (t != nullptr) t->loss_timer = LossTimer::timeout;
 }
 void arm_retransmission(Connection& c, Environment& env, Instant now);
-/// After how many microseconds the probe of the tail is due, if there is to be one (RFC 8985
-/// section 7.2), with a round trip of this length.
-[[gnu::always_inline]] inline uint64_t tail_probe_wait_by_us(const Connection& c,
-                                                             uint32_t round_trip_us) {
-    constexpr uint64_t least_us = 10'000;
-    constexpr uint64_t longest_delayed_ack_us = 200'000;
-    const uint64_t wait_us = std::max(uint64_t{2} * round_trip_us, least_us);
-    const uint32_t flight = c.snd_nxt.load().distance_from(c.snd_una);
-    return flight <= c.mss ? wait_us + longest_delayed_ack_us : wait_us;
+inline constexpr uint32_t tail_probe_wait_min_us = 10'000;
+inline constexpr uint32_t longest_delayed_ack_us = 200'000;
+/// Whether what is in flight would fit into one segment: the peer may wait for another before it
+/// acknowledges.
+[[gnu::always_inline]] inline bool is_lone_flight(const Connection& c) {
+    return c.snd_nxt.load().distance_from(c.snd_una) <= c.mss;
 }
+/// After how many microseconds the probe of the tail is due, if there is to be one (RFC 8985
+/// section 7.2).
 [[gnu::always_inline]] inline uint64_t usual_tail_probe_wait_us(const Connection& c) {
-    return tail_probe_wait_by_us(c, c.srtt_us);
+    const uint64_t wait_us = std::max<uint64_t>(uint64_t{2} * c.srtt_us, tail_probe_wait_min_us);
+    return is_lone_flight(c) ? wait_us + longest_delayed_ack_us : wait_us;
 }
 /// The same, or zero if there is to be none. What would come no earlier than the retransmission
 /// timer, `timeout_us`, is left to that. No std::optional, which g++ builds in memory: reading it
 /// back there would wait until the segment that was just written has left for the cache.
 [[gnu::always_inline]] inline uint32_t tail_probe_wait_us(const Connection& c,
                                                           uint32_t timeout_us) {
-    // Nearly always there would be none, however short the round trips are.
-    if (timeout_us <= tail_probe_wait_by_us(c, 0)) [[likely]]
-        return 0;
     if (!c.has(Mark::sack_permitted) || c.srtt_us == 0 || c.rto_shift != 0) return 0;
     const uint64_t wait_us = usual_tail_probe_wait_us(c);
     return wait_us < timeout_us ? static_cast<uint32_t>(wait_us) : 0;

@@ -75,8 +75,11 @@ inline wire::usual::Timestamps timestamps_of(const Connection& c, const Moment& 
 [[gnu::always_inline]] inline void arm_loss_timer_of_text(Connection& c, Transfer& t,
                                                           const Terms& terms, const Moment& now) {
     const uint32_t timeout_us = base_rto_us(c, terms);
-    const uint32_t wait_us = tail_probe_wait_us(c, timeout_us);
-    if (wait_us == 0) {
+    // Nearly always the probe would come too late, however short the round trips are.
+    const bool may_be_in_time =
+        timeout_us > tail_probe_wait_min_us + longest_delayed_ack_us || !is_lone_flight(c);
+    const uint32_t wait_us = may_be_in_time ? tail_probe_wait_us(c, timeout_us) : 0;
+    if (wait_us == 0) [[likely]] {
         return arm_timeout(c, &t, backed_off_rto_us(c, terms, timeout_us), now);
     }
     arm_timeout(c, nullptr, wait_us, now);
@@ -136,7 +139,7 @@ template <typename Write>
                                                       wire::TcpFields fields,
                                                       const wire::SummedBytes& payload,
                                                       Write& write) {
-    if (c.has(Mark::timestamps)) {
+    if (c.has(Mark::timestamps)) [[likely]] {
         write(fields, timestamps_of(c, now), payload);
     } else {
         write(fields, wire::usual::NoOptions{}, payload);

@@ -86,33 +86,30 @@ struct OptionsOfSyn {
 
 }  // namespace usual
 
-/// What all segments of a connection have in common.
-template <typename Address>
-struct SegmentEnds {
-    Address source{};
-    Address destination{};
-    uint32_t ports = 0;  ///< that of the source above that of the destination
-    IpWords words;
-};
-using Ipv4Ends = SegmentEnds<uint32_t>;
-using Ipv6Ends = SegmentEnds<IpAddress>;
+// What all segments of a connection have in common is said by `ends`: an object with source() and
+// destination(), both of its type Address (uint32_t for IPv4, or IpAddress), ports() (that of the
+// source above that of the destination) and words() (IpWords). They are asked one by one, where
+// they are written: what is copied as a whole, g++ keeps in memory.
 
 namespace usual {
 
-constexpr uint32_t ip_bytes_of(const Ipv4Ends&) { return ipv4_bytes; }
-constexpr uint32_t ip_bytes_of(const Ipv6Ends&) { return ipv6_bytes; }
+template <typename Ends>
+inline constexpr bool are_ipv4 = std::is_same_v<typename Ends::Address, uint32_t>;
+template <typename Ends>
+inline constexpr uint32_t ip_bytes = are_ipv4<Ends> ? ipv4_bytes : ipv6_bytes;
 template <typename Options>
 constexpr uint32_t tcp_header_bytes = TcpView::header_bytes_min + Options::bytes;
 
-/// Writes the header before a segment of `segment` bytes and returns the sum of the addresses.
-[[gnu::always_inline]] inline uint64_t write_ip(uint8_t* ip, const Ipv4Ends& ends, uint32_t segment,
-                                                const DeviceChecksums& device) {
+/// Both write the header before a segment of `segment` bytes and return the sum of the addresses.
+template <typename Ends>
+[[gnu::always_inline]] inline uint64_t write_ipv4(uint8_t* ip, const Ends& ends, uint32_t segment,
+                                                  const DeviceChecksums& device) {
     Words addresses{ip + 12};
-    addresses.put(ends.source);
-    addresses.put(ends.destination);
-    const uint32_t first = ends.words.first + static_cast<uint32_t>(ipv4_bytes) + segment;
+    addresses.put(ends.source());
+    addresses.put(ends.destination());
+    const uint32_t first = ends.words().first + static_cast<uint32_t>(ipv4_bytes) + segment;
     const uint32_t fragment = 0x4000;  // DF
-    uint32_t third = ends.words.third;
+    uint32_t third = ends.words().third;
     store_be32(ip, first);
     store_be32(ip + 4, fragment);
     if (!device.ip) [[likely]]
@@ -121,12 +118,13 @@ constexpr uint32_t tcp_header_bytes = TcpView::header_bytes_min + Options::bytes
     return addresses.sum();
 }
 
-[[gnu::always_inline]] inline uint64_t write_ip(uint8_t* ip, const Ipv6Ends& ends, uint32_t segment,
-                                                const DeviceChecksums&) {
-    store_be32(ip, 0x60000000u | uint32_t{ends.words.traffic_class()} << 20);
-    store_be32(ip + 4, segment << 16 | uint32_t{ip_protocol::tcp} << 8 | ends.words.hop_limit());
+template <typename Ends>
+[[gnu::always_inline]] inline uint64_t write_ipv6(uint8_t* ip, const Ends& ends, uint32_t segment) {
+    const IpWords& words = ends.words();
+    store_be32(ip, 0x60000000u | uint32_t{words.traffic_class()} << 20);
+    store_be32(ip + 4, segment << 16 | uint32_t{ip_protocol::tcp} << 8 | words.hop_limit());
     Words addresses{ip + 8};
-    for (const IpAddress& address : {ends.source, ends.destination}) {
+    for (const IpAddress& address : {ends.source(), ends.destination()}) {
         for (const uint64_t half : {address.high(), address.low()}) {
             addresses.put(static_cast<uint32_t>(half >> 32));
             addresses.put(static_cast<uint32_t>(half));
@@ -137,29 +135,28 @@ constexpr uint32_t tcp_header_bytes = TcpView::header_bytes_min + Options::bytes
 
 }  // namespace usual
 
-/// How long a frame with options of one layout is, between the ends that `ends_of()` says.
-template <typename Options, typename EndsOf>
+/// How long a frame with options of one layout is.
+template <typename Options, typename Ends>
 [[gnu::always_inline]] inline uint32_t usual_frame_bytes(const L2Header& l2, const Options&,
-                                                         const EndsOf&,
-                                                         const SummedBytes& payload) {
-    using Ends = std::invoke_result_t<EndsOf>;
-    return l2.length + usual::ip_bytes_of(Ends{}) + usual::tcp_header_bytes<Options> +
+                                                         const Ends&, const SummedBytes& payload) {
+    return l2.length + usual::ip_bytes<Ends> + usual::tcp_header_bytes<Options> +
            static_cast<uint32_t>(payload.bytes.size());
 }
 
 /// Writes the frame at the beginning of `frame`. The room is the caller's to know: that for all
 /// headers, and for the payload behind them. `fields` need no ports; `Options` are those of one
-/// layout; `ends_of()` says the Ipv4Ends or Ipv6Ends.
+/// layout.
 ///
-/// What comes in registers is written first, and the ends are read where they are needed: not all
-/// of it fits into the registers at once. For the same reason the payload is copied last.
-template <typename Options, typename EndsOf>
-[[gnu::always_inline]] inline void write_usual_segment(
-    uint8_t* frame, const L2Header& l2, const TcpFields& fields, const Options& options,
-    const EndsOf& ends_of, const SummedBytes& payload, const DeviceChecksums& device) {
-    using Ends = std::invoke_result_t<EndsOf>;
+/// What comes in registers is written first, and the ends are read then: not all of it fits into
+/// the registers at once. For the same reason the payload is copied last.
+template <typename Options, typename Ends>
+[[gnu::always_inline]] inline void write_usual_segment(uint8_t* frame, const L2Header& l2,
+                                                       const TcpFields& fields,
+                                                       const Options& options, const Ends& ends,
+                                                       const SummedBytes& payload,
+                                                       const DeviceChecksums& device) {
     uint8_t* const ip = frame + write_l2_header(frame, l2);
-    uint8_t* const tcp = ip + usual::ip_bytes_of(Ends{});
+    uint8_t* const tcp = ip + usual::ip_bytes<Ends>;
     constexpr uint32_t header = usual::tcp_header_bytes<Options>;
     const std::span<const uint8_t> bytes = payload.bytes;
     const uint32_t segment = header + static_cast<uint32_t>(bytes.size());
@@ -171,10 +168,14 @@ template <typename Options, typename EndsOf>
     numbers.put(fields.ack);
     numbers.put(header << 26 | uint32_t{fields.flags.bits()} << 16 | fields.window);
 
-    const Ends ends = ends_of();
     usual::Words ports{tcp, numbers.sum()};
-    ports.put(ends.ports);
-    const uint64_t addresses = usual::write_ip(ip, ends, segment, device);
+    ports.put(ends.ports());
+    uint64_t addresses;
+    if constexpr (usual::are_ipv4<Ends>) {
+        addresses = usual::write_ipv4(ip, ends, segment, device);
+    } else {
+        addresses = usual::write_ipv6(ip, ends, segment);
+    }
 
     const PartialSum pseudo{addresses + (uint32_t{ip_protocol::tcp} << 16) + segment};
     PartialSum sum{pseudo.value() + ports.sum() + fields.urgent + payload.sum + Options::known_sum};
@@ -195,14 +196,13 @@ template <typename Options, typename EndsOf>
 
 /// The same with options that may be of one of the usual layouts; 0 if they are not, and then
 /// nothing has been written.
-template <typename Address>
-size_t write_if_usual(uint8_t* frame, const L2Header& l2, const SegmentEnds<Address>& ends,
-                      const TcpFields& fields, const TcpOptions& o, const SummedBytes& payload,
+template <typename Ends>
+size_t write_if_usual(uint8_t* frame, const L2Header& l2, const Ends& ends, const TcpFields& fields,
+                      const TcpOptions& o, const SummedBytes& payload,
                       const DeviceChecksums& device) {
     const auto write = [&](const auto& options) {
-        const auto ends_of = [&ends] { return ends; };
-        write_usual_segment(frame, l2, fields, options, ends_of, payload, device);
-        return size_t{usual_frame_bytes(l2, options, ends_of, payload)};
+        write_usual_segment(frame, l2, fields, options, ends, payload, device);
+        return size_t{usual_frame_bytes(l2, options, ends, payload)};
     };
     const usual::Timestamps timestamps{o.ts_value, o.ts_echo};
     if (o.kinds() == TcpOptionKinds::timestamps_alone()) return write(timestamps);

@@ -16,9 +16,22 @@ using namespace test;
 IpAddress ip_address(uint32_t v4) { return IpAddress::v4(v4); }
 IpAddress ip_address(const IpAddress& v6) { return v6; }
 
+template <typename AddressType>
+struct Ends {
+    using Address = AddressType;
+    Address from{};
+    Address to{};
+    uint32_t both_ports = 0;
+    IpWords ip;
+    Address source() const { return from; }
+    Address destination() const { return to; }
+    uint32_t ports() const { return both_ports; }
+    const IpWords& words() const { return ip; }
+};
+
 struct Drawn {
     L2Header l2;
-    std::variant<Ipv4Ends, Ipv6Ends> ends;
+    std::variant<Ends<uint32_t>, Ends<IpAddress>> ends;
     TcpFields fields;
     TcpOptions options;
     Bytes payload;
@@ -41,12 +54,12 @@ struct Drawn {
         segment.l2 = &l2;
         std::visit(
             [&segment](const auto& e) {
-                segment.source = ip_address(e.source);
-                segment.destination = ip_address(e.destination);
-                segment.source_port = static_cast<uint16_t>(e.ports >> 16);
-                segment.destination_port = static_cast<uint16_t>(e.ports);
-                segment.hop_limit = e.words.hop_limit();
-                segment.traffic_class = e.words.traffic_class();
+                segment.source = ip_address(e.from);
+                segment.destination = ip_address(e.to);
+                segment.source_port = static_cast<uint16_t>(e.both_ports >> 16);
+                segment.destination_port = static_cast<uint16_t>(e.both_ports);
+                segment.hop_limit = e.ip.hop_limit();
+                segment.traffic_class = e.ip.traffic_class();
             },
             ends);
         segment.flags = fields.flags;
@@ -104,12 +117,12 @@ class Draw {
         return IpAddress::v6(uint64_t{bits()} << 32 | 1, uint64_t{bits()} << 32 | bits());
     }
     template <typename Address>
-    SegmentEnds<Address> ends_between(const Address& source, const Address& destination) {
-        return {.source = source,
-                .destination = destination,
-                .ports = bits(),
-                .words = IpWords::of(static_cast<uint8_t>(bits()), static_cast<uint8_t>(bits()),
-                                     ip_protocol::tcp)};
+    Ends<Address> ends_between(const Address& source, const Address& destination) {
+        return {.from = source,
+                .to = destination,
+                .both_ports = bits(),
+                .ip = IpWords::of(static_cast<uint8_t>(bits()), static_cast<uint8_t>(bits()),
+                                  ip_protocol::tcp)};
     }
 
     std::mt19937 generator_{20};
