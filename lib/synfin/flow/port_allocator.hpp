@@ -88,11 +88,18 @@ class PortAllocator {
     }
 
     /// take() for the scope that it was called with last. 0: it was another one, or no port of it
-    /// is free.
-    uint16_t take_again(const PortScope& scope, uint32_t random, uint32_t next_random) {
+    /// is free. `foreseen` is what foresee_again has said for `random`, or 0: while it is free, it
+    /// still is the next one.
+    uint16_t take_again(const PortScope& scope, uint16_t foreseen, uint32_t random,
+                        uint32_t next_random) {
         if (last_taken_ == no_index) return no_port;
         Pool& pool = pools_[last_taken_];
-        return pool.scope == scope ? take_next_free(pool, random, next_random) : no_port;
+        if (pool.scope != scope) return no_port;
+        if (!pool.is_free_in_round(foreseen)) [[unlikely]]
+            return take_next_free(pool, random, next_random);
+        take_from(pool, foreseen);
+        prefetch(pool, next_random);
+        return foreseen;
     }
 
     /// What take_again would take with `random` now, or 0.
@@ -142,8 +149,12 @@ class PortAllocator {
         SYNFIN_ASSERT(was_taken);
     }
 
-    /// Ports in use, of all scopes.
-    uint64_t taken() const { return taken_; }
+    /// Ports in use, of all scopes: a look at each.
+    uint64_t taken() const {
+        uint64_t sum = 0;
+        for (uint32_t number = 0; number < pools_.touched(); ++number) sum += pools_[number].taken;
+        return sum;
+    }
     /// Ports in use in this scope.
     uint32_t taken(const PortScope& scope) const {
         const uint32_t number = find(scope, hash_of(scope));
@@ -178,6 +189,10 @@ class PortAllocator {
             return ((word.free | word.resting) >> (port % 64) & 1) != 0;
         }
 
+        bool is_free_in_round(uint32_t port) const {
+            return (words[port / 64].free >> (port % 64) & 1) != 0;
+        }
+
         void set_free(uint32_t word, uint64_t bits) {
             words[word].free |= bits;
             middle[word / 64] |= uint64_t{1} << (word % 64);
@@ -206,7 +221,7 @@ class PortAllocator {
         void set_taken(uint32_t port) {
             const uint64_t bit = uint64_t{1} << (port % 64);
             Word& word = words[port / 64];
-            if ((word.free & bit) == 0) {
+            if (!is_free_in_round(port)) {
                 word.resting &= ~bit;
                 return;
             }
@@ -268,7 +283,6 @@ class PortAllocator {
         Pool& pool = pools_[number];
         SYNFIN_ASSERT(pool.taken > 0);
         pool.let_rest(port);
-        --taken_;
         if (--pool.taken == 0) {
             append_idle(number);
             forget_if_unnamed(pool);
@@ -335,10 +349,8 @@ class PortAllocator {
     }
 
     void take_from(Pool& pool, uint32_t port) {
-        if (pool.taken == 0) unlink_idle(pool);
         pool.set_taken(port);
-        ++pool.taken;
-        ++taken_;
+        if (pool.taken++ == 0) unlink_idle(pool);
     }
 
     // ---- the list of idle pools, the longest idle first
@@ -382,7 +394,6 @@ class PortAllocator {
     HashKey key_;
     IndexPool<Pool> pools_;
     ConnectionTable table_;
-    uint64_t taken_ = 0;
     uint32_t first_idle_ = no_index;
     uint32_t last_idle_ = no_index;
     uint32_t last_taken_ = no_index;     ///< the pool from which a port was asked for last

@@ -77,12 +77,14 @@ tl::expected<AddressPlan, std::string> AddressPlan::make(
 }
 
 AddressPlan::Pair AddressPlan::next() {
-    const Pair pair{source_, targets_[target_]};
-    if (++target_ == targets_.size()) {
+    auto target = targets_.begin() + target_;
+    if (target == targets_.end()) {
+        target = targets_.begin();
         target_ = 0;
         if (++round_ >= rounds_per_source) leave_source();
     }
-    return pair;
+    ++target_;
+    return {source_, *target};
 }
 
 void AddressPlan::leave_source() {
@@ -103,7 +105,7 @@ void AddressPlan::leave_source() {
 
 void AddressPlan::skip(uint64_t pairs) {
     for (uint64_t n = pairs % pair_count(); n > 0; --n) {
-        if (++target_ < targets_.size()) continue;
+        if (++target_ < std::ssize(targets_)) continue;
         target_ = 0;
         leave_source();
     }

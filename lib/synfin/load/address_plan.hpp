@@ -25,9 +25,10 @@ class AddressPlan {
     /// So many that opening elsewhere, where nothing is foreseen, costs nothing.
     static constexpr unsigned rounds_per_source = 1024;
 
+    /// Until the plan is asked for the next one.
     struct Pair {
-        wire::IpAddress source;
-        wire::SocketAddress target;
+        const wire::IpAddress& source;
+        const wire::SocketAddress& target;
     };
     /// O(1), but for a look at every block where the source changes.
     Pair next();
@@ -58,7 +59,7 @@ class AddressPlan {
     uint64_t source_count_ = 0;
     uint64_t sources_left_ = 0;
     size_t block_ = 0;
-    size_t target_ = 0;
+    ptrdiff_t target_ = 0;  ///< the next one; behind the last of them, a round is over
     unsigned round_ = 0;
 };
 

@@ -39,6 +39,7 @@ Client::Client(ClientConfig config, AddressPlan plan)
       partial_{config_.max_connections} {
     SYNFIN_ASSERT(config_.requests <= ClientConfig::max_requests);
     SYNFIN_ASSERT(config_.rate > 0 || config_.concurrency > 0 || config_.held > 0);
+    if (config_.requests == 0) config_.early_data = false;
     if (config_.close == CloseBy::rst) to_be_reset_.reserve(config_.max_connections);
     // A request that says `close` makes the server end the connection first.
     request_bytes_ = http::make_request(config_.host, config_.target, true);

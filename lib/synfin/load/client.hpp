@@ -141,9 +141,7 @@ class alignas(apart) Client final : public stack::Application {
     uint32_t coming_and_going() const {
         return live_.count() - static_cast<uint32_t>(statistics_.held);
     }
-    bool asks_early(Phase phase) const {
-        return config_.early_data && config_.requests > 0 && phase == Phase::opening;
-    }
+    bool asks_early(Phase phase) const { return config_.early_data && phase == Phase::opening; }
     void ask(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left);
     bool send_request(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left);
     /// One that is not known, or a part of one.

@@ -27,10 +27,12 @@ class LiveConnections {
           capacity_{max_connections} {}
 
     void add(stack::ConnectionId id) {
-        SYNFIN_ASSERT(id.index < capacity_);
+        if (id.index >= end_) [[unlikely]] {
+            SYNFIN_ASSERT(id.index < capacity_);
+            end_ = id.index + 1;
+        }
         generation(id.index) = id.generation;
         open_word(id.index) |= bit(id.index);
-        end_ = std::max(end_, id.index + 1);
         ++count_;
     }
 

@@ -164,11 +164,21 @@ tl::expected<Worker::Impl::Path, Error> Worker::Impl::find_path(
 tl::expected<ConnectionId, Error> Worker::Impl::connect(const wire::SocketAddress& remote,
                                                         Application& application,
                                                         const ConnectOptions& options) {
-    if (is_like_last(remote, application, options)) [[likely]] {
-        const uint32_t index = open_again(options.user_data);
-        if (index != no_index) [[likely]]
-            return id_of(index);
+    ConnectionId id;
+    if (is_like_last(remote, application, options)) [[likely]]
+        id = open_again(options.user_data);
+    if (id.index == no_index) [[unlikely]] {
+        const auto opened = connect_in_general(remote, application, options);
+        if (!opened) return opened;
+        id = *opened;
     }
+    return id;
+}
+
+// By value, so that whoever passes them can have them in registers until then.
+[[gnu::noinline]] tl::expected<ConnectionId, Error> Worker::Impl::connect_in_general(
+    wire::SocketAddress remote, Application& application, ConnectOptions options) {
+    forget_opening();
     if (remote.port == 0 || !profiles.is_valid(options.profile)) {
         return tl::unexpected{Error::invalid};
     }
@@ -293,8 +303,11 @@ uint32_t Worker::Impl::draw_port_random() {
     return static_cast<uint32_t>(port_hash);
 }
 
-uint32_t Worker::Impl::next_port_random(uint32_t drawn) {
-    return std::exchange(foreseen[++opening_turn % openings_ahead].random, drawn);
+Worker::Impl::Foreseen Worker::Impl::next_foreseen(uint32_t drawn) {
+    Foreseen& f = foreseen[++opening_turn % openings_ahead];
+    const Foreseen next = f;
+    f.random = drawn;
+    return next;
 }
 
 tl::expected<uint16_t, Error> Worker::Impl::take_port(flow::FourTuple tuple) {
@@ -322,7 +335,7 @@ tl::expected<uint16_t, Error> Worker::Impl::take_port(flow::FourTuple tuple) {
     tl::expected<uint16_t, Error> result = tl::unexpected{Error::address_not_available};
     while (collisions < collisions_max) {
         const uint32_t drawn = draw_port_random();
-        const uint32_t random = next_port_random(drawn);
+        const uint32_t random = next_foreseen(drawn).random;
         const auto taken = config.port_filter == nullptr
                                ? ports.take(scope, random, flow::AnyPort{}, drawn)
                                : ports.take(scope, random, allowed, drawn);

@@ -18,10 +18,11 @@ using tcp::Mark;
 void Worker::Impl::remember_opening(uint32_t index, const wire::SocketAddress& remote,
                                     const Application& application, const ConnectOptions& options) {
     const Connection& c = connections[index];
-    const bool is_usual = c.has(Mark::owns_port) && options.source_port == 0 &&
-                          !options.fast_open && profiles.is_configured(options.profile);
-    last_opening.application = is_usual ? &application : nullptr;
-    if (!is_usual) return;
+    if (!c.has(Mark::owns_port) || options.source_port != 0 || options.fast_open ||
+        listens_on_ephemeral_port || !profiles.is_configured(options.profile)) {
+        return;
+    }
+    last_opening.application = &application;
     last_opening.local = address_of(c.local_address);
     last_opening.remote = remote;
     last_opening.asked_source = options.source;
@@ -38,9 +39,8 @@ bool Worker::Impl::is_like_last(const wire::SocketAddress& remote, const Applica
     const auto& last = last_opening;
     return last.application == &application && last.remote == remote &&
            last.asked_source == options.source && last.image.profile == options.profile &&
-           options.source_port == 0 && !options.fast_open && !listens_on_ephemeral_port &&
-           connections.used() != connections.capacity() &&
-           owners.is_active_of(last.owner, application);
+           options.source_port == 0 && !options.fast_open &&
+           connections.used() != connections.capacity();
 }
 
 // Far enough ahead for a line to come from memory, and not so far that the line of the port map,
@@ -48,13 +48,14 @@ bool Worker::Impl::is_like_last(const wire::SocketAddress& remote, const Applica
 // wrong: the hash of one that turns out otherwise is computed again.
 void Worker::Impl::foresee_opening(flow::FourTuple tuple) {
     Foreseen& f = foreseen[(opening_turn + openings_ahead / 2) % openings_ahead];
-    f.port = tuple.local_port = ports.foresee_again(f.random);
+    tuple.local_port = ports.foresee_again(f.random);
+    f.port = tuple.local_port;
     f.hash = flow::tuple_hash(tuple, hash_key);
     table.prefetch(f.hash);
 }
 
 // An image holds none itself: those who had the ids may have gone meanwhile.
-[[gnu::noinline]] bool Worker::Impl::hold_addresses_again(const flow::FourTuple& tuple,
+[[gnu::noinline]] bool Worker::Impl::hold_addresses_again(flow::FourTuple tuple,
                                                           const wire::IpAddress& local,
                                                           const wire::IpAddress& remote) {
     if (!addresses.hold_again(tuple.local_address, local)) return false;
@@ -63,28 +64,27 @@ void Worker::Impl::foresee_opening(flow::FourTuple tuple) {
     return false;
 }
 
-uint32_t Worker::Impl::open_again(uint64_t user_data) {
+ConnectionId Worker::Impl::open_again(uint64_t user_data) {
     const Connection& image = last_opening.image;
     flow::FourTuple tuple{.local_address = image.local_address,
                           .remote_address = image.remote_address,
                           .remote_port = image.remote_port};
     // The neighbor's place may have been given to another meanwhile.
     Neighbor& neighbor = neighbors[image.neighbor];
-    if (!neighbor.router && neighbor.address != last_opening.remote.address) return no_index;
+    if (!neighbor.router && neighbor.address != last_opening.remote.address) return {};
     const bool is_v6 = flow::is_interned(tuple.remote_address);
     if (is_v6 && !hold_addresses_again(tuple, last_opening.local, last_opening.remote.address)) {
-        return no_index;
+        return {};
     }
     const uint32_t drawn = draw_port_random();
-    const uint32_t random = next_port_random(drawn);
-    tuple.local_port = ports.take_again(scope_of(tuple), random, drawn);
+    const Foreseen f = next_foreseen(drawn);
+    tuple.local_port = ports.take_again(scope_of(tuple), f.port, f.random, drawn);
     if (tuple.local_port == 0) [[unlikely]] {
         release_addresses(tuple);
-        return no_index;
+        return {};
     }
     neighbor.used = true;
 
-    const Foreseen& f = foreseen[opening_turn % openings_ahead];
     const uint32_t hash = f.port == tuple.local_port ? f.hash : flow::tuple_hash(tuple, hash_key);
     foresee_opening(tuple);
     const uint32_t index = connections.take();
@@ -93,6 +93,7 @@ uint32_t Worker::Impl::open_again(uint64_t user_data) {
     c.local_port = tuple.local_port;
     c.hash = hash;
     c.user_data = user_data;
+    const ConnectionId id{index, c.generation};
     owner_of[index] = last_opening.owner;
     ++owners[last_opening.owner].connections;
     tcp::open_active_likewise(c, is_v6 ? addresses.fingerprint(tuple) : tuple, env, moment);
@@ -101,10 +102,10 @@ uint32_t Worker::Impl::open_again(uint64_t user_data) {
         unmake_connection(index);
         ports.release(scope_of(tuple), tuple.local_port);
         release_addresses(tuple);
-        return no_index;
+        return {};
     }
     push_ready(neighbor.port, c, index);
-    return index;
+    return id;
 }
 
 void Worker::Impl::remember_passive_opening(uint32_t index, const Arrived& syn) {

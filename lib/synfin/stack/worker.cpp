@@ -226,6 +226,7 @@ tl::expected<void, Error> Worker::listen(const wire::SocketAddress& local, Appli
         impl_->owners[number].has_room_always = false;
         impl_->applications_may_lack_room = true;
     }
+    impl_->forget_opening();
     impl_->forget_passive_opening();
     return {};
 }
@@ -368,7 +369,7 @@ bool Worker::owns(const wire::IpAddress& address) const { return impl_->addressi
 void Worker::add_addresses(uint8_t port, const wire::IpPrefix& block) {
     impl_->config.interfaces[port].addresses.push_back(block);
     impl_->addressing = Addressing{impl_->config.interfaces};
-    impl_->last_opening.application = nullptr;
+    impl_->forget_opening();
     impl_->last_path = {};
     impl_->last_hop = {};
     impl_->last_asked = {};

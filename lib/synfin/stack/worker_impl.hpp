@@ -192,6 +192,9 @@ struct alignas(apart) Worker::Impl {
     tl::expected<ConnectionId, Error> connect(const wire::SocketAddress& remote,
                                               Application& application,
                                               const ConnectOptions& options);
+    tl::expected<ConnectionId, Error> connect_in_general(wire::SocketAddress remote,
+                                                         Application& application,
+                                                         ConnectOptions options);
     /// How connections from `source` (unspecified: chosen) reach a destination.
     struct Path {
         wire::IpAddress source;
@@ -256,11 +259,13 @@ struct alignas(apart) Worker::Impl {
     /// Whether connect() with these would open what it has opened last, but for port and time.
     bool is_like_last(const wire::SocketAddress& remote, const Application& application,
                       const ConnectOptions& options) const;
-    /// Then: the connection, or no_index if connect() has to see to it in general.
-    uint32_t open_again(uint64_t user_data);
+    /// Then: the connection, or none if connect() has to see to it in general.
+    ConnectionId open_again(uint64_t user_data);
     /// One more reference to each of a tuple's ids. False if they stand for others by now.
-    bool hold_addresses_again(const flow::FourTuple& tuple, const wire::IpAddress& local,
+    bool hold_addresses_again(flow::FourTuple tuple, const wire::IpAddress& local,
                               const wire::IpAddress& remote);
+    /// What connect() does for it may have changed, or whose number its owner has.
+    void forget_opening() { last_opening.application = nullptr; }
     /// What connect() has just opened in general, before anything else has happened to it.
     void remember_opening(uint32_t index, const wire::SocketAddress& remote,
                           const Application& application, const ConnectOptions& options);
@@ -591,7 +596,7 @@ struct alignas(apart) Worker::Impl {
     /// What the next openings will choose their ports by, so that what they need can be asked for:
     /// the port map's line when the number is drawn, the bucket of the table when the port can be
     /// foreseen.
-    struct Foreseen {
+    struct alignas(16) Foreseen {
         uint32_t random = 0;
         uint32_t hash = 0;  ///< of an opening like the last, if `port` is the one that it takes
         uint16_t port = 0;
@@ -601,8 +606,8 @@ struct alignas(apart) Worker::Impl {
     uint32_t opening_turn = 0;
     /// 32 uniform bits that nobody outside can foresee (RFC 6056).
     uint32_t draw_port_random();
-    /// What was drawn `openings_ahead` openings ago; `drawn` takes its place.
-    uint32_t next_port_random(uint32_t drawn);
+    /// What was drawn `openings_ahead` openings ago, and foreseen since; `drawn` takes its place.
+    Foreseen next_foreseen(uint32_t drawn);
     void foresee_opening(flow::FourTuple tuple);
     /// Set for good: connections of a listener that has gone may live on.
     bool listens_on_ephemeral_port = false;

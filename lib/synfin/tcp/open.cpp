@@ -64,7 +64,9 @@ void open_active_likewise(Connection& c, const flow::FourTuple& fingerprint, Env
                           const Moment& now) {
     const TupleSecrets secrets = tuple_secrets(fingerprint, env.secret);
     c.ts_offset = secrets.timestamp;
-    c.snd_una = c.snd_nxt = initial_sequence(secrets, now);
+    const Seq iss = initial_sequence(secrets, now);
+    c.snd_una = iss;
+    c.snd_nxt = iss;
     ++env.counters.active_opens;
 }
 
