@@ -37,6 +37,18 @@ template <typename T>
     __atomic_store(&value, &present, __ATOMIC_RELAXED);
 }
 
+/// As many words as are stored at once to where this alignment is.
+template <size_t alignment>
+struct WordsOf {
+    using type [[gnu::may_alias, gnu::vector_size(16)]] = uint64_t;
+};
+#ifdef __AVX__
+template <>
+struct WordsOf<64> {
+    using type [[gnu::may_alias, gnu::vector_size(32)]] = uint64_t;
+};
+#endif
+
 }  // namespace detail
 
 /// Read by all in the same way.
@@ -119,13 +131,13 @@ class Shown {
     alignas(sizeof(T)) T value_;
 };
 
-/// Makes `to` what `from` is, 16 bytes at a time: one field after the other costs six times as
-/// much. A reader of another thread sees each word of eight bytes before or after: volatile, so
+/// Makes `to` what `from` is, a vector at a time: one field after the other costs six times as much
+/// or more. A reader of another thread sees each word of eight bytes before or after: volatile, so
 /// that no compiler makes smaller stores of it; and ThreadSanitizer, which knows no such stores of
-/// 16 bytes, is not shown them. For what is made of plain fields and of these, and owns nothing.
+/// vectors, is not shown them. For what is made of plain fields and of these, and owns nothing.
 template <typename T>
 [[gnu::no_sanitize_thread]] inline void become(T& to, const T& from) {
-    using Words [[gnu::may_alias, gnu::vector_size(16)]] = uint64_t;
+    using Words = typename detail::WordsOf<alignof(T)>::type;
     static_assert(sizeof(T) % sizeof(Words) == 0 && alignof(T) % alignof(Words) == 0);
     static_assert(std::is_trivially_destructible_v<T>);
     auto* const words = reinterpret_cast<volatile Words*>(&to);
