@@ -55,15 +55,16 @@ PartialSum take_blocks(uint8_t* to, const uint8_t* from, size_t length) {
         for (size_t i = 0; i < blocks; ++i) add(block_at(i * block));
         from += blocks * block;
         if constexpr (mode == Mode::copy_and_sum) to += blocks * block;
-        length -= blocks * block;
     };
-    while (length >= ahead + 2 * block) {
+    size_t pairs = length / (2 * block);
+    for (; pairs > ahead / (2 * block); --pairs) {
         __builtin_prefetch(from + ahead);
         if constexpr (mode == Mode::copy_and_sum) __builtin_prefetch(to + ahead, 1);
         take(2);
     }
-    while (length >= 2 * block) take(2);
-    if (length >= block) take(1);
+    for (; pairs != 0; --pairs) take(2);
+    if ((length & block) != 0) take(1);
+    length %= block;
     // What is left, as the end of a whole block that ends with it. At an odd offset even and odd
     // bytes have changed places.
     if (length != 0) {
