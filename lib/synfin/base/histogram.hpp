@@ -40,8 +40,8 @@ class Histogram {
         return n;
     }
     /// Exact. 0 if nothing was recorded.
-    uint64_t max() const { return max_; }
-    uint64_t min() const { return count() == 0 ? 0 : min_.load(); }
+    uint64_t max() const { return max_.seen(); }
+    uint64_t min() const { return count() == 0 ? 0 : min_.seen(); }
     /// Exact as long as the sum of all values fits into 64 bits. 0 if nothing was recorded.
     double mean() const {
         const uint64_t n = count();
@@ -109,8 +109,8 @@ class Histogram {
 
   private:
     Relaxed<uint64_t> sum_;
-    Relaxed<uint64_t> max_;
-    Relaxed<uint64_t> min_{UINT64_MAX};
+    Shown<uint64_t> max_;
+    Shown<uint64_t> min_{UINT64_MAX};
     std::array<Relaxed<uint64_t>, bucket_count> counts_{};
 };
 

@@ -10,27 +10,12 @@ namespace synfin::load {
 
 namespace {
 
-// Phase, requests and time, from the lowest bit on.
-constexpr unsigned phase_bits = 4;
-constexpr unsigned requests_bits = 20;
-constexpr unsigned since_shift = phase_bits + requests_bits;
 /// How many held connections are being opened, or released, at once.
 constexpr uint32_t held_changes_at_once = 512;
 
 bool is_success(uint16_t status_code) { return status_code >= 200 && status_code < 300; }
 
 }  // namespace
-
-uint64_t Client::Memory::pack() const {
-    return since << since_shift | uint64_t{requests_left} << phase_bits |
-           static_cast<uint8_t>(phase);
-}
-
-Client::Memory Client::Memory::unpack(uint64_t bits) {
-    return {static_cast<Phase>(bits & ((1u << phase_bits) - 1)),
-            static_cast<uint32_t>(bits >> phase_bits) & ClientConfig::max_requests,
-            bits >> since_shift};
-}
 
 Client::Client(ClientConfig config, AddressPlan plan)
     : config_{std::move(config)},
@@ -99,7 +84,7 @@ void Client::release_held(stack::Worker& worker, Instant now) {
            coming_and_going() < held_changes_at_once) {
         const uint32_t index = released_up_to_++;
         live_.visit(index, index + 1, [&](stack::ConnectionId id) {
-            if (Memory::unpack(worker.user_data(id)).phase != Phase::held) return;
+            if (memory_of(worker, id).phase() != Phase::held) return;
             --statistics_.held;
             config_.requests > 0 ? ask(worker, id, 1) : leave(worker, id);
         });
@@ -144,12 +129,12 @@ void Client::open_due(stack::Worker& worker, Instant now) {
 
 bool Client::open_one(stack::Worker& worker, Instant intended, Phase phase) {
     const AddressPlan::Pair pair = plan_.next();
-    const Memory memory{phase, config_.requests, static_cast<uint64_t>(intended.ns())};
+    const Memory memory{phase, config_.requests, intended};
     const auto id = worker.connect(pair.target, *this,
                                    {.source = pair.source,
                                     .source_port = 0,
                                     .profile = config_.profile,
-                                    .user_data = memory.pack(),
+                                    .user_data = memory.bits(),
                                     .fast_open = asks_early(phase)});
     if (!id) {
         switch (id.error()) {
@@ -164,12 +149,10 @@ bool Client::open_one(stack::Worker& worker, Instant intended, Phase phase) {
     }
     live_.add(*id);
     ++statistics_.opened;
-    statistics_.concurrent = live_.count();
+    ++statistics_.concurrent;
     if (asks_early(phase)) {
         const bool sent = send_request(worker, *id, config_.requests);
-        worker.set_user_data(
-            *id,
-            Memory{sent ? Phase::asking : Phase::to_ask, config_.requests, memory.since}.pack());
+        worker.set_user_data(*id, memory.in(sent ? Phase::asking : Phase::to_ask).bits());
     }
     return true;
 }
@@ -177,25 +160,33 @@ bool Client::open_one(stack::Worker& worker, Instant intended, Phase phase) {
 // ---- the life of a connection
 
 void Client::on_established(stack::Worker& worker, stack::ConnectionId id) {
-    const Memory memory = Memory::unpack(worker.user_data(id));
-    if (memory.phase == Phase::to_be_held) {
+    const Memory memory = memory_of(worker, id);
+    if (memory.phase() != Phase::opening) [[unlikely]]
+        return take_other_established(worker, id, memory.phase());
+    note_established(worker, memory);
+    if (memory.requests_left() > 0) return ask(worker, id, memory.requests_left());
+    if (config_.first == First::server) return put(worker, id, Phase::awaiting_end, 0);
+    if (config_.close == CloseBy::fin) return leave(worker, id);
+    put(worker, id, Phase::to_be_reset, 0);
+    to_be_reset_.push_back(id);
+}
+
+void Client::note_established(stack::Worker& worker, Memory memory) {
+    ++statistics_.established;
+    statistics_.handshake.record(memory.waited_ns(worker.now()));
+}
+
+[[gnu::noinline]] void Client::take_other_established(stack::Worker& worker, stack::ConnectionId id,
+                                                      Phase phase) {
+    if (phase == Phase::to_be_held) {
         ++statistics_.established;
         if (stage_.load() == Stage::draining) return leave(worker, id);
         ++statistics_.held;
         return put(worker, id, Phase::held, 0);
     }
-    const bool early = memory.phase == Phase::asking || memory.phase == Phase::to_ask;
-    if (memory.phase != Phase::opening && !(early && config_.early_data)) {
-        return condemn(worker, id);
-    }
-    ++statistics_.established;
-    statistics_.handshake.record(static_cast<uint64_t>(since(memory, worker.now()).count_ns()));
-    if (early) return;
-    if (memory.requests_left > 0) return ask(worker, id, memory.requests_left);
-    if (config_.first == First::server) return put(worker, id, Phase::awaiting_end, 0);
-    if (config_.close == CloseBy::fin) return leave(worker, id);
-    put(worker, id, Phase::to_be_reset, 0);
-    to_be_reset_.push_back(id);
+    const bool early = phase == Phase::asking || phase == Phase::to_ask;
+    if (!early || !config_.early_data) return condemn(worker, id);
+    note_established(worker, memory_of(worker, id));
 }
 
 // A RST that left in place of the third ACK would end a connection that the peer has never seen
@@ -204,7 +195,7 @@ void Client::reset_established(stack::Worker& worker) {
     std::erase_if(to_be_reset_, [&](stack::ConnectionId id) {
         if (worker.awaits_output(id)) return false;
         const bool waits =
-            worker.is_open(id) && Memory::unpack(worker.user_data(id)).phase == Phase::to_be_reset;
+            worker.is_open(id) && memory_of(worker, id).phase() == Phase::to_be_reset;
         if (waits) leave(worker, id);
         return true;
     });
@@ -226,16 +217,15 @@ bool Client::send_request(stack::Worker& worker, stack::ConnectionId id, uint32_
 
 size_t Client::on_data(stack::Worker& worker, stack::ConnectionId id,
                        std::span<const uint8_t> data) {
-    const Memory memory = Memory::unpack(worker.user_data(id));
-    if (memory.phase == Phase::asking) {
-        const Duration waited = since(memory, worker.now());
-        statistics_.first_byte.record(static_cast<uint64_t>(waited.count_ns()));
+    const Memory memory = memory_of(worker, id);
+    if (memory.phase() == Phase::asking) {
+        statistics_.first_byte.record(memory.waited_ns(worker.now()));
         if (const RightResponse* known = right_responses_.find(data)) {
             statistics_.body_bytes += known->body_bytes;
-            take_response(worker, id, memory.requests_left, known->keep_alive);
+            take_response(worker, id, memory.requests_left(), known->keep_alive);
             return data.size();
         }
-    } else if (memory.phase != Phase::receiving) {
+    } else if (memory.phase() != Phase::receiving) {
         condemn(worker, id);
         return data.size();
     }
@@ -246,7 +236,7 @@ size_t Client::on_data(stack::Worker& worker, stack::ConnectionId id,
 [[gnu::noinline]] void Client::read_response(stack::Worker& worker, stack::ConnectionId id,
                                              Memory memory, std::span<const uint8_t> data) {
     Partial partial;
-    if (memory.phase == Phase::receiving) partial = partial_.get(id.index);
+    if (memory.phase() == Phase::receiving) partial = partial_.get(id.index);
     std::span<const uint8_t> rest = data;
     for (;;) {
         const http::ResponseParser::Result result = partial.parser.parse(rest);
@@ -257,21 +247,21 @@ size_t Client::on_data(stack::Worker& worker, stack::ConnectionId id,
                 return condemn(worker, id);
             case http::ResponseParser::Status::need_more:
                 partial_.put(id.index, partial);
-                return put(worker, id, Phase::receiving, memory.requests_left);
+                return put(worker, id, Phase::receiving, memory.requests_left());
             case http::ResponseParser::Status::complete:
                 // Nothing was asked that could still be answered.
                 if (!rest.empty() || !is_right(result, partial)) return condemn(worker, id);
-                if (memory.phase == Phase::asking) {  // so all of it is here
+                if (memory.phase() == Phase::asking) {  // so all of it is here
                     right_responses_.remember(data, {result.keep_alive, partial.body_bytes});
                 }
-                return take_response(worker, id, memory.requests_left, result.keep_alive);
+                return take_response(worker, id, memory.requests_left(), result.keep_alive);
             case http::ResponseParser::Status::malformed: return condemn(worker, id);
         }
     }
 }
 
-void Client::take_response(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left,
-                           bool keep_alive) {
+inline void Client::take_response(stack::Worker& worker, stack::ConnectionId id,
+                                  uint32_t requests_left, bool keep_alive) {
     ++statistics_.responses;
     if (requests_left > 1) {
         // The server was asked to keep the connection.
@@ -298,20 +288,22 @@ bool Client::is_right(const http::ResponseParser::Result& result, const Partial&
 }
 
 void Client::on_peer_closed(stack::Worker& worker, stack::ConnectionId id) {
-    const Memory memory = Memory::unpack(worker.user_data(id));
-    switch (memory.phase) {
-        case Phase::awaiting_end: return leave(worker, id);
+    const Memory memory = memory_of(worker, id);
+    if (memory.phase() == Phase::awaiting_end) [[likely]]
+        return leave(worker, id);
+    switch (memory.phase()) {
         case Phase::receiving: {
             // The body may last until the connection closes.
             Partial partial = partial_.get(id.index);
             const http::ResponseParser::Result end = partial.parser.end_of_stream();
             if (end.status != http::ResponseParser::Status::complete || !is_right(end, partial) ||
-                memory.requests_left > 1) {
+                memory.requests_left() > 1) {
                 return condemn(worker, id);
             }
             ++statistics_.responses;
             return leave(worker, id);
         }
+        case Phase::awaiting_end:
         case Phase::leaving:
         case Phase::condemned:
         case Phase::abandoned: return;
@@ -326,10 +318,10 @@ void Client::on_peer_closed(stack::Worker& worker, stack::ConnectionId id) {
 
 // What a request has waited belongs to the time until its first byte.
 void Client::on_writable(stack::Worker& worker, stack::ConnectionId id) {
-    Memory memory = Memory::unpack(worker.user_data(id));
-    if (memory.phase != Phase::to_ask || !send_request(worker, id, memory.requests_left)) return;
-    memory.phase = Phase::asking;
-    worker.set_user_data(id, memory.pack());
+    const Memory memory = memory_of(worker, id);
+    if (memory.phase() != Phase::to_ask || !send_request(worker, id, memory.requests_left()))
+        return;
+    worker.set_user_data(id, memory.in(Phase::asking).bits());
 }
 
 void Client::leave(stack::Worker& worker, stack::ConnectionId id) {
@@ -342,7 +334,7 @@ void Client::leave(stack::Worker& worker, stack::ConnectionId id) {
 }
 
 void Client::condemn(stack::Worker& worker, stack::ConnectionId id) {
-    const Phase phase = Memory::unpack(worker.user_data(id)).phase;
+    const Phase phase = memory_of(worker, id).phase();
     if (phase == Phase::condemned) return;
     if (phase == Phase::held) --statistics_.held;
     ++statistics_.violations;
@@ -351,35 +343,35 @@ void Client::condemn(stack::Worker& worker, stack::ConnectionId id) {
 }
 
 void Client::on_closed(stack::Worker& worker, stack::ConnectionId id, tcp::CloseReason reason) {
-    const Memory memory = Memory::unpack(worker.user_data(id));
+    const Memory memory = memory_of(worker, id);
     live_.remove(id);
-    statistics_.concurrent = live_.count();
-    if (memory.phase == Phase::held) --statistics_.held;
-    if (memory.phase == Phase::abandoned) {
+    --statistics_.concurrent;
+    const bool by_rst = config_.close == CloseBy::rst && config_.first == First::client;
+    const auto chosen = by_rst ? tcp::CloseReason::aborted : tcp::CloseReason::finished;
+    if (memory.phase() != Phase::leaving || reason != chosen) [[unlikely]]
+        return count_other_end(memory.phase(), reason);
+    ++statistics_.closed;
+    statistics_.close.record(memory.waited_ns(worker.now()));
+}
+
+[[gnu::noinline]] void Client::count_other_end(Phase phase, tcp::CloseReason reason) {
+    if (phase == Phase::held) --statistics_.held;
+    if (phase == Phase::abandoned) {
         ++statistics_.abandoned;
         return;
     }
-    if (memory.phase == Phase::condemned) {
+    if (phase == Phase::condemned) {
         ++statistics_.failed;
         return;
     }
     switch (reason) {
         case tcp::CloseReason::finished:
-        case tcp::CloseReason::aborted: {
-            const bool by_rst = config_.close == CloseBy::rst && config_.first == First::client;
-            const auto expected = by_rst ? tcp::CloseReason::aborted : tcp::CloseReason::finished;
-            if (memory.phase != Phase::leaving || reason != expected) {
-                ++statistics_.violations;
-                ++statistics_.failed;
-                return;
-            }
-            ++statistics_.closed;
-            const Duration took = since(memory, worker.now());
-            statistics_.close.record(static_cast<uint64_t>(took.count_ns()));
+        case tcp::CloseReason::aborted:
+            ++statistics_.violations;
+            ++statistics_.failed;
             return;
-        }
         case tcp::CloseReason::reset:
-            ++(reset_is_due(memory.phase) ? statistics_.closed : statistics_.reset);
+            ++(reset_is_due(phase) ? statistics_.closed : statistics_.reset);
             return;
         case tcp::CloseReason::timed_out: ++statistics_.timed_out; return;
         case tcp::CloseReason::refused:
@@ -420,13 +412,7 @@ void Client::abandon_all(stack::Worker& worker) {
 
 void Client::put(stack::Worker& worker, stack::ConnectionId id, Phase phase,
                  uint32_t requests_left) {
-    const Memory memory{phase, requests_left, static_cast<uint64_t>(worker.now().ns())};
-    worker.set_user_data(id, memory.pack());
-}
-
-Duration Client::since(const Memory& memory, Instant now) const {
-    const uint64_t elapsed = (static_cast<uint64_t>(now.ns()) - memory.since) << since_shift;
-    return Duration::nanoseconds(static_cast<int64_t>(elapsed >> since_shift));
+    worker.set_user_data(id, Memory{phase, requests_left, worker.now()}.bits());
 }
 
 }  // namespace synfin::load

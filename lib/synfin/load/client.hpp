@@ -117,13 +117,32 @@ class alignas(apart) Client final : public stack::Application {
         to_be_held,    ///< opening, and then
         held,          ///< idle until the end
     };
-    /// The 64 bits that the stack keeps for us.
-    struct Memory {
-        Phase phase = Phase::opening;
-        uint32_t requests_left = 0;
-        uint64_t since = 0;  ///< nanoseconds, the low 40 bits: 18 minutes
-        uint64_t pack() const;
-        static Memory unpack(uint64_t bits);
+    /// The 64 bits that the stack keeps for us: the phase, the requests that are left, and since
+    /// when, in nanoseconds of which the low 40 bits are kept: 18 minutes.
+    class Memory {
+      public:
+        explicit Memory(uint64_t bits) : bits_{bits} {}
+        Memory(Phase phase, uint32_t requests_left, Instant since)
+            : bits_{static_cast<uint64_t>(since.ns()) << since_shift |
+                    uint64_t{requests_left} << requests_shift | static_cast<uint8_t>(phase)} {}
+        uint64_t bits() const { return bits_; }
+        Phase phase() const { return static_cast<Phase>(bits_ & ((1u << requests_shift) - 1)); }
+        uint32_t requests_left() const {
+            return static_cast<uint32_t>(bits_ >> requests_shift) & ClientConfig::max_requests;
+        }
+        uint64_t waited_ns(Instant now) const {
+            return ((static_cast<uint64_t>(now.ns()) - (bits_ >> since_shift)) << since_shift) >>
+                   since_shift;
+        }
+        Memory in(Phase phase) const {
+            return Memory{(bits_ >> requests_shift << requests_shift) |
+                          static_cast<uint8_t>(phase)};
+        }
+
+      private:
+        static constexpr unsigned requests_shift = 4;
+        static constexpr unsigned since_shift = 24;
+        uint64_t bits_;
     };
     struct Partial {
         http::ResponseParser parser;
@@ -147,8 +166,8 @@ class alignas(apart) Client final : public stack::Application {
     /// One that is not known, or a part of one.
     void read_response(stack::Worker& worker, stack::ConnectionId id, Memory memory,
                        std::span<const uint8_t> data);
-    void take_response(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left,
-                       bool keep_alive);
+    [[gnu::always_inline]] void take_response(stack::Worker& worker, stack::ConnectionId id,
+                                              uint32_t requests_left, bool keep_alive);
     bool check_body(Partial& partial, std::span<const uint8_t> piece);
     bool is_right(const http::ResponseParser::Result& result, const Partial& partial) const;
     void leave(stack::Worker& worker, stack::ConnectionId id);
@@ -157,7 +176,14 @@ class alignas(apart) Client final : public stack::Application {
     void drain(stack::Worker& worker, Instant now);
     void abandon_all(stack::Worker& worker);
     void put(stack::Worker& worker, stack::ConnectionId id, Phase phase, uint32_t requests_left);
-    Duration since(const Memory& memory, Instant now) const;
+    Memory memory_of(const stack::Worker& worker, stack::ConnectionId id) const {
+        return Memory{worker.user_data(id)};
+    }
+    void note_established(stack::Worker& worker, Memory memory);
+    /// One that is held, or has asked already, or was not expected.
+    void take_other_established(stack::Worker& worker, stack::ConnectionId id, Phase phase);
+    /// Any but the one that was chosen.
+    void count_other_end(Phase phase, tcp::CloseReason reason);
     bool reset_is_due(Phase phase) const;
 
     ClientConfig config_;

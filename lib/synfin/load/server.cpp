@@ -101,8 +101,7 @@ tl::expected<void, stack::Error> Server::listen(stack::Worker& worker) {
 void Server::on_established(stack::Worker& worker, stack::ConnectionId id) {
     live_.add(id);
     ++statistics_.accepted;
-    statistics_.concurrent = live_.count();
-    worker.set_user_data(id, Memory{}.pack());
+    ++statistics_.concurrent;
     if (stage_.load() != Stage::serving) return end(worker, id);
     if (config_.service == Service::chargen) return send_characters(worker, id);
     if (config_.service != Service::close) return;
@@ -146,9 +145,12 @@ void Server::on_writable(stack::Worker& worker, stack::ConnectionId id) {
 
 void Server::on_closed(stack::Worker& worker, stack::ConnectionId id, tcp::CloseReason reason) {
     live_.remove(id);
-    statistics_.concurrent = live_.count();
+    --statistics_.concurrent;
+    if (reason == tcp::CloseReason::finished) [[likely]] {
+        ++statistics_.closed;
+        return;
+    }
     switch (reason) {
-        case tcp::CloseReason::finished: ++statistics_.closed; return;
         case tcp::CloseReason::reset: ++statistics_.reset; return;
         case tcp::CloseReason::timed_out: ++statistics_.timed_out; return;
         case tcp::CloseReason::aborted:
@@ -163,6 +165,7 @@ void Server::on_closed(stack::Worker& worker, stack::ConnectionId id, tcp::Close
         case tcp::CloseReason::refused:
         case tcp::CloseReason::unreachable:
         case tcp::CloseReason::no_resources:
+        case tcp::CloseReason::finished:
         case tcp::CloseReason::none: ++statistics_.failed; return;
     }
 }
@@ -261,14 +264,15 @@ bool Server::send_response(stack::Worker& worker, stack::ConnectionId id, Memory
     return send_rest(worker, id, memory, rest);
 }
 
-bool Server::send_rest(stack::Worker& worker, stack::ConnectionId id, Memory memory,
+bool Server::send_rest(stack::Worker& worker, stack::ConnectionId id, const Memory& memory,
                        const wire::SummedBytes& rest) {
     const size_t taken = worker.send_static(id, rest);
     statistics_.bytes_out += taken;
-    if (taken < rest.bytes.size()) {
-        memory.sending = true;
-        memory.sent += taken;
-        worker.set_user_data(id, memory.pack());
+    if (taken < rest.bytes.size()) [[unlikely]] {
+        Memory later = memory;
+        later.sending = true;
+        later.sent += taken;
+        worker.set_user_data(id, later.pack());
         return false;
     }
     if (!memory.keep_alive || memory.peer_closed || stage_.load() != Stage::serving) {

@@ -123,7 +123,7 @@ class alignas(apart) Server final : public stack::Application {
     Memory response_to(const http::Request& request) const;
     /// Goes on with the response that `memory` names. True when it is out and more may follow.
     bool send_response(stack::Worker& worker, stack::ConnectionId id, Memory memory);
-    bool send_rest(stack::Worker& worker, stack::ConnectionId id, Memory memory,
+    bool send_rest(stack::Worker& worker, stack::ConnectionId id, const Memory& memory,
                    const wire::SummedBytes& rest);
     wire::SummedBytes bytes_of(const Memory& memory) const;
     void send_characters(stack::Worker& worker, stack::ConnectionId id);

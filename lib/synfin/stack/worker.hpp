@@ -238,8 +238,8 @@ class Worker {
     tcp::State state(ConnectionId id) const;  ///< CLOSED for a stale id
     /// Whether a segment of the connection may still wait to leave; false for a stale id.
     bool awaits_output(ConnectionId id) const;
-    tcp::Info info(ConnectionId id) const;  ///< of CLOSED for a stale id
-    uint64_t user_data(ConnectionId id) const;
+    tcp::Info info(ConnectionId id) const;      ///< of CLOSED for a stale id
+    uint64_t user_data(ConnectionId id) const;  ///< 0 of one that was accepted
     void set_user_data(ConnectionId id, uint64_t value);
     wire::SocketAddress local(ConnectionId id) const;
     wire::SocketAddress remote(ConnectionId id) const;
