@@ -29,15 +29,10 @@ class IndexPool {
 
     /// The index of an object that was free, or `no_index` when all are taken.
     uint32_t take() {
-        uint32_t index = free_;
-        if (index != no_index) {
-            free_ = pool_link(at(index));
-        } else if (touched_ < capacity_) {
-            index = touched_++;
-            new (base() + index) T{};
-        } else {
-            return no_index;
-        }
+        const uint32_t index = free_;
+        if (index == no_index) [[unlikely]]
+            return take_untouched();
+        free_ = pool_link(at(index));
         ++used_;
         return index;
     }
@@ -61,10 +56,17 @@ class IndexPool {
     T* base() const { return static_cast<T*>(memory_.data()); }
     T& at(uint32_t index) { return base()[index]; }
 
+    [[gnu::noinline]] uint32_t take_untouched() {
+        if (touched_ == capacity_) return no_index;
+        new (base() + touched_) T{};
+        ++used_;
+        return touched_++;
+    }
+
     Region memory_;
     uint32_t capacity_;
-    uint32_t touched_ = 0;
     uint32_t used_ = 0;
+    uint32_t touched_ = 0;  ///< between two that change together: g++ would change them by a vector
     uint32_t free_ = no_index;
 };
 

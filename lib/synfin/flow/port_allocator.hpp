@@ -274,19 +274,23 @@ class PortAllocator {
     /// The same, without a search for the scope of the last time, which stands in `last`. Who opens
     /// connections stays with one scope for a while, and so does who lets them go, with another.
     uint32_t find_again(const PortScope& scope, uint32_t& last) const {
-        if (last == no_index || pools_[last].scope != scope) last = find(scope, hash_of(scope));
+        if (last == no_index || pools_[last].scope != scope) [[unlikely]]
+            last = search(scope);
         return last;
     }
+    [[gnu::noinline]] uint32_t search(PortScope scope) const { return find(scope, hash_of(scope)); }
 
     /// `port` of the pool has been taken.
     void release_of(uint32_t number, uint16_t port) {
         Pool& pool = pools_[number];
         SYNFIN_ASSERT(pool.taken > 0);
         pool.let_rest(port);
-        if (--pool.taken == 0) {
-            append_idle(number);
-            forget_if_unnamed(pool);
-        }
+        if (--pool.taken == 0) [[unlikely]]
+            begin_to_idle(number);
+    }
+    [[gnu::noinline]] void begin_to_idle(uint32_t number) {
+        append_idle(number);
+        forget_if_unnamed(pools_[number]);
     }
 
     /// A pool has lost its scope.
@@ -334,7 +338,7 @@ class PortAllocator {
         }
     }
 
-    uint16_t take_next_free(Pool& pool, uint32_t random, uint32_t next_random) {
+    [[gnu::noinline]] uint16_t take_next_free(Pool& pool, uint32_t random, uint32_t next_random) {
         if (pool.top == 0 && !pool.begin_round()) [[unlikely]]
             return no_port;
         uint32_t port = pool.next_free(start_for(random));

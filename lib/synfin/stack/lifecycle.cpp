@@ -56,6 +56,12 @@ void Worker::Impl::let_go(Connection& c, uint32_t index) {
     ports.release(scope_of(c.tuple()), c.local_port);
 }
 
+[[gnu::noinline]] void Worker::Impl::release_interned(flow::AddressId local,
+                                                      flow::AddressId remote) {
+    addresses.release(local);
+    addresses.release(remote);
+}
+
 // ---- TIME_WAIT
 
 // The record keeps the port and the addresses until it ends.

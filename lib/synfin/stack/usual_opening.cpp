@@ -98,14 +98,19 @@ ConnectionId Worker::Impl::open_again(uint64_t user_data) {
     ++owners[last_opening.owner].connections;
     tcp::open_active_likewise(c, is_v6 ? addresses.fingerprint(tuple) : tuple, env, moment);
     if (!table.insert(hash, index)) [[unlikely]] {
-        tcp::abort(c, env, now);
-        unmake_connection(index);
-        ports.release(scope_of(tuple), tuple.local_port);
-        release_addresses(tuple);
+        give_up_opening(c, index);
         return {};
     }
     push_ready(neighbor.port, c, index);
     return id;
+}
+
+[[gnu::noinline]] void Worker::Impl::give_up_opening(Connection& c, uint32_t index) {
+    const flow::FourTuple tuple = c.tuple();
+    tcp::abort(c, env, now);
+    unmake_connection(index);
+    ports.release(scope_of(tuple), tuple.local_port);
+    release_addresses(tuple);
 }
 
 void Worker::Impl::remember_passive_opening(uint32_t index, const Arrived& syn) {

@@ -264,6 +264,8 @@ struct alignas(apart) Worker::Impl {
     /// One more reference to each of a tuple's ids. False if they stand for others by now.
     bool hold_addresses_again(flow::FourTuple tuple, const wire::IpAddress& local,
                               const wire::IpAddress& remote);
+    /// The table has no room for it.
+    void give_up_opening(tcp::Connection& c, uint32_t index);
     /// What connect() does for it may have changed, or whose number its owner has.
     void forget_opening() { last_opening.application = nullptr; }
     /// What connect() has just opened in general, before anything else has happened to it.
@@ -525,10 +527,12 @@ struct alignas(apart) Worker::Impl {
         return {addresses.fingerprint(a.destination()), addresses.fingerprint(a.source()),
                 a.tuple.local_port, a.tuple.remote_port};
     }
-    void release_addresses(const flow::FourTuple& tuple) {
-        addresses.release(tuple.local_address);
-        addresses.release(tuple.remote_address);
+    [[gnu::always_inline]] void release_addresses(const flow::FourTuple& tuple) {
+        if (flow::is_interned(tuple.local_address)) [[unlikely]]
+            release_interned(tuple.local_address, tuple.remote_address);
     }
+    /// Both are of one family.
+    void release_interned(flow::AddressId local, flow::AddressId remote);
     /// Both FINs are through, or it ended otherwise: nothing is received any more.
     [[gnu::always_inline]] static bool is_over(const tcp::Connection& c) {
         return c.state == tcp::State::closed || c.state == tcp::State::time_wait;
