@@ -109,9 +109,11 @@ template <typename Ends>
     ++batch.filled;
     if (historian != nullptr) [[unlikely]]
         note_last_departure(index, batch);
-    if (written == tcp::Usual::more && tcp::wants_output(c, env))
+    if (written == tcp::Usual::more && tcp::wants_output(c, env)) {
         write_more(index, batch, interface, header);
-    // A connection that ends by what it says has said it with a RST, which is no usual segment.
+        return settle_after_output(index);
+    }
+    // Of usual segments none is the end of a connection but the last ACK: that would be a RST.
     if (c.state == State::time_wait) {
         let_go(c, index);
     } else {
