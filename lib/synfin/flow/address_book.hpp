@@ -35,7 +35,6 @@ class AddressBook {
     AddressBook(uint32_t capacity, const SipKey& key)
         : key_{key}, entries_{capacity}, table_{capacity} {
         SYNFIN_ASSERT(capacity > 0 && capacity <= max_capacity);
-        last_found_.fill(no_index);
     }
 
     /// The id of `address`, with one more reference to it. Nothing when the book is full, and for
@@ -69,12 +68,10 @@ class AddressBook {
         return true;
     }
 
-    /// The id of `address` if it has one; takes no reference.
-    std::optional<AddressId> lookup(const wire::IpAddress& address) const {
-        if (address.is_v4()) return v4_id(address);
-        const uint32_t place = find(address);
-        if (place == no_index) return std::nullopt;
-        return place + 1;
+    /// The id of an address that is not one of IPv4, or no_address; takes no reference.
+    [[gnu::always_inline]] AddressId lookup_v6(const wire::IpAddress& address) const {
+        static_assert(no_index + 1 == no_address);
+        return find(address) + 1;
     }
 
     /// Gives back one reference that intern() took. Nothing to do for IPv4.
@@ -163,11 +160,14 @@ class AddressBook {
         return is(place, address) && entries_[place].references > 0;
     }
 
-    uint32_t find(const wire::IpAddress& address) const {
+    [[gnu::always_inline]] uint32_t find(const wire::IpAddress& address) const {
         const uint64_t bits = address.high() ^ address.low();
         uint32_t& last = last_found_[(bits ^ bits >> 32) % last_found_.size()];
-        if (last != no_index && stands_for(last, address)) [[likely]]
+        if (stands_for(last, address)) [[likely]]
             return last;
+        return search(address, last);
+    }
+    [[gnu::noinline]] uint32_t search(wire::IpAddress address, uint32_t& last) const {
         const uint32_t place =
             table_.find(hash_of(address), [&](uint32_t p) { return is(p, address); });
         if (place != no_index) last = place;
@@ -179,8 +179,8 @@ class AddressBook {
     ConnectionTable table_;
     uint32_t forgotten_ = no_index;  ///< places without references, linked by next_free
     uint32_t forgotten_count_ = 0;
-    /// Places, some of them of addresses that have gone since.
-    mutable std::array<uint32_t, 256> last_found_;
+    /// Places, some of them of addresses that have gone since, or that nobody has used.
+    mutable std::array<uint32_t, 256> last_found_{};
 };
 
 }  // namespace synfin::flow

@@ -167,8 +167,8 @@ void Worker::Impl::parse(uint8_t port, std::span<const Frame> frames) {
                                                          const wire::UsualIpv6Ends& ends,
                                                          const Frame& frame) const {
     a.segment.ecn = wire::ecn_of(ends.traffic_class());
-    a.tuple = {.local_address = known_id(ends.destination()),
-               .remote_address = known_id(ends.source()),
+    a.tuple = {.local_address = addresses.lookup_v6(ends.destination()),
+               .remote_address = addresses.lookup_v6(ends.source()),
                .local_port = ends.destination_port(),
                .remote_port = ends.source_port()};
     a.ethernet = frame.data;

@@ -517,7 +517,7 @@ struct alignas(apart) Worker::Impl {
     flow::AddressId known_id(const wire::IpAddress& address) const {
         if (address.is_v4()) [[likely]]
             return address.v4();
-        return addresses.lookup(address).value_or(flow::no_address);
+        return addresses.lookup_v6(address);
     }
     /// Gives a tuple's addresses their names, with a reference each; false when the book is full.
     bool intern(const wire::IpAddress& local, const wire::IpAddress& remote,
