@@ -138,8 +138,7 @@ class PositionIndex {
         uint32_t probes = 0;
         do {
             Bucket& bucket = buckets_[at];
-            for (uint32_t hits = bucket.matches(tag_mask_, tag); hits != 0;
-                 hits &= hits - 1) {
+            for (uint32_t hits = bucket.matches(tag_mask_, tag); hits != 0; hits &= hits - 1) {
                 uint32_t& slot = bucket.words[static_cast<size_t>(std::countr_zero(hits))];
                 if (matches(slot & position_mask())) return {&slot, at};
             }

@@ -276,8 +276,8 @@ inline bool parse_usual_frame(std::span<const uint8_t> frame, VerifiedChecksums 
         packet.network = {ip, total};
         return true;
     };
-    const uint8_t* const ip = frame.data() + usual::link_bytes;
     if (read_usual_ipv4(frame, verified, UsualBeginning::ipv4(), packet)) {
+        const uint8_t* const ip = frame.data() + usual::link_bytes;
         const UsualIpv4Ends v4{frame.data()};
         if (problem_of_ipv4_ends(v4.source(), v4.destination()) != Drop::none) return false;
         packet.source = IpAddress::v4(v4.source());
@@ -285,6 +285,7 @@ inline bool parse_usual_frame(std::span<const uint8_t> frame, VerifiedChecksums 
         return finish(v4, ip, ip[8], load_be16(ip + 2));
     }
     if (read_usual_ipv6(frame, verified, UsualBeginning::ipv6(), packet)) {
+        const uint8_t* const ip = frame.data() + usual::link_bytes;
         const UsualIpv6Ends v6{frame.data()};
         packet.source = v6.source();
         packet.destination = v6.destination();
