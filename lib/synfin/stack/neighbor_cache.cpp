@@ -11,7 +11,6 @@ NeighborCache::NeighborCache(uint32_t capacity, std::vector<LinkEnd> own, const 
     : capacity_{capacity}, own_{std::move(own)}, key_{key} {
     SYNFIN_ASSERT(capacity > 0 && capacity <= neighbors_max);
     entries_.reserve(capacity);
-    ports_.resize(capacity);
     buckets_.assign(std::bit_ceil(size_t{capacity}), no_neighbor);
 }
 
@@ -68,7 +67,7 @@ NeighborIndex NeighborCache::add(uint8_t port, const wire::IpAddress& address, F
     }
     Neighbor& n = entries_[index];
     n = Neighbor{};
-    n.port = ports_[index] = port;
+    n.port = port;
     n.address = address;
     NeighborIndex& head = bucket(port, address);
     n.bucket_next = head;

@@ -127,8 +127,6 @@ class NeighborCache {
 
     Neighbor& operator[](NeighborIndex index) { return entries_[index]; }
     const Neighbor& operator[](NeighborIndex index) const { return entries_[index]; }
-    /// The same as operator[](index).port, from where it is found in fewer steps.
-    uint8_t port_of(NeighborIndex index) const { return ports_[index]; }
 
     /// To be called when the neighbor is needed: begins to ask where that is due. True if the entry
     /// is delayed from now on, and needs a witness.
@@ -200,7 +198,6 @@ class NeighborCache {
     std::vector<LinkEnd> own_;
     SipKey key_;
     std::vector<Neighbor> entries_;
-    std::vector<uint8_t> ports_;  ///< of each entry
     std::vector<NeighborIndex> buckets_;
     List asking_;
     List delayed_;

@@ -360,8 +360,7 @@ struct alignas(apart) Worker::Impl {
     [[gnu::always_inline]] void settle_now(tcp::Connection& c, uint32_t index) {
         if (c.state != tcp::State::closed && !c.has(tcp::Mark::ready) &&
             tcp::wants_output(c, env)) {
-            return push_ready(neighbors.port_of(c.neighbor), c,
-                              index);  // all else comes after that
+            return push_ready(neighbors[c.neighbor].port, c, index);  // all else comes after that
         }
         if (is_over(c)) {
             let_go(c, index);
