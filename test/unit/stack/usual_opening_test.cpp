@@ -251,6 +251,15 @@ HandMade usual_syn() {
     syn.options.mss = 1460;
     return syn;
 }
+/// Two usual SYNs, the second of which is like the last one; the second is returned.
+HandMade let_in_two(Listening& listening) {
+    HandMade syn = usual_syn();
+    for (unsigned n = 0; n < 2; ++n) {
+        ++syn.from_port;
+        EXPECT_EQ(listening.answer(syn).size(), 1u);
+    }
+    return syn;
+}
 
 TEST(UsualOpening, PeersGoToTheMoreExactListenerAsSoonAsThereIsOne) {
     Host host{config_of(1, 9)};
@@ -278,11 +287,7 @@ TEST(UsualOpening, PeersGoToTheMoreExactListenerAsSoonAsThereIsOne) {
 
 TEST(UsualOpening, PeersOfAListenerThatHasClosedAreReset) {
     Listening listening;
-    HandMade syn = usual_syn();
-    for (unsigned n = 0; n < 2; ++n) {
-        ++syn.from_port;
-        EXPECT_EQ(listening.answer(syn).size(), 1u);
-    }
+    HandMade syn = let_in_two(listening);
     listening.host.worker.close_listener({address_of(1), 80});
     listening.host.take_sent();
     ++syn.from_port;
@@ -293,11 +298,7 @@ TEST(UsualOpening, PeersOfAListenerThatHasClosedAreReset) {
 
 TEST(UsualOpening, PeerWhoseAddressHasBecomeOursIsNotLetIn) {
     Listening listening;
-    HandMade syn = usual_syn();
-    for (unsigned n = 0; n < 2; ++n) {
-        ++syn.from_port;
-        EXPECT_EQ(listening.answer(syn).size(), 1u);
-    }
+    HandMade syn = let_in_two(listening);
     listening.host.worker.add_addresses(0, {syn.from, 32});
     ++syn.from_port;
     EXPECT_TRUE(listening.answer(syn).empty());
