@@ -80,6 +80,7 @@ struct alignas(apart) Worker::Impl {
     /// Reads the segments of a burst, and asks for where the tables know of their connections.
     void parse(uint8_t port, std::span<const Frame> frames);
     void hash_segment(Arrived& a) const;
+    bool may_concern_time_wait(wire::TcpFlags flags) const;
     bool read_usual_ipv6_or_tagged(uint8_t port, const Frame& frame, Arrived& a);
     /// A frame in our VLAN.
     bool read_usual_tagged(uint8_t port, const Frame& frame, Arrived& a);
