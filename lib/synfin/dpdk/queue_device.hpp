@@ -141,7 +141,7 @@ class alignas(apart) QueueDevice {
                 longest = std::max(longest, frame.length);
                 outgoing[i] = LinkWord{static_cast<rte_mbuf*>(frame.owner), frame.length}.stored();
             }
-            longest_sent_ = longest;
+            longest_sent_ = std::max(longest, longest_sent_ - longest_sent_ / 64);
         } else {
             fill_in_descriptors(batch, outgoing.data());
         }
@@ -475,7 +475,7 @@ class alignas(apart) QueueDevice {
     rte_mempool* pool_;
     Lane lane_;
     MemifLink memif_;
-    uint32_t longest_sent_ = 0;  ///< of the last batch over a link
+    uint32_t longest_sent_ = 0;  ///< over a link, of late: a batch of short frames forgets little
     unsigned stashed_ = 0;
     unsigned first_ahead_ = 0;  ///< taken off the link, and not received yet
     unsigned end_ahead_ = 0;
