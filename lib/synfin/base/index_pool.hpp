@@ -7,6 +7,8 @@
 // generation, say) survive from one use to the next.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <new>
 #include <type_traits>
@@ -42,6 +44,12 @@ class IndexPool {
         pool_link(at(index)) = free_;
         free_ = index;
         --used_;
+    }
+
+    /// Has the system find the pages of the objects that are taken first, and thus again and again:
+    /// a huge page, or as many as `count` need.
+    void touch_first(size_t count = 0) const {
+        memory_.touch(std::max(count * sizeof(T), Region::huge_page));
     }
 
     T& operator[](uint32_t index) { return at(index); }

@@ -69,6 +69,11 @@ class PortAllocator {
         SYNFIN_ASSERT(first > 0 && first <= last && max_pools > 0);
     }
 
+    /// Takes the memory of the first `scopes`, 17 KB each.
+    void touch(size_t scopes) const {
+        pools_.touch_first(std::min<size_t>(scopes, pools_.capacity()));
+    }
+
     /// Takes the next free port at or after a start that `random` (32 uniform bits) chooses,
     /// wrapping around. O(1), but for a scope's first: then `allowed(port)` is asked once for each
     /// port of the range, and those it refuses are never handed out in this scope. `next_random` is

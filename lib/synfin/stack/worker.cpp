@@ -189,7 +189,14 @@ Worker::Impl::Impl(Worker& worker, const WorkerConfig& worker_config)
 Worker::Worker(const WorkerConfig& config) : impl_{std::make_unique<Impl>(*this, config)} {}
 Worker::~Worker() = default;
 
-void Worker::touch_tables() { impl_->table.touch(); }
+void Worker::touch_tables() {
+    impl_->table.touch();
+    impl_->connections.touch_first();
+    impl_->transfers.transfers.touch_first();
+    impl_->buffers.nodes.touch_first();
+}
+
+void Worker::touch_ports(size_t scopes) { impl_->ports.touch(scopes); }
 
 void Worker::touch_time_wait() {
     if (impl_->config.time_wait > Duration{}) impl_->time_waits.touch();

@@ -159,12 +159,15 @@ class Worker {
     /// when the configuration contradicts itself.
     explicit Worker(const WorkerConfig& config);
     ~Worker();
-    /// Takes the memory of all tables that are searched at random: a page that is found only when a
-    /// packet needs it keeps the whole worker waiting, and in the first moments of a load each
-    /// packet needs another one. The same for TIME_WAIT's, which only those need who close first.
+    /// Takes the memory of all tables that are searched at random, and that of the first thousands
+    /// of connections: a page that is found only when a packet needs it keeps the whole worker
+    /// waiting, and in the first moments of a load each packet needs another one. The same for
+    /// TIME_WAIT's, which only those need who close first, and for the ports of so many scopes
+    /// (local address, remote address and port), which only those need who connect.
     /// Optional; to be called before the worker's thread starts.
     void touch_tables();
     void touch_time_wait();
+    void touch_ports(size_t scopes);
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <synfin/base/index_pool.hpp>
 #include <synfin/base/region.hpp>
@@ -158,6 +159,27 @@ TEST(IndexPool, TouchedGrowsOnlyWhenNothingWasGivenBack) {
     pool.give_back(pool.take());
     EXPECT_EQ(pool.touched(), 1u);
     EXPECT_EQ(pool.used(), 0u);
+}
+
+bool is_in_memory(const void* object) {
+    const auto page = reinterpret_cast<uintptr_t>(object) / 4096 * 4096;
+    unsigned char found = 0;
+    EXPECT_EQ(::mincore(reinterpret_cast<void*>(page), 1, &found), 0);
+    return (found & 1) != 0;
+}
+
+TEST(IndexPool, TouchingTheFirstFindsTheirPagesAndTakesNone) {
+    constexpr uint32_t capacity = 8 * Region::huge_page / sizeof(Thing);
+    constexpr uint32_t per_page = Region::huge_page / sizeof(Thing);
+    const IndexPool<Thing> pool{capacity};
+    EXPECT_FALSE(is_in_memory(&pool[0]));
+    pool.touch_first();
+    EXPECT_TRUE(is_in_memory(&pool[0]));
+    EXPECT_TRUE(is_in_memory(&pool[per_page - 1]));
+    EXPECT_FALSE(is_in_memory(&pool[4 * per_page]));
+    pool.touch_first(5 * size_t{per_page});
+    EXPECT_TRUE(is_in_memory(&pool[4 * per_page]));
+    EXPECT_EQ(pool.used() + pool.touched(), 0u);
 }
 
 using IndexPoolDeathTest = testing::Test;
