@@ -109,15 +109,17 @@ template <typename Ends>
     ++batch.filled;
     if (historian != nullptr) [[unlikely]]
         note_last_departure(index, batch);
-    if (written == tcp::Usual::more && tcp::wants_output(c, env)) {
-        write_more(index, batch, interface, header);
+    if (written == tcp::Usual::more) {
+        if (tcp::wants_output(c, env)) write_more(index, batch, interface, header);
         return settle_after_output(index);
     }
     // Of usual segments none is the end of a connection but the last ACK: that would be a RST.
-    if (c.state == State::time_wait) {
-        let_go(c, index);
+    if (written == tcp::Usual::ack) {
+        if (c.state == State::time_wait) return let_go(c, index);
+        if (c.long_deadline_us != tcp::never_us) [[unlikely]]
+            move_timer(index);
     } else {
-        arm_timer(c, index);
+        arm_retransmission_timer(c, index);
     }
 }
 
@@ -187,7 +189,7 @@ void Worker::Impl::transmit(TransmitBatch& batch) {
         ++batch.filled;
         if (historian != nullptr) [[unlikely]]
             note_last_departure(index, batch);
-        if (last == tcp::Usual::last || !tcp::wants_output(c, env)) return;
+        if (last != tcp::Usual::more || !tcp::wants_output(c, env)) return;
     }
 }
 

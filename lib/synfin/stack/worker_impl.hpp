@@ -415,6 +415,13 @@ struct alignas(apart) Worker::Impl {
         }
         move_timer(index);
     }
+    /// The same for one whose retransmission timer runs, and of the short ones no other.
+    [[gnu::always_inline]] void arm_retransmission_timer(const tcp::Connection& c, uint32_t index) {
+        if (c.long_deadline_us != tcp::never_us ||
+            !wheel.expires_by_low(index, c.retransmit_deadline_us)) [[unlikely]] {
+            move_timer(index);
+        }
+    }
     void move_timer(uint32_t index);
     void run_timers();
     void on_wheel_entry(uint32_t index);

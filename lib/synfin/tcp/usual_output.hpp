@@ -19,9 +19,11 @@ namespace synfin::tcp {
 
 /// What next_usual_segment has done.
 enum class Usual : uint8_t {
-    none,  ///< nothing: the next segment is no usual one
-    last,  ///< emitted it, and there is nothing more to say now
-    more,  ///< emitted it; wants_output tells whether there is more
+    none,   ///< nothing: the next segment is no usual one
+    ack,    ///< emitted an ACK alone, and there is nothing more to say now: the short timers rest
+    armed,  ///< emitted what has started the retransmission timer, the only short one that runs;
+            ///< nothing more to say now
+    more,   ///< emitted it; wants_output tells whether there is more
 };
 
 namespace usual {
@@ -36,7 +38,8 @@ inline constexpr uint32_t unusual_marks =
 /// Of a usual SYN these are set, and none of the others.
 inline constexpr uint32_t syn_marks = bits(Mark::send_syn, Mark::syn_unacked, Mark::timestamps,
                                            Mark::window_scaling, Mark::sack_permitted);
-inline constexpr uint32_t unusual_syn_marks = bits(Mark::send_reset, Mark::extra_option);
+inline constexpr uint32_t unusual_syn_marks =
+    bits(Mark::send_reset, Mark::extra_option, Mark::delayed_ack, Mark::pacing);
 
 inline wire::usual::Timestamps timestamps_of(const Connection& c, const Moment& now) {
     return {timestamp_clock(c.ts_offset, now), c.ts_recent};
@@ -117,7 +120,7 @@ template <typename Write>
                           .window = terms.syn_window},
           wire::usual::OptionsOfSyn{receive_mss(c, terms), c.rcv_scale, timestamps_of(c, now)},
           wire::SummedBytes{});
-    return Usual::last;
+    return Usual::armed;
 }
 
 /// What every segment says that is no SYN (MUST-58), but for its options; it is accounted for.
@@ -170,7 +173,7 @@ template <typename Write>
     arm_loss_timer_of_text(c, t, terms, now);
     arm_user_timeout(c, terms, env, now);
     write_with_options(c, now, fields, {{node.data, length}, node.sum}, write);
-    return Usual::last;
+    return Usual::armed;
 }
 
 /// With these, what leaves is not new data, or more is to be said than is said here.
@@ -241,7 +244,7 @@ template <typename Write>
         arm_user_timeout(c, terms, env, now);
     }
     write_with_options(c, now, fields, {}, write);
-    return Usual::last;
+    return fin ? Usual::armed : Usual::ack;
 }
 
 }  // namespace usual

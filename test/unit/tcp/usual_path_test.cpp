@@ -77,7 +77,12 @@ bool next_usual_as_noted(End& e, OutSegment& out, Instant now) {
         e.note({out.seq, fields.flags, out.payload_length}, now);
     };
     const Usual done = next_usual_segment(e.c, e.env.terms_of(e.c), e.env, now, write);
-    EXPECT_FALSE(done == Usual::last && wants_output(e.c, e.env));
+    const bool said_all = done == Usual::ack || done == Usual::armed;
+    EXPECT_FALSE(said_all && wants_output(e.c, e.env));
+    if (said_all) {
+        EXPECT_EQ(e.c.has(Mark::retransmit_armed), done == Usual::armed);
+        EXPECT_FALSE(e.c.has(Mark::delayed_ack) || e.c.has(Mark::pacing));
+    }
     return done != Usual::none;
 }
 
