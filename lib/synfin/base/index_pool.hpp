@@ -39,6 +39,9 @@ class IndexPool {
         return index;
     }
 
+    /// What take() will return, if that is an object that was used before; else `no_index`.
+    uint32_t next() const { return free_; }
+
     [[gnu::always_inline]] void give_back(uint32_t index) {
         SYNFIN_ASSERT(index < touched_ && used_ > 0);
         pool_link(at(index)) = free_;

@@ -16,6 +16,12 @@ bool Worker::Impl::has_memory() const {
            transfers.transfers.used() < transfers.transfers.capacity();
 }
 
+[[gnu::noinline]] size_t Worker::Impl::send_static_in_general(ConnectionId id,
+                                                              const wire::SummedBytes& bytes) {
+    return send(id, bytes.bytes.size(),
+                [&](Connection& c) { return tcp::send_static(c, bytes, env, now); });
+}
+
 void Worker::Impl::note_blocked(Connection& c, uint32_t index) {
     c.set(Mark::send_blocked);
     // With bytes in flight an ACK will make room; with none it was the worker's memory that ran

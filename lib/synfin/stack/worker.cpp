@@ -267,9 +267,8 @@ size_t Worker::send(ConnectionId id, std::span<const uint8_t> bytes) {
     });
 }
 [[gnu::noinline]] size_t Worker::send_static(ConnectionId id, const wire::SummedBytes& bytes) {
-    return impl_->send(id, bytes.bytes.size(), [&](tcp::Connection& c) {
-        return tcp::send_static(c, bytes, impl_->env, impl_->now);
-    });
+    return impl_->send_static_if_usual(id, bytes) ? bytes.bytes.size()
+                                                  : impl_->send_static_in_general(id, bytes);
 }
 size_t Worker::send_static(ConnectionId id, std::span<const uint8_t> bytes) {
     return send_static(id, wire::SummedBytes{bytes});

@@ -51,6 +51,7 @@
 #include <synfin/tcp/core.hpp>
 #include <synfin/tcp/fast_open.hpp>
 #include <synfin/tcp/history.hpp>
+#include <synfin/tcp/usual_send.hpp>
 #include <synfin/timer/wheel.hpp>
 #include <synfin/wire/icmp6.hpp>
 #include <synfin/wire/packet.hpp>
@@ -337,6 +338,15 @@ struct alignas(apart) Worker::Impl {
             note_blocked(*c, id.index);
         settle(id.index);
         return taken;
+    }
+    size_t send_static_in_general(ConnectionId id, const wire::SummedBytes& bytes);
+    /// From a handler of the connection, which is settled when that is through: whether all of
+    /// `bytes` was queued on the fast path.
+    [[gnu::always_inline]] bool send_static_if_usual(ConnectionId id,
+                                                     const wire::SummedBytes& bytes) {
+        tcp::Connection* c = find(id);
+        return c != nullptr && id.index == delivering && !c->has(tcp::Mark::close_noted) &&
+               tcp::send_static_if_usual(*c, bytes, env);
     }
     /// Not all was taken: the application is to hear when there is room.
     void note_blocked(tcp::Connection& c, uint32_t index);

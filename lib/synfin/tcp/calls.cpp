@@ -3,6 +3,7 @@
 
 #include <synfin/base/assert.hpp>
 #include <synfin/tcp/internal.hpp>
+#include <synfin/tcp/usual_send.hpp>
 
 namespace synfin::tcp {
 
@@ -105,6 +106,11 @@ uint32_t send(Connection& c, std::span<const uint8_t> bytes, Environment& env, I
 }
 
 uint32_t send_static(Connection& c, const wire::SummedBytes& bytes, Environment& env, Instant) {
+    if (send_static_if_usual(c, bytes, env)) return static_cast<uint32_t>(bytes.bytes.size());
+    return send_static_in_general(c, bytes, env);
+}
+
+uint32_t send_static_in_general(Connection& c, const wire::SummedBytes& bytes, Environment& env) {
     return queue_bytes(c, bytes.bytes.size(), env, [&](ByteQueue& queue, size_t count) {
         const bool all = count == bytes.bytes.size();
         return queue.append_static(all ? bytes : bytes.bytes.first(count), env.buffers);

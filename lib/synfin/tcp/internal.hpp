@@ -89,6 +89,9 @@ inline Seq data_end(const Connection& c, const Environment& env) {
 /// How much may be queued and unacknowledged now.
 uint32_t send_buffer(const Connection& c, const Environment& env);
 
+/// send_static() without the fast path of usual_send.hpp.
+uint32_t send_static_in_general(Connection& c, const wire::SummedBytes& bytes, Environment& env);
+
 // ---- urgent.cpp
 
 /// Sixth check of section 3.10.7.4: RCV.UP follows the urgent pointer, and the user is told.

@@ -43,6 +43,8 @@ Terms terms_of(const Profile& p, uint16_t mtu) {
             .initial_window_segments = p.initial_window_segments,
             .whole_window_shift = space < p.receive_buffer_bytes ? uint8_t{UINT8_MAX} : shift,
             .whole_window_field = static_cast<uint16_t>(whole_window >> shift),
+            .usual_send_bytes = static_cast<uint16_t>(
+                has_model(p.congestion) ? 0 : std::min<uint32_t>(p.send_buffer_bytes, 0xffff)),
             .whole_window = whole_window,
             .delayed_ack_us = deadline_us(p.delayed_ack),
             .prompt_ack_us = deadline_us(std::min(p.delayed_ack, p.prompt_ack)),

@@ -30,6 +30,8 @@ struct alignas(64) Terms {
     /// stands in the header; a larger shift than any where the profile clamps the window.
     uint8_t whole_window_shift = 0;
     uint16_t whole_window_field = 0;
+    /// How much one that has nothing queued takes at once; 0 if its algorithm is to hear of it.
+    uint16_t usual_send_bytes = 0;
     uint32_t whole_window = 0;
 
     // Microseconds, rounded up: as in the profile, but never as long as a deadline of 32 bits

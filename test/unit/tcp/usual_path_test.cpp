@@ -273,7 +273,10 @@ class Chance {
         switch (random_() % 14) {
             case 0:
             case 1:
-            case 2: t.both([&](End& e) { send_static(e.c, bytes, e.env, now_); }); break;
+            case 2:
+                ASSERT_EQ(send_static(t.fast.c, bytes, t.fast.env, now_),
+                          send_static_in_general(t.general.c, bytes, t.general.env));
+                break;
             case 3: t.both([&](End& e) { send(e.c, bytes, e.env, now_); }); break;
             case 4:
                 if (one_in(4)) t.both([&](End& e) { close(e.c, e.env, now_); });
