@@ -126,11 +126,11 @@ template <typename Write>
 /// What every segment says that is no SYN (MUST-58), but for its options; it is accounted for.
 [[gnu::always_inline]] inline wire::TcpFields acknowledge(Connection& c, const Terms& terms,
                                                           Environment& env) {
+    ++env.counters.out_segs;  // first: g++ takes it for a change of anything
     const Seq ack = c.rcv_nxt;
     const uint16_t window = announce_whole_window(c, terms, env);
     c.last_ack_sent = ack;
     c.flags &= ~bits(Mark::ack_now, Mark::delayed_ack);
-    ++env.counters.out_segs;
     return {.seq = c.snd_nxt.load().value(),
             .ack = ack.value(),
             .flags = wire::flag::ack,
@@ -237,10 +237,11 @@ template <typename Write>
     if (!fin && (flags & bits(Mark::ack_now)) == 0) return Usual::none;
     wire::TcpFields fields = acknowledge(c, terms, env);
     if (fin) {
+        const uint32_t timeout_us = backed_off_rto_us(c, terms);
         fields.flags |= wire::flag::fin;
         c.set(Mark::fin_sent);
         c.snd_nxt = c.snd_nxt.load() + 1;
-        arm_timeout(c, nullptr, backed_off_rto_us(c, terms), now);
+        arm_timeout(c, nullptr, timeout_us, now);
         arm_user_timeout(c, terms, env, now);
     }
     write_with_options(c, now, fields, {}, write);
