@@ -107,22 +107,9 @@ class ConnectionTable {
     /// bucket within max_probes of its home has room.
     bool insert(uint32_t hash, uint32_t index) {
         const uint32_t home = home_of(hash);
-        uint32_t at = home;
-        uint32_t probes = 0;
-        while (buckets_[at].slots_with(free_tag) == 0) {
-            if (++probes == probes_) return false;
-            at = after(at);
-        }
-        Bucket& bucket = buckets_[at];
-        const auto slot = static_cast<size_t>(std::countr_zero(bucket.slots_with(free_tag)));
-        bucket.sequence.begin_write();
-        bucket.tags[slot] = tag_of(hash);
-        bucket.indices[slot] = index;
-        bucket.sequence.end_write();
-        for (uint32_t passed = home; passed != at; passed = after(passed)) {
-            Relaxed<uint8_t>& overflow = buckets_[passed].overflow;
-            if (overflow != overflow_max) ++overflow;
-        }
+        if (!put(buckets_[home], tag_of(hash), index) && !insert_behind(home, tag_of(hash), index))
+            [[unlikely]]
+            return false;
         ++size_;
         return true;
     }
@@ -225,6 +212,33 @@ class ConnectionTable {
     static uint8_t tag_of(uint32_t hash) {
         const uint8_t low = static_cast<uint8_t>(hash);
         return static_cast<uint8_t>(low + (low == free_tag ? 1 : 0));
+    }
+
+    /// Into a free slot of this bucket; false if there is none.
+    [[gnu::always_inline]] static bool put(Bucket& bucket, uint8_t tag, uint32_t index) {
+        const uint32_t free = bucket.slots_with(free_tag);
+        if (free == 0) return false;
+        const auto slot = static_cast<size_t>(std::countr_zero(free));
+        bucket.sequence.begin_write();
+        bucket.tags[slot] = tag;
+        bucket.indices[slot] = index;
+        bucket.sequence.end_write();
+        return true;
+    }
+
+    /// Into the first bucket with room behind `home`, which is full.
+    [[gnu::noinline]] bool insert_behind(uint32_t home, uint8_t tag, uint32_t index) {
+        uint32_t at = home;
+        uint32_t probes = 0;
+        do {
+            if (++probes == probes_) return false;
+            at = after(at);
+        } while (!put(buckets_[at], tag, index));
+        for (uint32_t passed = home; passed != at; passed = after(passed)) {
+            Relaxed<uint8_t>& overflow = buckets_[passed].overflow;
+            if (overflow != overflow_max) ++overflow;
+        }
+        return true;
     }
 
     /// Frees the slot of an entry in this bucket; false if it is not here.
