@@ -19,10 +19,12 @@ namespace synfin {
 namespace detail {
 
 /// `value += delta` of the only thread that writes it. x86-64 has one instruction for it, of which
-/// g++ makes three: a relaxed load, an addition and a relaxed store.
-template <typename T>
+/// g++ makes three: a relaxed load, an addition and a relaxed store. With `order` release, who has
+/// seen the sum sees what was written before.
+template <int order = __ATOMIC_RELAXED, typename T>
 [[gnu::always_inline]] inline void add_in_place(T& value, T delta) noexcept {
 #if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_THREAD__)
+    if constexpr (order == __ATOMIC_RELEASE) std::atomic_signal_fence(std::memory_order_release);
     if constexpr (std::is_integral_v<T> && sizeof(T) == 8) {
         asm("addq %1, %0" : "+m"(value) : "er"(delta));
         return;
@@ -34,7 +36,7 @@ template <typename T>
     T present;
     __atomic_load(&value, &present, __ATOMIC_RELAXED);
     present = static_cast<T>(present + delta);
-    __atomic_store(&value, &present, __ATOMIC_RELAXED);
+    __atomic_store(&value, &present, order);
 }
 
 /// As many words as are stored at once to where this alignment is.

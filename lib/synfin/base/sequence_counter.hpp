@@ -18,6 +18,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include <synfin/base/relaxed.hpp>
+
 namespace synfin {
 
 namespace detail {
@@ -35,11 +37,11 @@ class SequenceCounter {
     // ---- the owner
 
     void begin_write() {
-        value_.store(value_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+        detail::add_in_place(value_, 1u);
         detail::fence(std::memory_order_release);
     }
     void end_write() {
-        value_.store(value_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+        detail::add_in_place<__ATOMIC_RELEASE>(value_, 1u);
         // What the owner writes from here on (an object that it has just taken out of a table, say)
         // must not be seen before the counter.
         detail::fence(std::memory_order_release);
@@ -49,18 +51,18 @@ class SequenceCounter {
 
     /// Waits out a write in progress (a few instructions of the writer, unless it was preempted).
     uint32_t begin_read() const {
-        uint32_t value = value_.load(std::memory_order_acquire);
-        while ((value & 1) != 0) value = value_.load(std::memory_order_acquire);
+        uint32_t value = __atomic_load_n(&value_, __ATOMIC_ACQUIRE);
+        while ((value & 1) != 0) value = __atomic_load_n(&value_, __ATOMIC_ACQUIRE);
         return value;
     }
     /// Whether nothing was written since begin_read() returned `before`.
     bool still(uint32_t before) const {
         detail::fence(std::memory_order_acquire);
-        return value_.load(std::memory_order_relaxed) == before;
+        return __atomic_load_n(&value_, __ATOMIC_RELAXED) == before;
     }
 
   private:
-    std::atomic<uint32_t> value_{0};
+    uint32_t value_ = 0;
 };
 
 }  // namespace synfin
