@@ -67,7 +67,7 @@ class PositionIndex {
 
     /// False when no bucket within max_probes of its home has room.
     bool insert(uint32_t hash, uint32_t position) {
-        SYNFIN_ASSERT(position != 0 && position <= position_mask());
+        SYNFIN_ASSERT(position != 0 && (position & tag_mask_) == 0);
         const uint32_t home = home_of(hash);
         const uint32_t word = tag_of(hash) | position;
         return buckets_[home].put(word) || insert_behind(home, word);

@@ -130,23 +130,24 @@ class TimeWaitTable {
     void insert(const Record& record, uint32_t hash, Instant now, Evicted&& evicted) {
         if (size_ == capacity_) [[unlikely]]
             evict_oldest(evicted);
-        const int64_t start_us = std::max(round_up_us(now), latest_us_);
-        latest_us_ = start_us;
-        if (!has_room(tail_, start_us)) [[unlikely]]
-            open_next_block(start_us, evicted);
-        Block& block = blocks_[tail_];
+        if (now != latest_) [[unlikely]]
+            go_on_to(now);
+        const int64_t start_us = latest_us_;
+        uint32_t number = tail_;
+        if (!has_room(number, start_us)) [[unlikely]]
+            number = open_next_block(start_us, evicted);
+        Block& block = blocks_[number];
         const uint32_t place = block.used;
         // Without room in the index the record is as if it had given way at once.
-        if (!index_.insert(hash, tail_ * records_per_block + place)) {
-            if (block.live == 0) free_block(tail_);
-            evicted(record);
+        if (!index_.insert(hash, number * records_per_block + place)) [[unlikely]] {
+            if (block.live == 0) free_block(number);
+            evicted(Record{record});
             return;
         }
         block.sequence.begin_write();
         store(block, place, record, start_us);
         block.sequence.end_write();
         ++block.used;
-        ++used_places_;
         ++size_;
     }
 
@@ -264,6 +265,12 @@ class TimeWaitTable {
 
     static int64_t round_up_us(Instant t) { return (t + Duration::nanoseconds(999)).us(); }
 
+    /// Many records come at one moment, which is rounded once.
+    [[gnu::noinline]] void go_on_to(Instant now) {
+        latest_ = now;
+        latest_us_ = std::max(round_up_us(now), latest_us_);
+    }
+
     Block& block_of(uint32_t entry) const { return blocks_[entry / records_per_block]; }
     static uint32_t place_of(uint32_t entry) { return entry % records_per_block; }
     bool is_live(uint32_t entry) const {
@@ -291,14 +298,21 @@ class TimeWaitTable {
         return load(block_of(entry), place_of(entry)).tuple;
     }
 
-    /// Between begin_write and end_write of the block's counter.
-    static void store(Block& block, uint32_t place, const Record& record, int64_t start) {
-        const auto* const bytes = reinterpret_cast<const uint8_t*>(&record);
+    /// Between begin_write and end_write of the block's counter. The words are put together in
+    /// registers: a record that has just been made of smaller fields in memory would have to be
+    /// waited for to be read back by words.
+    [[gnu::always_inline]] static void store(Block& block, uint32_t place, const Record& record,
+                                             int64_t start) {
+        constexpr size_t low = std::endian::native == std::endian::little ? 0 : 1;
+        const auto half = [&record](size_t i) {
+            uint32_t value = 0;
+            std::memcpy(&value, reinterpret_cast<const uint8_t*>(&record) + i * sizeof value,
+                        sizeof value);
+            return value;
+        };
 #pragma GCC unroll 8
         for (size_t i = 0; i < std::tuple_size_v<Words>; ++i) {
-            uint64_t word = 0;
-            std::memcpy(&word, bytes + i * sizeof word, sizeof word);
-            block.records[place][i] = word;
+            block.records[place][i] = half(2 * i + low) | uint64_t{half(2 * i + 1 - low)} << 32;
         }
         block.delta_us[place] = static_cast<uint16_t>(start - block.base_us);
         block.live = block.live | uint64_t{1} << place;
@@ -310,6 +324,7 @@ class TimeWaitTable {
         block.sequence.begin_write();
         block.live = block.live & ~mask;
         block.sequence.end_write();
+        holes_ += static_cast<uint32_t>(std::popcount(mask));
         if (block.live == 0) free_block(static_cast<uint32_t>(&block - blocks_));
     }
 
@@ -324,12 +339,12 @@ class TimeWaitTable {
     uint32_t free_blocks() const { return block_count_ - queued_blocks_; }
 
     template <typename Evicted>
-    [[gnu::noinline]] void open_next_block(int64_t base, Evicted&& evicted) {
+    [[gnu::noinline]] uint32_t open_next_block(int64_t base, Evicted&& evicted) {
         make_free_block(evicted);
-        open_block(base);
+        return open_block(base);
     }
 
-    void open_block(int64_t base) {
+    uint32_t open_block(int64_t base) {
         uint32_t number = free_;
         if (number != 0) {
             free_ = blocks_[number].next;
@@ -348,6 +363,7 @@ class TimeWaitTable {
         (tail_ != 0 ? blocks_[tail_].next : head_) = number;
         tail_ = number;
         ++queued_blocks_;
+        return number;
     }
 
     /// Sees to it that the first `bytes` of the blocks lie on the best pages there are.
@@ -364,7 +380,7 @@ class TimeWaitTable {
         (block.prev != 0 ? blocks_[block.prev].next : head_) = block.next;
         (block.next != 0 ? blocks_[block.next].prev : tail_) = block.prev;
         if (packing_ == number) packing_ = block.next;
-        used_places_ -= block.used;
+        holes_ -= block.used;
         block.next = free_;
         free_ = number;
         --queued_blocks_;
@@ -427,8 +443,7 @@ class TimeWaitTable {
     template <typename Evicted>
     void make_free_block(Evicted&& evicted) {
         const uint32_t reserve = block_count_ / 16;
-        const uint32_t holes = used_places_ - size_;
-        if (free_blocks() <= reserve && holes > used_places_ / 8) {
+        if (free_blocks() <= reserve && holes_ > (size_ + holes_) / 8) {
             uint32_t moves = 0;
             // A full block in the way costs a look; enough looks to get past many of them.
             for (uint32_t looks = 0; looks < max_moves && moves < max_moves; ++looks) {
@@ -468,7 +483,7 @@ class TimeWaitTable {
             if (start - block.base_us > longest_delta_us) break;
             move_record(next_number, from, number, block.used, start);
             ++block.used;
-            ++used_places_;
+            ++holes_;
             ++moved;
         }
         next.sequence.end_write();
@@ -491,7 +506,7 @@ class TimeWaitTable {
             move_record(number, from, number, to, start_us(block, from));
             ++moved;
         }
-        used_places_ -= block.used - to;
+        holes_ -= block.used - to;
         block.used = to;
         return moved;
     }
@@ -507,7 +522,8 @@ class TimeWaitTable {
 
     HashKey key_;
     int64_t time_wait_us_;
-    int64_t latest_us_ = INT64_MIN;
+    Instant latest_;  ///< when the newest record came
+    int64_t latest_us_ = 0;
     uint32_t capacity_;
     uint32_t block_count_;
     PositionIndex index_;
@@ -520,7 +536,7 @@ class TimeWaitTable {
     uint32_t tail_ = 0;
     uint32_t free_ = 0;
     uint32_t queued_blocks_ = 0;
-    uint32_t used_places_ = 0;
+    uint32_t holes_ = 0;    ///< places of removed records, in blocks that are queued
     uint32_t packing_ = 0;  ///< the block that is packed next; 0: the head
 };
 
