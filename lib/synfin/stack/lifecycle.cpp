@@ -22,6 +22,12 @@ void Worker::Impl::settle_undelivered(uint32_t index) { settle_now(connections[i
     }
 }
 
+[[gnu::always_inline]] inline void Worker::Impl::leave_table(Connection& c, uint32_t index) {
+    c.clear(Mark::in_table);
+    table.erase(c.hash, index);
+    if (c.has(Mark::owns_port)) give_back_port(c);
+}
+
 void Worker::Impl::let_go(Connection& c, uint32_t index) {
     const auto is_held = [&] { return owner_of[index] != no_owner || c.has(Mark::ready); };
     if (c.state == State::closed) {
@@ -44,12 +50,6 @@ void Worker::Impl::let_go(Connection& c, uint32_t index) {
     c.flags = 0;
     ++c.generation;
     connections.give_back(index);
-}
-
-[[gnu::noinline]] void Worker::Impl::leave_table(Connection& c, uint32_t index) {
-    c.clear(Mark::in_table);
-    table.erase(c.hash, index);
-    if (c.has(Mark::owns_port)) give_back_port(c);
 }
 
 [[gnu::noinline]] void Worker::Impl::give_back_port(const Connection& c) {
