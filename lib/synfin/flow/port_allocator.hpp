@@ -280,10 +280,14 @@ class PortAllocator {
     /// connections stays with one scope for a while, and so does who lets them go, with another.
     uint32_t find_again(const PortScope& scope, uint32_t& last) const {
         if (last == no_index || pools_[last].scope != scope) [[unlikely]]
-            last = search(scope);
+            last = search(scope.local_address, scope.remote_address, scope.remote_port);
         return last;
     }
-    [[gnu::noinline]] uint32_t search(PortScope scope) const { return find(scope, hash_of(scope)); }
+    /// Of three that are still in registers where no search is needed.
+    [[gnu::noinline]] uint32_t search(AddressId local, AddressId remote, uint16_t port) const {
+        const PortScope scope{local, remote, port};
+        return find(scope, hash_of(scope));
+    }
 
     /// `port` of the pool has been taken.
     void release_of(uint32_t number, uint16_t port) {
@@ -298,9 +302,6 @@ class PortAllocator {
         forget_if_unnamed(pools_[number]);
     }
 
-    /// A pool has lost its scope.
-    void forget_last() { last_taken_ = last_released_ = no_index; }
-
     template <typename Allowed>
     Pool* find_or_make(const PortScope& scope, Allowed&& allowed) {
         uint32_t number = find_again(scope, last_taken_);
@@ -314,7 +315,6 @@ class PortAllocator {
             return nullptr;
         }
         Pool& pool = pools_[number];
-        pool = Pool{};
         pool.scope = scope;
         pool.hash = hash;
         fill(pool, allowed);
@@ -379,10 +379,7 @@ class PortAllocator {
 
     uint32_t take_longest_idle() {
         const uint32_t number = first_idle_;
-        if (number == no_index) return no_index;
-        unlink_idle(pools_[number]);
-        table_.erase(pools_[number].hash, number);
-        forget_last();
+        if (number != no_index) take_scope_from(number);
         return number;
     }
 
@@ -392,10 +389,17 @@ class PortAllocator {
         if (pool.taken != 0) return;
         if (!is_interned(scope.local_address) && !is_interned(scope.remote_address)) return;
         const uint32_t number = find(scope, pool.hash);
+        take_scope_from(number);
+        pools_.give_back(number);
+    }
+
+    /// An idle pool is as new.
+    void take_scope_from(uint32_t number) {
+        Pool& pool = pools_[number];
         unlink_idle(pool);
         table_.erase(pool.hash, number);
-        pools_.give_back(number);
-        forget_last();
+        pool = Pool{};
+        last_taken_ = last_released_ = no_index;
     }
 
     uint16_t first_;

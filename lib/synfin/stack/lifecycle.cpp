@@ -22,6 +22,10 @@ void Worker::Impl::settle_undelivered(uint32_t index) { settle_now(connections[i
     }
 }
 
+[[gnu::always_inline]] inline void Worker::Impl::give_back_port(const Connection& c) {
+    ports.release(scope_of(c.tuple()), c.local_port);
+}
+
 [[gnu::always_inline]] inline void Worker::Impl::leave_table(Connection& c, uint32_t index) {
     c.clear(Mark::in_table);
     table.erase(c.hash, index);
@@ -50,10 +54,6 @@ void Worker::Impl::let_go(Connection& c, uint32_t index) {
     c.flags = 0;
     ++c.generation;
     connections.give_back(index);
-}
-
-[[gnu::noinline]] void Worker::Impl::give_back_port(const Connection& c) {
-    ports.release(scope_of(c.tuple()), c.local_port);
 }
 
 [[gnu::noinline]] void Worker::Impl::release_interned(flow::AddressId local,
