@@ -31,6 +31,8 @@ constexpr unsigned sent_bits = 40;
 constexpr unsigned refusal_bits = 10;
 constexpr uint64_t sent_mask = (uint64_t{1} << sent_bits) - 1;
 constexpr unsigned flags_shift = sent_bits + refusal_bits;
+/// What is remembered, packed, of a connection of which nothing is: that of a new one.
+constexpr uint64_t idle = 0;
 
 }  // namespace
 
@@ -197,17 +199,18 @@ void Server::serve_unread(stack::Worker& worker, stack::ConnectionId id) {
 
 size_t Server::serve_requests(stack::Worker& worker, stack::ConnectionId id,
                               std::span<const uint8_t> data) {
-    const Memory memory = Memory::unpack(worker.user_data(id));
-    if (memory.closed_by_us) return data.size();
-    if (memory.sending) return 0;
-    if (!memory.in_request) {
-        if (const Answer* known = known_requests_.find(data)) {
+    const uint64_t bits = worker.user_data(id);
+    if (bits == idle) [[likely]] {
+        if (const Answer* known = known_requests_.find(data)) [[likely]] {
             statistics_.bytes_in += data.size();
             ++statistics_.requests;
             send_rest(worker, id, known->response, known->bytes);
             return data.size();
         }
     }
+    const Memory memory = Memory::unpack(bits);
+    if (memory.closed_by_us) return data.size();
+    if (memory.sending) return 0;
     return read_requests(worker, id, data, memory.in_request);
 }
 
@@ -279,7 +282,7 @@ bool Server::send_rest(stack::Worker& worker, stack::ConnectionId id, const Memo
         end(worker, id);
         return false;
     }
-    worker.set_user_data(id, Memory{}.pack());
+    worker.set_user_data(id, idle);
     return true;
 }
 
