@@ -136,25 +136,33 @@ bool Client::open_one(stack::Worker& worker, Instant intended, Phase phase) {
                                     .profile = config_.profile,
                                     .user_data = memory.bits(),
                                     .fast_open = asks_early(phase)});
-    if (!id) {
-        switch (id.error()) {
-            case stack::Error::address_not_available:
-                ++statistics_.no_port;
-                plan_.leave_source();
-                break;
-            case stack::Error::no_resources: ++statistics_.no_room; break;
-            default: ++statistics_.unreachable; break;
-        }
+    if (!id) [[unlikely]] {
+        count_refused(id.error());
         return false;
     }
     live_.add(*id);
     ++statistics_.opened;
     ++statistics_.concurrent;
-    if (asks_early(phase)) {
-        const bool sent = send_request(worker, *id, config_.requests);
-        worker.set_user_data(*id, memory.in(sent ? Phase::asking : Phase::to_ask).bits());
-    }
+    if (asks_early(phase)) [[unlikely]]
+        ask_early(worker, *id);
     return true;
+}
+
+[[gnu::noinline]] void Client::count_refused(stack::Error reason) {
+    switch (reason) {
+        case stack::Error::address_not_available:
+            ++statistics_.no_port;
+            plan_.leave_source();
+            return;
+        case stack::Error::no_resources: ++statistics_.no_room; return;
+        default: ++statistics_.unreachable; return;
+    }
+}
+
+[[gnu::noinline]] void Client::ask_early(stack::Worker& worker, stack::ConnectionId id) {
+    const bool sent = send_request(worker, id, config_.requests);
+    const Phase phase = sent ? Phase::asking : Phase::to_ask;
+    worker.set_user_data(id, memory_of(worker, id).in(phase).bits());
 }
 
 // ---- the life of a connection
@@ -167,8 +175,7 @@ void Client::on_established(stack::Worker& worker, stack::ConnectionId id) {
     if (memory.requests_left() > 0) return ask(worker, id, memory.requests_left());
     if (config_.first == First::server) return put(worker, id, Phase::awaiting_end, 0);
     if (config_.close == CloseBy::fin) return leave(worker, id);
-    put(worker, id, Phase::to_be_reset, 0);
-    to_be_reset_.push_back(id);
+    reset_soon(worker, id);
 }
 
 void Client::note_established(stack::Worker& worker, Memory memory) {
@@ -189,6 +196,11 @@ void Client::note_established(stack::Worker& worker, Memory memory) {
     note_established(worker, memory_of(worker, id));
 }
 
+[[gnu::noinline]] void Client::reset_soon(stack::Worker& worker, stack::ConnectionId id) {
+    put(worker, id, Phase::to_be_reset, 0);
+    to_be_reset_.push_back(id);
+}
+
 // A RST that left in place of the third ACK would end a connection that the peer has never seen
 // established.
 void Client::reset_established(stack::Worker& worker) {
@@ -202,8 +214,9 @@ void Client::reset_established(stack::Worker& worker) {
 }
 
 void Client::ask(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left) {
-    const bool sent = send_request(worker, id, requests_left);
-    put(worker, id, sent ? Phase::asking : Phase::to_ask, requests_left);
+    put(worker, id, Phase::asking, requests_left);
+    if (!send_request(worker, id, requests_left)) [[unlikely]]
+        worker.set_user_data(id, memory_of(worker, id).in(Phase::to_ask).bits());
 }
 
 // One request is outstanding at a time, so it fits into any send buffer. It is not taken when too

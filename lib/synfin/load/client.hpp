@@ -131,8 +131,9 @@ class alignas(apart) Client final : public stack::Application {
             return static_cast<uint32_t>(bits_ >> requests_shift) & ClientConfig::max_requests;
         }
         uint64_t waited_ns(Instant now) const {
-            return ((static_cast<uint64_t>(now.ns()) - (bits_ >> since_shift)) << since_shift) >>
-                   since_shift;
+            // With all ones below, what stands there of the other takes nothing from above.
+            const uint64_t ones = (uint64_t{1} << since_shift) - 1;
+            return ((static_cast<uint64_t>(now.ns()) << since_shift | ones) - bits_) >> since_shift;
         }
         Memory in(Phase phase) const {
             return Memory{(bits_ >> requests_shift << requests_shift) |
@@ -156,6 +157,9 @@ class alignas(apart) Client final : public stack::Application {
     void end_opening(Instant now);
     void measure(Instant now);
     bool open_one(stack::Worker& worker, Instant intended, Phase phase);
+    /// connect() would not.
+    void count_refused(stack::Error reason);
+    void ask_early(stack::Worker& worker, stack::ConnectionId id);
     /// Open, and neither held nor on the way to it.
     uint32_t coming_and_going() const {
         return live_.count() - static_cast<uint32_t>(statistics_.held);
@@ -171,6 +175,7 @@ class alignas(apart) Client final : public stack::Application {
     bool check_body(Partial& partial, std::span<const uint8_t> piece);
     bool is_right(const http::ResponseParser::Result& result, const Partial& partial) const;
     void leave(stack::Worker& worker, stack::ConnectionId id);
+    void reset_soon(stack::Worker& worker, stack::ConnectionId id);
     void reset_established(stack::Worker& worker);
     void condemn(stack::Worker& worker, stack::ConnectionId id);
     void drain(stack::Worker& worker, Instant now);
