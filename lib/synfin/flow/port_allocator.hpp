@@ -92,14 +92,12 @@ class PortAllocator {
         return port;
     }
 
-    /// take() for the scope that it was called with last. 0: it was another one, or no port of it
-    /// is free. `foreseen` is what foresee_again has said for `random`, or 0: while it is free, it
+    /// take() for the scope that it was called with last. 0: its pool is gone, or no port of it is
+    /// free. `foreseen` is what foresee_again has said for `random`, or 0: while it is free, it
     /// still is the next one.
-    uint16_t take_again(const PortScope& scope, uint16_t foreseen, uint32_t random,
-                        uint32_t next_random) {
+    uint16_t take_again(uint16_t foreseen, uint32_t random, uint32_t next_random) {
         if (last_taken_ == no_index) return no_port;
         Pool& pool = pools_[last_taken_];
-        if (pool.scope != scope) return no_port;
         if (!pool.is_free_in_round(foreseen)) [[unlikely]]
             return take_next_free(pool, random, next_random);
         take_from(pool, foreseen);

@@ -161,23 +161,8 @@ tl::expected<Worker::Impl::Path, Error> Worker::Impl::find_path(
     return Path{source, next_hop(destination, port)};
 }
 
-tl::expected<ConnectionId, Error> Worker::Impl::connect(const wire::SocketAddress& remote,
-                                                        Application& application,
-                                                        const ConnectOptions& options) {
-    ConnectionId id;
-    if (is_like_last(remote, application, options)) [[likely]]
-        id = open_again(options.user_data);
-    if (id.index == no_index) [[unlikely]] {
-        const auto opened = connect_in_general(remote, application, options);
-        if (!opened) return opened;
-        id = *opened;
-    }
-    return id;
-}
-
-// By value, so that whoever passes them can have them in registers until then.
 [[gnu::noinline]] tl::expected<ConnectionId, Error> Worker::Impl::connect_in_general(
-    wire::SocketAddress remote, Application& application, ConnectOptions options) {
+    const wire::SocketAddress& remote, Application& application, const ConnectOptions& options) {
     forget_opening();
     if (remote.port == 0 || !profiles.is_valid(options.profile)) {
         return tl::unexpected{Error::invalid};

@@ -27,6 +27,7 @@ void Worker::Impl::remember_opening(uint32_t index, const wire::SocketAddress& r
     last_opening.remote = remote;
     last_opening.asked_source = options.source;
     last_opening.owner = owner_of[index];
+    last_opening.fingerprint = env.fingerprint(c.tuple());
     last_opening.image.become(c);
     for (Foreseen& f : foreseen) {
         f.port = 0;
@@ -64,7 +65,8 @@ void Worker::Impl::foresee_opening(flow::FourTuple tuple) {
     return false;
 }
 
-ConnectionId Worker::Impl::open_again(uint64_t user_data) {
+// Nobody has asked for a port of another scope since: who does is not like the last.
+[[gnu::always_inline]] inline ConnectionId Worker::Impl::open_again(uint64_t user_data) {
     const Connection& image = last_opening.image;
     flow::FourTuple tuple{.local_address = image.local_address,
                           .remote_address = image.remote_address,
@@ -78,7 +80,7 @@ ConnectionId Worker::Impl::open_again(uint64_t user_data) {
     }
     const uint32_t drawn = draw_port_random();
     const Foreseen f = next_foreseen(drawn);
-    tuple.local_port = ports.take_again(scope_of(tuple), f.port, f.random, drawn);
+    tuple.local_port = ports.take_again(f.port, f.random, drawn);
     if (tuple.local_port == 0) [[unlikely]] {
         release_addresses(tuple);
         return {};
@@ -96,13 +98,26 @@ ConnectionId Worker::Impl::open_again(uint64_t user_data) {
     const ConnectionId id{index, c.generation};
     owner_of[index] = last_opening.owner;
     ++owners[last_opening.owner].connections;
-    tcp::open_active_likewise(c, is_v6 ? addresses.fingerprint(tuple) : tuple, env, moment);
+    flow::FourTuple fingerprint = last_opening.fingerprint;
+    fingerprint.local_port = tuple.local_port;
+    tcp::open_active_likewise(c, fingerprint, env, moment);
     if (!table.insert(hash, index)) [[unlikely]] {
         give_up_opening(c, index);
         return {};
     }
     push_ready(neighbor.port, c, index);
     return id;
+}
+
+tl::expected<ConnectionId, Error> Worker::Impl::connect(const wire::SocketAddress& remote,
+                                                        Application& application,
+                                                        const ConnectOptions& options) {
+    if (is_like_last(remote, application, options)) [[likely]] {
+        const ConnectionId id = open_again(options.user_data);
+        if (id.index != no_index) [[likely]]
+            return id;
+    }
+    return connect_in_general(remote, application, options);
 }
 
 [[gnu::noinline]] void Worker::Impl::give_up_opening(Connection& c, uint32_t index) {
@@ -130,6 +145,7 @@ void Worker::Impl::remember_passive_opening(uint32_t index, const Arrived& syn) 
     last.window = s.window;
     last.local = syn.destination();
     last.remote = syn.source();
+    last.fingerprint = env.fingerprint(c.tuple());
     last.image.become(c);
 }
 
@@ -177,7 +193,8 @@ bool Worker::Impl::open_passive_again(const Arrived& syn) {
     }
     ++tcp_counters.in_segs;
     neighbor.used = true;
-    const flow::FourTuple fingerprint = syn.is_v6() ? addresses.fingerprint(syn.tuple) : syn.tuple;
+    flow::FourTuple fingerprint = last_passive_opening.fingerprint;
+    fingerprint.remote_port = syn.tuple.remote_port;
     tcp::open_passive_likewise(c, syn.segment, fingerprint, env, moment);
     ++owner.half_open;
     ++half_open;

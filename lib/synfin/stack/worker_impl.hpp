@@ -191,12 +191,9 @@ struct alignas(apart) Worker::Impl {
     // ---- opening.cpp
     void open_passive(OwnerNumber listener, const Arrived& syn, std::optional<tcp::Seq> last_seq);
     void take_fast_open(uint32_t index, const tcp::Segment& syn);
-    tl::expected<ConnectionId, Error> connect(const wire::SocketAddress& remote,
-                                              Application& application,
-                                              const ConnectOptions& options);
-    tl::expected<ConnectionId, Error> connect_in_general(wire::SocketAddress remote,
+    tl::expected<ConnectionId, Error> connect_in_general(const wire::SocketAddress& remote,
                                                          Application& application,
-                                                         ConnectOptions options);
+                                                         const ConnectOptions& options);
     /// How connections from `source` (unspecified: chosen) reach a destination.
     struct Path {
         wire::IpAddress source;
@@ -249,6 +246,9 @@ struct alignas(apart) Worker::Impl {
                             uint16_t profile, NeighborIndex neighbor);
 
     // ---- usual_opening.cpp
+    tl::expected<ConnectionId, Error> connect(const wire::SocketAddress& remote,
+                                              Application& application,
+                                              const ConnectOptions& options);
     /// Whether a segment without a connection is a SYN that asks for what the last one has got, of
     /// the same listener, but for port and time.
     bool is_like_last_syn(const Arrived& syn) const;
@@ -600,7 +600,8 @@ struct alignas(apart) Worker::Impl {
         wire::SocketAddress remote;
         wire::IpAddress asked_source;
         OwnerNumber owner = no_owner;
-        tcp::Connection image;  ///< as it was before its SYN left
+        flow::FourTuple fingerprint;  ///< what initial sequence numbers are computed from
+        tcp::Connection image;        ///< as it was before its SYN left
     } last_opening;
     struct {
         OwnerNumber listener = no_owner;  ///< no_owner: nothing is remembered
@@ -610,6 +611,7 @@ struct alignas(apart) Worker::Impl {
         uint16_t window = 0;
         wire::IpAddress local;
         wire::IpAddress remote;
+        flow::FourTuple fingerprint;
         tcp::Connection image;  ///< as it was before its SYN,ACK left
     } last_passive_opening;     ///< and what its SYN said
     uint64_t ports_asked = 0;

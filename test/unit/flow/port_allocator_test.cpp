@@ -36,13 +36,14 @@ TEST(PortAllocator, HandsOutEachPortOfTheRangeExactlyOnceAndThenNone) {
 TEST(PortAllocator, TakingAgainIsTakingFromTheScopeOfTheLastTime) {
     PortAllocator ports{40'000, 40'002, 2, key};
     const PortScope other{scope.local_address, scope.remote_address, 81};
-    EXPECT_EQ(ports.take_again(scope, 0, 0, 0), 0) << "no last time";
+    EXPECT_EQ(ports.take_again(0, 0, 0), 0) << "no last time";
+    EXPECT_EQ(ports.take(other, 0, any_port), 40'000);
     EXPECT_EQ(ports.take(scope, 0, any_port), 40'000);
-    EXPECT_EQ(ports.take_again(other, 0, 0, 0), 0) << "another scope";
-    EXPECT_EQ(ports.take_again(scope, 40'002, 0, 0), 40'002) << "as foreseen";
-    EXPECT_EQ(ports.take_again(scope, 40'002, 0, 0), 40'001) << "another was quicker";
-    EXPECT_EQ(ports.take_again(scope, 0, 0, 0), 0) << "none is free";
+    EXPECT_EQ(ports.take_again(40'002, 0, 0), 40'002) << "as foreseen";
+    EXPECT_EQ(ports.take_again(40'002, 0, 0), 40'001) << "another was quicker";
+    EXPECT_EQ(ports.take_again(0, 0, 0), 0) << "none is free";
     EXPECT_EQ(ports.taken(scope), 3u);
+    EXPECT_EQ(ports.taken(other), 1u);
 }
 
 TEST(PortAllocator, TheLastFreePortIsFoundFromAnyStart) {
