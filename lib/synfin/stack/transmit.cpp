@@ -165,7 +165,7 @@ void Worker::Impl::transmit(TransmitBatch& batch) {
     const Connection& c = connections[index];
     const Frame& frame = batch.frames[batch.filled - 1];
     const size_t headers =
-        neighbors[c.neighbor].header.length +
+        last_usable.neighbor->header.length +
         (flow::is_interned(c.remote_address) ? wire::usual::ipv6_bytes : wire::usual::ipv4_bytes);
     const auto segment = wire::TcpView::checked({frame.data + headers, frame.length - headers});
     if (!segment) return;
