@@ -12,27 +12,29 @@
 
 namespace synfin::stack {
 
-struct Arrived {
+struct alignas(64) Arrived {
     tcp::Segment segment;
     flow::FourTuple tuple;
     uint32_t hash = 0;
     uint32_t likely = no_index;         ///< the connection, if it has not gone meanwhile
     const uint8_t* ethernet = nullptr;  ///< the header of its frame
-    /// Of IPv6, whose addresses may have no ids; those of IPv4 are their own.
-    wire::IpAddress source_v6;
-    wire::IpAddress destination_v6;
+    /// Where those of IPv6 stand, which may have no ids; those of IPv4 are their own.
+    const uint8_t* addresses_v6 = nullptr;
 
     /// No packet of IPv4 comes from where ids of IPv6 addresses are taken from.
     bool is_v6() const { return flow::is_interned(tuple.remote_address); }
     wire::IpAddress source() const {
-        return is_v6() ? source_v6 : wire::IpAddress::v4(tuple.remote_address);
+        return is_v6() ? wire::load_ipv6(addresses_v6) : wire::IpAddress::v4(tuple.remote_address);
     }
     wire::IpAddress destination() const {
-        return is_v6() ? destination_v6 : wire::IpAddress::v4(tuple.local_address);
+        return is_v6() ? wire::load_ipv6(addresses_v6 + 16)
+                       : wire::IpAddress::v4(tuple.local_address);
     }
     wire::SocketAddress local() const { return {destination(), tuple.local_port}; }
     wire::SocketAddress remote() const { return {source(), tuple.remote_port}; }
     wire::MacAddress source_mac() const { return wire::load_mac(ethernet + 6); }
 };
+
+static_assert(sizeof(Arrived) == 128, "two cache lines");
 
 }  // namespace synfin::stack

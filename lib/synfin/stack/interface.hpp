@@ -2,6 +2,7 @@
 // routers.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 
 #include <synfin/base/apart.hpp>
@@ -14,7 +15,8 @@
 
 namespace synfin::stack {
 
-struct alignas(apart) Interface {
+/// Its size is a power of two: what is ready finds its interface by its number, for each segment.
+struct alignas(4 * apart) Interface {
     explicit Interface(const InterfaceConfig& config)
         : end{config.mac, config.vlan},
           device{config.device},
@@ -46,5 +48,6 @@ struct alignas(apart) Interface {
     bool has_output() const { return ready_head != no_index || !replies.empty(); }
     uint32_t frames_wanted() const { return ready_count + replies.size(); }
 };
+static_assert(std::has_single_bit(sizeof(Interface)));
 
 }  // namespace synfin::stack

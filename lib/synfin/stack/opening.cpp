@@ -105,7 +105,7 @@ uint32_t Worker::Impl::add_passive(OwnerNumber listener, const Arrived& a) {
     flow::FourTuple tuple = a.tuple;
     uint32_t hash = a.hash;
     if (a.is_v6()) {
-        if (!intern(a.destination_v6, a.source_v6, tuple)) {
+        if (!intern(a.destination(), a.source(), tuple)) {
             ++counters.addresses_exhausted;
             return no_index;
         }

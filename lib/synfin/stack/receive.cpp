@@ -31,14 +31,14 @@ wire::VerifiedChecksums verified_by_device(const Frame& frame) {
 }
 
 tcp::Segment segment_of(const wire::Packet& p) {
-    return {.ack = Seq{p.ack},
-            .seq = Seq{p.seq},
-            .window = p.window,
-            .urgent = p.urgent,
-            .flags = p.flags,
-            .ecn = wire::ecn_of(p.traffic_class),
-            .options = p.options,
-            .payload = p.payload};
+    tcp::Segment s;
+    s.control() = p;
+    s.ack = Seq{p.ack};
+    s.seq = Seq{p.seq};
+    s.ecn = wire::ecn_of(p.traffic_class);
+    s.options = p.options;
+    s.payload = p.payload;
+    return s;
 }
 
 bool is_segment_error(wire::Drop drop) {
@@ -135,10 +135,11 @@ void Worker::Impl::parse(uint8_t port, std::span<const Frame> frames) {
     Arrived* next = arrived.data();
     uint64_t octets = 0;
     std::array<uint32_t, asked_together> to_ask;
-    size_t to_ask_count = 0;
+    uint32_t* asked_end = to_ask.data();
     const auto ask_for_time_waits = [&] {
-        for (size_t i = 0; i < to_ask_count; ++i) time_waits.prefetch(to_ask[i]);
-        to_ask_count = 0;
+        for (const uint32_t* hash = to_ask.data(); hash != asked_end; ++hash)
+            time_waits.prefetch(*hash);
+        asked_end = to_ask.data();
     };
     const Frame* const end = frames.data() + frames.size();
     for (const Frame& frame : frames) {
@@ -153,8 +154,8 @@ void Worker::Impl::parse(uint8_t port, std::span<const Frame> frames) {
         }
         hash_segment(a);
         if (may_concern_time_wait(a.segment.flags)) {
-            to_ask[to_ask_count++] = a.hash;
-            if (to_ask_count == asked_together) ask_for_time_waits();
+            *asked_end++ = a.hash;
+            if (asked_end == to_ask.data() + asked_together) ask_for_time_waits();
         }
         ++next;
     }
@@ -184,8 +185,7 @@ void Worker::Impl::parse(uint8_t port, std::span<const Frame> frames) {
                .local_port = ends.destination_port(),
                .remote_port = ends.source_port()};
     a.ethernet = frame.data;
-    a.source_v6 = ends.source();
-    a.destination_v6 = ends.destination();
+    a.addresses_v6 = ends.addresses();
 }
 
 [[gnu::noinline]] bool Worker::Impl::read_usual_ipv6_or_tagged(uint8_t port, const Frame& frame,
@@ -270,8 +270,7 @@ void Worker::Impl::fill_in(Arrived& a, const wire::Packet& p) const {
                .remote_port = p.source_port};
     a.likely = no_index;
     a.ethernet = p.ethernet;
-    a.source_v6 = p.source;
-    a.destination_v6 = p.destination;
+    a.addresses_v6 = p.network.data() + wire::Ipv6View::addresses_at;
 }
 
 void Worker::Impl::take_fragment(wire::Packet& p, uint8_t port) {

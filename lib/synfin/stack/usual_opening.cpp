@@ -159,7 +159,7 @@ bool Worker::Impl::is_like_last_syn(const Arrived& syn) const {
            syn.tuple.local_address == image.local_address &&
            syn.tuple.remote_address == image.remote_address &&
            syn.tuple.local_port == image.local_port && receiving_port == last.port &&
-           (!syn.is_v6() || (syn.source_v6 == last.remote && syn.destination_v6 == last.local)) &&
+           (!syn.is_v6() || (syn.source() == last.remote && syn.destination() == last.local)) &&
            s.options.kinds() == wire::TcpOptionKinds::usual_syn() &&
            s.options.window_scale == last.window_scale && s.options.mss == last.mss &&
            s.window == last.window && !paths.any() &&

@@ -12,12 +12,9 @@ namespace synfin::tcp {
 
 /// A segment that arrived; lengths and checksum have been checked. `payload` points into the
 /// receive buffer and is valid during the call that gets the segment.
-struct Segment {
+struct Segment : wire::TcpControl {
     Seq ack;  ///< meaningful if flags.ack()
     Seq seq;
-    uint16_t window = 0;  ///< as it stands in the header, not scaled
-    uint16_t urgent = 0;  ///< urgent pointer, meaningful if flags.urg()
-    wire::TcpFlags flags;
     wire::Ecn ecn = wire::Ecn::not_capable;  ///< of the IP header
     wire::TcpOptions options;
     std::span<const uint8_t> payload;

@@ -11,6 +11,10 @@
 #include <cstdint>
 #include <utility>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include <synfin/wire/address.hpp>
 #include <synfin/wire/bytes.hpp>
 
@@ -51,6 +55,24 @@ class PartialSum {
     uint64_t value_ = 0;
 };
 
+namespace detail {
+
+/// `sum` and all of these. On x86-64 each addition takes the carry of the one before it, which g++
+/// does not see in those of PartialSum.
+template <typename... Words>
+[[gnu::always_inline]] inline PartialSum add_all(PartialSum sum, Words... words) {
+#if defined(__x86_64__)
+    unsigned long long total = sum.value();
+    unsigned char carry = 0;
+    ((carry = _addcarry_u64(carry, total, words, &total)), ...);
+    return PartialSum{total + carry};
+#else
+    return (sum + ... + PartialSum{words});
+#endif
+}
+
+}  // namespace detail
+
 /// Sum of `length` bytes at any alignment; an odd last byte counts as if a zero followed.
 PartialSum sum_bytes(const uint8_t* data, size_t length);
 
@@ -65,15 +87,24 @@ inline PartialSum sum_words(const uint8_t* data, size_t length) {
     return PartialSum{sum};
 }
 
-/// The same for a length that is known when this is compiled.
+/// The same for a length that is known when this is compiled, added to `before`.
 template <size_t length>
-inline PartialSum sum_of(const uint8_t* data) {
-    static_assert(length >= 8 && length % 4 == 0);
-    PartialSum tail;
-    if constexpr (length % 8 != 0) tail = PartialSum{load_native<uint32_t>(data + length - 4)};
+[[gnu::always_inline]] inline PartialSum sum_of(const uint8_t* data, PartialSum before) {
+    static_assert(length % 4 == 0);
     return [&]<size_t... n>(std::index_sequence<n...>) {
-        return (tail + ... + PartialSum{load_native<uint64_t>(data + 8 * n)});
+        if constexpr (length % 8 == 0) {
+            return detail::add_all(before, load_native<uint64_t>(data + 8 * n)...);
+        } else {
+            return detail::add_all(before, load_native<uint64_t>(data + 8 * n)...,
+                                   uint64_t{load_native<uint32_t>(data + length - 4)});
+        }
     }(std::make_index_sequence<length / 8>{});
+}
+
+/// The same alone.
+template <size_t length>
+[[gnu::always_inline]] inline PartialSum sum_of(const uint8_t* data) {
+    return sum_of<length - 4>(data, PartialSum{load_native<uint32_t>(data + length - 4)});
 }
 
 /// The checksum field for this sum, to be stored by store_checksum.

@@ -44,6 +44,7 @@ constexpr bool is_ipv6_link_local(const IpAddress& address) {
 class Ipv6View {
   public:
     static constexpr size_t header_bytes = 40;
+    static constexpr size_t addresses_at = 8;
     static constexpr size_t fragment_header_bytes = 8;
 
     /// Walks over hop-by-hop options, routing without segments left, destination options and the

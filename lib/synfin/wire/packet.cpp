@@ -42,9 +42,7 @@ PacketKind parse_tcp(Packet& packet, bool to_group, PartialSum pseudo_header, bo
     packet.destination_port = segment->destination_port();
     packet.seq = segment->seq();
     packet.ack = segment->ack();
-    packet.flags = segment->flags();
-    packet.window = segment->window();
-    packet.urgent = segment->urgent();
+    packet.control() = segment->control();
     packet.payload = segment->payload();
     return accept(packet, PacketKind::tcp);
 }

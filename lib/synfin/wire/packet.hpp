@@ -27,7 +27,7 @@ enum class PacketKind : uint8_t {
 };
 
 /// What one frame says. Pointers and spans point into the frame.
-struct Packet {
+struct Packet : TcpControl {
     PacketKind kind = PacketKind::drop;
     Drop drop = Drop::none;
 
@@ -51,12 +51,9 @@ struct Packet {
     /// icmp4 and icmp6 only: the identification of the fragments that it was put together from.
     std::optional<uint32_t> divided_as;
 
-    // TCP: valid for tcp
-    TcpFlags flags;
+    // TCP: valid for tcp, as is TcpControl
     uint16_t source_port = 0;
     uint16_t destination_port = 0;
-    uint16_t window = 0;
-    uint16_t urgent = 0;
     uint32_t seq = 0;
     uint32_t ack = 0;
     TcpOptions options;

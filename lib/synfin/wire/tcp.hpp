@@ -36,6 +36,7 @@ class TcpView {
     uint32_t seq() const { return load_be32(at() + 4); }
     uint32_t ack() const { return load_be32(at() + 8); }
     size_t header_length() const { return header_; }
+    TcpControl control() const { return TcpControl::of(load_be64(at() + 12)); }
     TcpFlags flags() const { return TcpFlags{at()[13]}; }
     uint16_t window() const { return load_be16(at() + 14); }
     uint16_t checksum() const { return load_be16(at() + 16); }

@@ -48,6 +48,29 @@ inline constexpr TcpFlags ece{0x40};
 inline constexpr TcpFlags cwr{0x80};
 }  // namespace flag
 
+/// The last eight bytes of the fixed header, from behind: as they lie in a word of the host's, so
+/// that a parser reads and keeps all of them at once.
+struct TcpControl {
+    uint16_t urgent = 0;  ///< urgent pointer, meaningful if flags.urg()
+    uint16_t checksum = 0;
+    uint16_t window = 0;  ///< as it stands in the header, not scaled
+    TcpFlags flags;
+    uint8_t data_offset = 0;  ///< the byte with it: in words, in the upper half
+
+    constexpr TcpControl& control() { return *this; }
+    /// `word` in host order.
+    static constexpr TcpControl of(uint64_t word) {
+        if constexpr (std::endian::native == std::endian::little)
+            return std::bit_cast<TcpControl>(word);
+        return {.urgent = static_cast<uint16_t>(word),
+                .checksum = static_cast<uint16_t>(word >> 16),
+                .window = static_cast<uint16_t>(word >> 32),
+                .flags = TcpFlags{static_cast<uint8_t>(word >> 48)},
+                .data_offset = static_cast<uint8_t>(word >> 56)};
+    }
+};
+static_assert(sizeof(TcpControl) == 8);
+
 /// The two lower bits of IPv4's TOS and IPv6's traffic class (RFC 3168 section 5).
 enum class Ecn : uint8_t { not_capable = 0, ect_1 = 1, ect_0 = 2, ce = 3 };
 constexpr Ecn ecn_of(uint8_t traffic_class) { return static_cast<Ecn>(traffic_class & 3); }
@@ -98,8 +121,9 @@ struct TcpOptions : TcpOptionKinds {
     uint8_t fast_open_bytes = 0;  ///< of the cookie, 4..16; 0: one is asked for
     uint16_t mss = 0;             ///< valid if has_mss
     uint16_t user_timeout = 0;    ///< as it stands there: unit and number
-    uint32_t ts_value = 0;        ///< TSval, valid if has_timestamps
-    uint32_t ts_echo = 0;         ///< TSecr
+    // The one that comes first in the option is the second here, so that both are one word.
+    uint32_t ts_echo = 0;   ///< TSecr, valid if has_timestamps
+    uint32_t ts_value = 0;  ///< TSval
     /// What no SYN carries, and what only a SYN carries: one place for both.
     union {
         SackBlock sack[max_sack_blocks] = {};  ///< only the first sack_count are written

@@ -23,15 +23,30 @@
 
 namespace synfin::wire {
 
-/// What a usual frame begins with, in two words under a mask: from one station to one station,
-/// EtherType, version and, of IPv4, header length.
+/// What a usual frame begins with, under a mask: from one station to one station, EtherType,
+/// version and, of IPv4, header length; that it is no fragment, and TCP.
 class UsualBeginning {
   public:
-    /// No frame begins like this: there is something where the mask leaves nothing.
-    UsualBeginning() { value_[0] = 1; }
+    static constexpr size_t bytes = 32;
+
+    /// No usual frame begins like this: where the lengths of both families stand, and the type
+    /// behind a tag, there is 0.
+    UsualBeginning() {
+        for (size_t at = 16; at < 20; ++at) ask_for(at, 0xff, 0);
+    }
     /// To whatever station.
-    static UsualBeginning ipv4() { return {ethertype::ipv4, {0xff, 0}, {0x45, 0}}; }
-    static UsualBeginning ipv6() { return {ethertype::ipv6, {0xf0, 0}, {0x60, 0}}; }
+    static UsualBeginning ipv4() {
+        UsualBeginning beginning{ethertype::ipv4, {0xff, 0}, {0x45, 0}};
+        beginning.ask_for(20, 0x3f, 0);  // neither MF nor an offset
+        beginning.ask_for(21, 0xff, 0);
+        beginning.ask_for(23, 0xff, ip_protocol::tcp);
+        return beginning;
+    }
+    static UsualBeginning ipv6() {
+        UsualBeginning beginning{ethertype::ipv6, {0xf0, 0}, {0x60, 0}};
+        beginning.ask_for(20, 0xff, ip_protocol::tcp);
+        return beginning;
+    }
     /// One with the tag of this VLAN, of whatever priority, and whatever is behind it.
     static UsualBeginning tag_of(uint16_t vlan) {
         return {ethertype::vlan,
@@ -41,10 +56,8 @@ class UsualBeginning {
     /// The same to this station only.
     UsualBeginning to(const MacAddress& station) const {
         UsualBeginning beginning = *this;
-        for (size_t i = 0; i < station.bytes.size(); ++i) {
-            beginning.mask_[i] = 0xff;
-            beginning.value_[i] = station.bytes[i];
-        }
+        for (size_t i = 0; i < station.bytes.size(); ++i)
+            beginning.ask_for(i, 0xff, station.bytes[i]);
         return beginning;
     }
     /// The same for without_tag(), which leaves nothing of the stations.
@@ -55,16 +68,28 @@ class UsualBeginning {
         return beginning;
     }
 
-    /// `frame` has 16 bytes at least.
-    bool fits(const uint8_t* frame) const {
-        const auto wrong = [&](size_t at) {
-            return (load_native<uint64_t>(frame + at) & load_native<uint64_t>(&mask_[at])) ^
-                   load_native<uint64_t>(&value_[at]);
-        };
-        return (wrong(0) | wrong(8)) == 0;
+    /// `frame` has that many bytes at least.
+    [[gnu::always_inline]] bool fits(const uint8_t* frame) const {
+#if defined(__AVX2__)
+        const __m256i found = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(frame));
+        const auto* const value = reinterpret_cast<const __m256i*>(value_.data());
+        const auto* const mask = reinterpret_cast<const __m256i*>(mask_.data());
+        return _mm256_testz_si256(_mm256_xor_si256(found, *value), *mask) != 0;
+#else
+        uint64_t wrong = 0;
+        for (size_t at = 0; at < bytes; at += 8) {
+            wrong |= (load_native<uint64_t>(frame + at) ^ load_native<uint64_t>(&value_[at])) &
+                     load_native<uint64_t>(&mask_[at]);
+        }
+        return wrong == 0;
+#endif
     }
 
   private:
+    void ask_for(size_t at, uint8_t mask, uint8_t value) {
+        mask_[at] = mask;
+        value_[at] = value;
+    }
     /// `next` is what follows the type.
     UsualBeginning(uint16_t type, std::array<uint8_t, 2> next_mask, std::array<uint8_t, 2> next) {
         mask_[0] = mask_[6] = 1;
@@ -74,8 +99,8 @@ class UsualBeginning {
         std::copy(next.begin(), next.end(), &value_[14]);
     }
 
-    alignas(16) std::array<uint8_t, 16> value_{};
-    std::array<uint8_t, 16> mask_{};
+    alignas(bytes) std::array<uint8_t, bytes> value_{};
+    std::array<uint8_t, bytes> mask_{};
 };
 
 namespace usual {
@@ -107,6 +132,8 @@ class UsualIpv6Ends {
   public:
     explicit UsualIpv6Ends(const uint8_t* frame) : ip_{frame + usual::link_bytes} {}
     uint8_t traffic_class() const { return static_cast<uint8_t>(load_be16(ip_) >> 4); }
+    /// Where both stand.
+    const uint8_t* addresses() const { return ip_ + Ipv6View::addresses_at; }
     IpAddress source() const { return load_ipv6(ip_ + 8); }
     IpAddress destination() const { return load_ipv6(ip_ + 24); }
     uint16_t source_port() const { return load_be16(ip_ + usual::ipv6_bytes); }
@@ -125,6 +152,12 @@ inline constexpr size_t syn_header_bytes = tcp_bytes + 20;
 
 namespace word = tcp_option_word;
 
+inline void read_timestamps(const uint8_t* at, TcpOptions& options) {
+    const uint64_t both = load_be64(at);
+    options.ts_value = static_cast<uint32_t>(both >> 32);
+    options.ts_echo = static_cast<uint32_t>(both);
+}
+
 /// The options after a header of `header` bytes, if they are of one of the usual layouts.
 template <size_t header>
 inline bool read_options(const uint8_t* tcp, TcpOptions& options) {
@@ -134,15 +167,13 @@ inline bool read_options(const uint8_t* tcp, TcpOptions& options) {
                                                  : TcpOptionKinds::timestamps_alone();
     if constexpr (header == timestamps_header_bytes) {
         if (load_be32(at) != word::timestamps) return false;
-        options.ts_value = load_be32(at + 4);
-        options.ts_echo = load_be32(at + 8);
+        read_timestamps(at + 4, options);
     } else if constexpr (header == syn_header_bytes) {
         if ((load_be32(at) & 0xffff'0000) != word::mss) return false;
         if (load_be32(at + 4) != word::sack_permitted_timestamps) return false;
         if ((load_be32(at + 16) & 0xffff'ff00) != word::window_scale) return false;
         options.mss = load_be16(at + 2);
-        options.ts_value = load_be32(at + 8);
-        options.ts_echo = load_be32(at + 12);
+        read_timestamps(at + 8, options);
         options.window_scale = at[19];
     }
     return true;
@@ -158,25 +189,23 @@ inline bool is_possible_ipv6_host(const IpAddress& address) {
 template <size_t header, size_t address_bytes, typename Segment>
 inline bool read_segment(const uint8_t* addresses, const uint8_t* tcp, size_t bytes, bool verified,
                          Segment& segment) {
-    if (header > bytes) return false;
-    if (!verified) {
-        // The addresses stand before the segment, so that all is summed in one go.
-        const PartialSum written = bytes > header
-                                       ? sum_bytes(addresses, address_bytes + bytes)
-                                       : sum_of<address_bytes>(addresses) + sum_of<header>(tcp);
-        const auto length = static_cast<uint32_t>(bytes);
-        if (!is_complete(written + PartialSum::of32(uint32_t{ip_protocol::tcp} << 16 | length)))
+    const auto protocol_and_length = [](size_t length) {
+        return PartialSum::of32(uint32_t{ip_protocol::tcp} << 16 | static_cast<uint32_t>(length));
+    };
+    const size_t payload_bytes = bytes - header;
+    // The addresses stand before the segment, so that all is summed in one go.
+    if (payload_bytes == 0) {
+        if (!verified &&
+            !is_complete(sum_of<address_bytes + header>(addresses, protocol_and_length(header))))
+            return false;
+    } else {
+        if (payload_bytes > bytes) return false;
+        if (!verified &&
+            !is_complete(sum_bytes(addresses, address_bytes + bytes) + protocol_and_length(bytes)))
             return false;
     }
     if (!read_options<header>(tcp, segment.options)) return false;
-    using Number = decltype(segment.seq);
-    const uint64_t numbers = load_be64(tcp + 4);
-    segment.seq = Number{static_cast<uint32_t>(numbers >> 32)};
-    segment.ack = Number{static_cast<uint32_t>(numbers)};
-    segment.flags = TcpFlags{tcp[13]};
-    segment.window = load_be16(tcp + 14);
-    segment.urgent = load_be16(tcp + 18);
-    segment.payload = {tcp + header, bytes - header};
+    segment.payload = {tcp + header, payload_bytes};
     return true;
 }
 
@@ -188,7 +217,13 @@ template <size_t address_bytes, typename Segment>
     const auto read = [&]<size_t header>() {
         return read_segment<header, address_bytes>(addresses, tcp, bytes, verified, segment);
     };
-    switch (tcp[12] >> 4) {  // in words
+    // Some of what is said is read before it is looked at: both are done once for all layouts.
+    using Number = decltype(segment.seq);
+    const uint64_t numbers = load_be64(tcp + 4);
+    segment.seq = Number{static_cast<uint32_t>(numbers >> 32)};
+    segment.ack = Number{static_cast<uint32_t>(numbers)};
+    segment.control() = TcpControl::of(load_be64(tcp + 12));
+    switch (segment.data_offset >> 4) {  // in words
         case timestamps_header_bytes / 4:
             return read.template operator()<timestamps_header_bytes>();
         case tcp_bytes / 4: return read.template operator()<tcp_bytes>();
@@ -217,9 +252,6 @@ template <typename Segment>
     // Below the least, the difference is huge.
     const size_t total = load_be16(ip + 2);
     if (total - least > frame.size() - link_bytes - least) return false;
-    // Neither MF nor an offset, and the protocol, in one word.
-    constexpr uint32_t fragment_and_protocol = 0x3fff'00ff;
-    if ((load_be32(ip + 6) & fragment_and_protocol) != ip_protocol::tcp) return false;
     // Other things than IPv4 addresses have their names there (flow/four_tuple.hpp).
     if (ip[12] == 0) return false;
     if (!verified.ip && !is_complete(sum_of<ipv4_bytes>(ip))) return false;
@@ -241,7 +273,6 @@ template <typename Segment>
     // Below the least, the difference is huge.
     const size_t bytes = load_be16(ip + 4);
     if (bytes - tcp_bytes > frame.size() - link_bytes - least) return false;
-    if (ip[6] != ip_protocol::tcp) return false;
     const IpAddress source = load_ipv6(ip + 8);
     const IpAddress destination = load_ipv6(ip + 24);
     if (!is_possible_ipv6_host(source) || !is_possible_ipv6_host(destination)) return false;
@@ -253,7 +284,7 @@ template <typename Segment>
 /// read_usual_ipv4 and read_usual_ipv6; nothing of any other frame.
 inline std::span<const uint8_t> without_tag(std::span<const uint8_t> frame,
                                             const UsualBeginning& tag) {
-    if (frame.size() < usual::link_bytes + EthernetView::tag_bytes) return {};
+    if (frame.size() < UsualBeginning::bytes) return {};
     if (!tag.fits(frame.data())) return {};
     return frame.subspan(EthernetView::tag_bytes);
 }

@@ -1,4 +1,5 @@
 // The fast path of the parse, against the slow one: what it accepts is read in the same way.
+#include <algorithm>
 #include <map>
 #include <random>
 
@@ -126,6 +127,24 @@ TEST(UsualFrame, SegmentsInNoneOrInAnotherVlanAreLeftToTheSlowPath) {
           tagged(tagged(ipv4_tcp(), our_vlan), our_vlan), to_another}) {
         Packet packet;
         EXPECT_FALSE(read_usual_tagged(frame, {}, packet));
+    }
+}
+
+// An interface in a VLAN has none for frames without a tag, and the other way round.
+TEST(UsualFrame, NoFrameBeginsLikeABeginningThatNobodyGave) {
+    const VerifiedChecksums verified{.ip = true, .tcp = true};
+    for (Bytes frame : {ipv4_tcp(), ipv6_tcp(), tagged(ipv4_tcp(), our_vlan)}) {
+        for (int emptied = 0; emptied < 2; ++emptied) {
+            Packet packet;
+            EXPECT_FALSE(read_usual_ipv4(frame, verified, UsualBeginning{}, packet));
+            EXPECT_FALSE(read_usual_ipv6(frame, verified, UsualBeginning{}, packet));
+            const auto bytes = without_tag(frame, UsualBeginning{});
+            const auto ipv4 = UsualBeginning::ipv4().behind_tag();
+            const auto ipv6 = UsualBeginning::ipv6().behind_tag();
+            EXPECT_FALSE(read_usual_ipv4(bytes, verified, ipv4, packet));
+            EXPECT_FALSE(read_usual_ipv6(bytes, verified, ipv6, packet));
+            std::fill_n(frame.begin() + 16, 4, uint8_t{0});
+        }
     }
 }
 
