@@ -78,11 +78,13 @@ class ConnectionTable {
 
     /// The first index at home whose tag matches, or no_index: almost always what find() will
     /// return. For asking for the object's memory early.
-    uint32_t candidate(uint32_t hash) const {
+    [[gnu::always_inline]] uint32_t candidate(uint32_t hash) const {
         const Bucket& home = buckets_[home_of(hash)];
         const uint32_t hits = home.slots_with(tag_of(hash));
         if (hits == 0) return no_index;
-        return home.indices[static_cast<size_t>(std::countr_zero(hits))];
+        const uint32_t index = home.indices[static_cast<size_t>(std::countr_zero(hits))];
+        if (index == no_index) __builtin_unreachable();  // the caller need not ask again
+        return index;
     }
 
     /// The index for which `matches(index)` is true, among those inserted with `hash`; or no_index.

@@ -9,6 +9,11 @@
 
 #include <compare>
 #include <cstdint>
+#include <cstring>
+
+#if defined(__SSE4_1__)
+#include <immintrin.h>
+#endif
 
 namespace synfin::flow {
 
@@ -27,5 +32,23 @@ struct FourTuple {
     friend constexpr auto operator<=>(const FourTuple&, const FourTuple&) = default;
 };
 static_assert(sizeof(FourTuple) == 12);
+
+/// With its tuple_hash, which is the same if the tuples are, as it lies in a connection.
+struct HashedTuple {
+    FourTuple tuple;
+    uint32_t hash = 0;
+
+    [[gnu::always_inline]] bool stands_at(const void* place) const {
+#if defined(__SSE4_1__)
+        const auto* const mine = reinterpret_cast<const __m128i*>(this);
+        const auto* const other = static_cast<const __m128i*>(place);
+        const __m128i difference = _mm_xor_si128(_mm_loadu_si128(mine), _mm_loadu_si128(other));
+        return _mm_testz_si128(difference, difference) != 0;
+#else
+        return std::memcmp(place, this, sizeof *this) == 0;
+#endif
+    }
+};
+static_assert(sizeof(HashedTuple) == 16);
 
 }  // namespace synfin::flow

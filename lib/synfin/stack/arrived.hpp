@@ -12,10 +12,8 @@
 
 namespace synfin::stack {
 
-struct alignas(64) Arrived {
+struct alignas(64) Arrived : flow::HashedTuple {
     tcp::Segment segment;
-    flow::FourTuple tuple;
-    uint32_t hash = 0;
     uint32_t likely = no_index;         ///< the connection, if it has not gone meanwhile
     const uint8_t* ethernet = nullptr;  ///< the header of its frame
     /// Where those of IPv6 stand, which may have no ids; those of IPv4 are their own.

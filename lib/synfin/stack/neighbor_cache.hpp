@@ -50,7 +50,7 @@ enum class NeighborState : uint8_t {
     fixed,    ///< configured
 };
 
-struct Neighbor {
+struct alignas(64) Neighbor {
     wire::L2Header header;  ///< valid if usable()
     NeighborState state = NeighborState::idle;
     uint8_t port = 0;      ///< the interface that it is reached by

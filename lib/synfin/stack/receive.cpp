@@ -105,18 +105,19 @@ void Worker::Impl::take_segments(const Watcher& watcher) {
 
 void Worker::Impl::ask_for_connections() {
     const bool may_have_records = time_waits.size() != 0;
-    stray_count = 0;
+    uint32_t count = 0;
     for (Arrived& a : std::span<Arrived>{arrived.data(), segment_count}) {
         const uint32_t likely = table.candidate(a.hash);
         a.likely = likely;
         if (likely == no_index) {
-            if (may_have_records) strays[stray_count++] = &a;
+            if (may_have_records) strays[count++] = &a;
             continue;
         }
         __builtin_prefetch(&connections[likely], 1);
         __builtin_prefetch(reinterpret_cast<const char*>(&connections[likely]) + 64, 1);
         __builtin_prefetch(&owner_of[likely]);
     }
+    stray_count = count;
 }
 
 [[gnu::always_inline]] inline void Worker::Impl::hash_segment(Arrived& a) const {
@@ -335,7 +336,7 @@ void Worker::Impl::note_arrival(uint32_t index, const Arrived& a) {
 template <typename Watcher>
 [[gnu::always_inline]] inline void Worker::Impl::take_segment(Arrived& a, const Watcher& watcher) {
     uint32_t index = a.likely;
-    if (index == no_index || !is_in_table(connections[index], a.tuple)) {
+    if (index == no_index || !is_in_table(connections[index], a)) {
         index = look_up(a.tuple, a.hash);
         if (index == no_index && a.is_v6()) index = look_up_anew(a);
         if (index == no_index) return take_stray(a);

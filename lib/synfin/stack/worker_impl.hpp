@@ -524,7 +524,7 @@ struct alignas(apart) Worker::Impl {
         return table.find(hash, [&](uint32_t index) { return connections[index].is(tuple); });
     }
     /// What look_up would find, without looking into the table.
-    static bool is_in_table(const tcp::Connection& c, const flow::FourTuple& tuple) {
+    static bool is_in_table(const tcp::Connection& c, const flow::HashedTuple& tuple) {
         return c.is(tuple) && c.has(tcp::Mark::in_table);
     }
     static flow::PortScope scope_of(const flow::FourTuple& t) {

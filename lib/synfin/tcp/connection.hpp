@@ -172,8 +172,11 @@ struct alignas(64) Connection {
     bool is(const flow::FourTuple& t) const {
         return std::memcmp(static_cast<const void*>(this), &t, sizeof t) == 0;
     }
+    /// The same in one comparison.
+    bool is(const flow::HashedTuple& t) const { return t.stands_at(this); }
 };
 
+static_assert(offsetof(Connection, hash) == offsetof(flow::HashedTuple, hash));
 static_assert(sizeof(Connection) == 128, "a connection is two cache lines");
 
 inline uint32_t& pool_link(Connection& c) { return c.next; }

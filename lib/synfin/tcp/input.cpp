@@ -356,7 +356,7 @@ bool run_checks(Connection& c, const Segment& s, Environment& env, Instant now,
         return false;
     }
     if (check_ack(c, s, env, now, result) == Check::drop) return false;
-    update_ts_recent(c, s, now);
+    update_ts_recent(c, s, paws_tick(now));
     if (c.ecn) take_congestion_marks(c, s, env);
     if (s.options.has_user_timeout) [[unlikely]]
         take_user_timeout(c, s, env, result.events);

@@ -14,15 +14,17 @@ namespace synfin::tcp {
 }
 
 /// TS.Recent follows what covers Last.ACK.sent (RFC 7323 section 4.3). Not before the ACK field has
-/// been believed: a forged stamp would have the peer's own segments dropped from then on.
-[[gnu::always_inline]] inline void take_timestamp(Connection& c, const Segment& s, Instant now) {
+/// been believed: a forged stamp would have the peer's own segments dropped from then on. `tick` is
+/// paws_tick of now.
+[[gnu::always_inline]] inline void take_timestamp(Connection& c, const Segment& s, uint16_t tick) {
     if (s.seq.after(c.last_ack_sent)) return;
     c.ts_recent = s.options.ts_value;
-    c.ts_recent_tick = paws_tick(now);
+    c.ts_recent_tick = tick;
 }
 /// The same of a segment that need not have one.
-[[gnu::always_inline]] inline void update_ts_recent(Connection& c, const Segment& s, Instant now) {
-    if (c.has(Mark::timestamps) && s.options.has_timestamps) take_timestamp(c, s, now);
+[[gnu::always_inline]] inline void update_ts_recent(Connection& c, const Segment& s,
+                                                    uint16_t tick) {
+    if (c.has(Mark::timestamps) && s.options.has_timestamps) take_timestamp(c, s, tick);
 }
 
 [[gnu::always_inline]] inline void update_send_window(Connection& c, const Segment& s) {

@@ -129,9 +129,9 @@ uint16_t path_mtu(const Connection& c);
 inline uint32_t timestamp_clock(const Connection& c, const Moment& now) {
     return timestamp_clock(c.ts_offset, now);
 }
-/// The clock of RFC 7323 section 5.5: ticks of 73 minutes, so that each segment can be stamped with
-/// a shift.
-inline uint16_t paws_tick(Instant now) { return static_cast<uint16_t>(now.ns() >> 42); }
+/// The clock of RFC 7323 section 5.5.
+inline uint16_t paws_tick(const Moment& now) { return now.ticks(); }
+inline uint16_t paws_tick(Instant now) { return Moment::ticks_of(now); }
 /// Our MSS option: the largest segment that we can take (SHLD-6, MUST-67).
 inline uint16_t receive_mss(const Profile& profile, bool v6, uint16_t mtu) {
     const int by_mtu = std::max(mtu - header_bytes(v6), 1);
@@ -248,7 +248,7 @@ void back_off_rto(Connection& c);
 Duration time_tried(const Connection& c, const Environment& env);
 /// (2.2)
 [[gnu::always_inline]] inline void take_first_round_trip_sample(Connection& c, uint32_t sample_us) {
-    const uint32_t r = std::max(sample_us, 1u);
+    const uint32_t r = sample_us + (sample_us == 0 ? 1 : 0);  // of a maximum g++ makes a vector's
     c.srtt_us = r;
     c.rttvar_us = r / 2;
 }

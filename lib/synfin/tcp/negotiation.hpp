@@ -18,7 +18,7 @@ inline void offer_options(Connection& c, const Terms& terms, bool passive) {
 
 /// Takes over what a SYN or SYN,ACK offers; what it does not offer is unmarked.
 [[gnu::always_inline]] inline void negotiate(Connection& c, const Segment& syn, const Terms& terms,
-                                             Environment& env, Instant now) {
+                                             Environment& env, const Moment& now) {
     const wire::TcpOptions& o = syn.options;
     const uint16_t offered = o.has_mss ? std::max(o.mss, min_send_mss) : default_send_mss(is_v6(c));
     c.mss = std::min(offered, receive_mss(c, terms));  // MUST-16

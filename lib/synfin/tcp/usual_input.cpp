@@ -15,7 +15,7 @@ void take_other_segment(Connection& c, const Segment& s, Environment& env, const
                         InputResult& result) {
     if (!usual::acknowledges_text(c, s)) return input_in_general(c, s, env, now, result);
     process_ack(c, s, env, now, result.events);
-    update_ts_recent(c, s, now);
+    update_ts_recent(c, s, paws_tick(now));
 }
 
 }  // namespace synfin::tcp

@@ -127,7 +127,7 @@ inline constexpr uint32_t unusual_syn_ack_marks = static_cast<uint32_t>(Mark::se
     if (!usual::begins_as_expected(c, s) || s.ack != c.snd_nxt || !usual::is_usual(c, s, t)) {
         return false;
     }
-    if (s.options.has_timestamps) take_timestamp(c, s, now);
+    if (c.has(Mark::timestamps)) take_timestamp(c, s, paws_tick(now));
     if (c.has(Mark::syn_unacked)) {
         complete_handshake<State::syn_received, true>(c, env, now, result.events);
     } else if (s.ack != c.snd_una) {
