@@ -32,7 +32,7 @@ wire::VerifiedChecksums verified_by_device(const Frame& frame) {
 
 tcp::Segment segment_of(const wire::Packet& p) {
     tcp::Segment s;
-    s.control() = p;
+    s.control() = static_cast<const wire::TcpControl&>(p);
     s.ack = Seq{p.ack};
     s.seq = Seq{p.seq};
     s.ecn = wire::ecn_of(p.traffic_class);
