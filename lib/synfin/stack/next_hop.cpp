@@ -65,7 +65,7 @@ NeighborIndex Worker::Impl::find_next_hop(const wire::IpAddress& destination,
     if (neighbors.use(c.neighbor, now)) [[unlikely]]
         neighbors[c.neighbor].witness = {index, c.generation, c.snd_una.load().value()};
     if (n->usable()) [[likely]] {
-        last_usable = {n, c.remote_address};
+        last_usable = {n, c.remote_address, c.neighbor};
         return n;
     }
     wait_for_neighbor(index, c.neighbor);

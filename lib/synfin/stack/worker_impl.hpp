@@ -442,10 +442,9 @@ struct alignas(apart) Worker::Impl {
     NeighborIndex next_hop(const wire::IpAddress& destination, uint8_t preferred_port);
     NeighborIndex find_next_hop(const wire::IpAddress& destination, uint8_t preferred_port);
     /// Whether the connection goes to `last_usable`. Whoever is asked for behind another in one
-    /// batch, by one interface and to one address, goes the same way: until then nothing is learned
-    /// of neighbors, and no time passes.
+    /// batch goes the same way: until then nothing is learned of neighbors, and no time passes.
     bool goes_to_last_usable(const tcp::Connection& c) const {
-        return c.remote_address == last_usable.remote;
+        return c.neighbor == last_usable.index && c.remote_address == last_usable.remote;
     }
     /// The neighbor to write frames to now, also in `last_usable` then; nullptr if the connection
     /// has been put aside to wait, or to another interface's list.
@@ -589,6 +588,7 @@ struct alignas(apart) Worker::Impl {
     struct {
         const Neighbor* neighbor = nullptr;
         flow::AddressId remote = flow::no_address;
+        NeighborIndex index = no_neighbor;
     } last_usable;  ///< what find_usable_neighbor has found last in this batch
     struct {
         wire::IpAddress destination;
