@@ -73,22 +73,12 @@ tl::expected<AddressPlan, std::string> AddressPlan::make(
             "the source ranges hold no address besides the targets' and the gateway's"}};
     }
     plan.source_ = plan.blocks_[0].first;
+    plan.pairs_left_ = rounds_per_source * plan.targets_.size();
     return plan;
 }
 
-AddressPlan::Pair AddressPlan::next() {
-    auto target = targets_.begin() + target_;
-    if (target == targets_.end()) {
-        target = targets_.begin();
-        target_ = 0;
-        if (++round_ >= rounds_per_source) leave_source();
-    }
-    ++target_;
-    return {source_, *target};
-}
-
 void AddressPlan::leave_source() {
-    round_ = 0;
+    pairs_left_ = rounds_per_source * targets_.size();
     ++blocks_[block_].left;
     if (++sources_left_ == source_count_) {
         sources_left_ = 0;
@@ -105,7 +95,7 @@ void AddressPlan::leave_source() {
 
 void AddressPlan::skip(uint64_t pairs) {
     for (uint64_t n = pairs % pair_count(); n > 0; --n) {
-        if (++target_ < std::ssize(targets_)) continue;
+        if (++target_ < targets_.size()) continue;
         target_ = 0;
         leave_source();
     }

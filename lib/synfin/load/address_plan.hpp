@@ -31,7 +31,14 @@ class AddressPlan {
         const wire::SocketAddress& target;
     };
     /// O(1), but for a look at every block where the source changes.
-    Pair next();
+    Pair next() {
+        if (pairs_left_ == 0) [[unlikely]]
+            leave_source();
+        --pairs_left_;
+        const auto target = targets_.begin() + static_cast<ptrdiff_t>(target_);
+        target_ = target + 1 == targets_.end() ? 0 : target_ + 1;
+        return {source_, *target};
+    }
     /// Begins the round at another place: workers that share sources do not move in step.
     void skip(uint64_t pairs);
 
@@ -59,8 +66,8 @@ class AddressPlan {
     uint64_t source_count_ = 0;
     uint64_t sources_left_ = 0;
     size_t block_ = 0;
-    ptrdiff_t target_ = 0;  ///< the next one; behind the last of them, a round is over
-    unsigned round_ = 0;
+    size_t target_ = 0;      ///< the next one
+    size_t pairs_left_ = 0;  ///< of the present source
 };
 
 }  // namespace synfin::load

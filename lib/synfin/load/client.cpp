@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstring>
 #include <utility>
 #include <vector>
@@ -70,12 +71,12 @@ void Client::begin(Instant now) {
 void Client::open_held(stack::Worker& worker, Instant now) {
     const bool all_are_there = held_opened_ == config_.held && coming_and_going() == 0;
     if (stop_requested_ || stop_at_once_requested_ || all_are_there) return begin(now);
-    for (uint32_t n = 0; n < config_.opens_per_poll; ++n) {
-        if (held_opened_ == config_.held || coming_and_going() >= held_changes_at_once) return;
-        if (!open_one(worker, now, Phase::to_be_held)) return;
-        ++held_opened_;
-        ++statistics_.were_held;
-    }
+    if (coming_and_going() >= held_changes_at_once) return;
+    const uint32_t count = open(worker, now, Phase::to_be_held,
+                                std::min({config_.opens_per_poll, config_.held - held_opened_,
+                                          held_changes_at_once - coming_and_going()}));
+    held_opened_ += count;
+    statistics_.were_held += count;
 }
 
 // As many at a time as come and go elsewhere: what they ask for must find memory.
@@ -107,45 +108,55 @@ void Client::measure(Instant now) {
 }
 
 void Client::open_due(stack::Worker& worker, Instant now) {
-    if (pacer_) statistics_.missed += pacer_->forgive(now);
-    for (uint32_t n = 0; n < config_.opens_per_poll; ++n) {
-        if (config_.connections != 0 &&
-            statistics_.opened - statistics_.were_held == config_.connections) {
-            return end_opening(now);
-        }
-        if (!pacer_) {
-            if (coming_and_going() >= config_.concurrency) return;
-            if (!open_one(worker, now, Phase::opening)) return;
-            continue;
-        }
+    if (pacer_) {
+        open_by_pace(worker, now);
+    } else if (coming_and_going() < config_.concurrency) {
+        open(worker, now, Phase::opening,
+             static_cast<uint32_t>(std::min({uint64_t{config_.opens_per_poll}, left_to_open(),
+                                             uint64_t{config_.concurrency} - coming_and_going()})));
+    }
+    if (left_to_open() == 0) end_opening(now);
+}
+
+void Client::open_by_pace(stack::Worker& worker, Instant now) {
+    statistics_.missed += pacer_->forgive(now);
+    for (uint32_t n = 0; n < config_.opens_per_poll && left_to_open() > 0; ++n) {
         const std::optional<Instant> intended = pacer_->take_due(now);
         if (!intended) return;
         if (coming_and_going() >= config_.concurrency ||
-            !open_one(worker, *intended, Phase::opening)) {
+            open(worker, *intended, Phase::opening, 1) == 0) {
             ++statistics_.missed;
         }
     }
 }
 
-bool Client::open_one(stack::Worker& worker, Instant intended, Phase phase) {
-    const AddressPlan::Pair pair = plan_.next();
-    const Memory memory{phase, config_.requests, intended};
-    const auto id = worker.connect(pair.target, *this,
-                                   {.source = pair.source,
-                                    .source_port = 0,
-                                    .profile = config_.profile,
-                                    .user_data = memory.bits(),
-                                    .fast_open = asks_early(phase)});
-    if (!id) [[unlikely]] {
-        count_refused(id.error());
-        return false;
+uint64_t Client::left_to_open() const {
+    if (config_.connections == 0) return UINT64_MAX;
+    return config_.connections - (statistics_.opened - statistics_.were_held);
+}
+
+uint32_t Client::open(stack::Worker& worker, Instant intended, Phase phase, uint32_t count) {
+    const bool early = config_.early_data && phase == Phase::opening;
+    stack::ConnectOptions options{.source = {},
+                                  .source_port = 0,
+                                  .profile = config_.profile,
+                                  .user_data = Memory{phase, config_.requests, intended}.bits(),
+                                  .fast_open = early};
+    for (uint32_t n = 0; n < count; ++n) {
+        const AddressPlan::Pair pair = plan_.next();
+        options.source = pair.source;
+        const auto id = worker.connect(pair.target, *this, options);
+        if (!id) [[unlikely]] {
+            count_refused(id.error());
+            return n;
+        }
+        live_.add(*id);
+        ++statistics_.opened;
+        ++statistics_.concurrent;
+        if (early) [[unlikely]]
+            ask_early(worker, *id);
     }
-    live_.add(*id);
-    ++statistics_.opened;
-    ++statistics_.concurrent;
-    if (asks_early(phase)) [[unlikely]]
-        ask_early(worker, *id);
-    return true;
+    return count;
 }
 
 [[gnu::noinline]] void Client::count_refused(stack::Error reason) {

@@ -156,7 +156,11 @@ class alignas(apart) Client final : public stack::Application {
     void open_due(stack::Worker& worker, Instant now);
     void end_opening(Instant now);
     void measure(Instant now);
-    bool open_one(stack::Worker& worker, Instant intended, Phase phase);
+    void open_by_pace(stack::Worker& worker, Instant now);
+    /// How many more the run may open.
+    uint64_t left_to_open() const;
+    /// Opens so many, or as many as connect() would. Returns how many that was.
+    uint32_t open(stack::Worker& worker, Instant intended, Phase phase, uint32_t count);
     /// connect() would not.
     void count_refused(stack::Error reason);
     void ask_early(stack::Worker& worker, stack::ConnectionId id);
@@ -164,7 +168,6 @@ class alignas(apart) Client final : public stack::Application {
     uint32_t coming_and_going() const {
         return live_.count() - static_cast<uint32_t>(statistics_.held);
     }
-    bool asks_early(Phase phase) const { return config_.early_data && phase == Phase::opening; }
     void ask(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left);
     bool send_request(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left);
     /// One that is not known, or a part of one.

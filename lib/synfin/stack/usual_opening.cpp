@@ -66,7 +66,7 @@ void Worker::Impl::foresee_opening(flow::FourTuple tuple) {
 }
 
 // Nobody has asked for a port of another scope since: who does is not like the last.
-[[gnu::always_inline]] inline ConnectionId Worker::Impl::open_again(uint64_t user_data) {
+[[gnu::noinline]] ConnectionId Worker::Impl::open_again(uint64_t user_data) {
     const Connection& image = last_opening.image;
     flow::FourTuple tuple{.local_address = image.local_address,
                           .remote_address = image.remote_address,
@@ -109,15 +109,20 @@ void Worker::Impl::foresee_opening(flow::FourTuple tuple) {
     return id;
 }
 
-tl::expected<ConnectionId, Error> Worker::Impl::connect(const wire::SocketAddress& remote,
-                                                        Application& application,
-                                                        const ConnectOptions& options) {
-    if (is_like_last(remote, application, options)) [[likely]] {
-        const ConnectionId id = open_again(options.user_data);
-        if (id.index != no_index) [[likely]]
-            return id;
+// So little that it becomes part of who opens many: then what is asked for, and what comes of it,
+// stays in registers.
+tl::expected<ConnectionId, Error> Worker::connect(const wire::SocketAddress& remote,
+                                                  Application& application,
+                                                  const ConnectOptions& options) {
+    ConnectionId id;
+    if (impl_->is_like_last(remote, application, options)) [[likely]]
+        id = impl_->open_again(options.user_data);
+    if (id.index == no_index) [[unlikely]] {
+        const auto opened = impl_->connect_in_general(remote, application, options);
+        if (!opened) return tl::unexpected{opened.error()};
+        id = *opened;
     }
-    return connect_in_general(remote, application, options);
+    return id;
 }
 
 [[gnu::noinline]] void Worker::Impl::give_up_opening(Connection& c, uint32_t index) {

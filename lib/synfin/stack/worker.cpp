@@ -243,12 +243,6 @@ void Worker::close_listener(const wire::SocketAddress& local) {
     if (number != no_owner) impl_->close_listener(number);
 }
 
-tl::expected<ConnectionId, Error> Worker::connect(const wire::SocketAddress& remote,
-                                                  Application& application,
-                                                  const ConnectOptions& options) {
-    return impl_->connect(remote, application, options);
-}
-
 uint32_t Worker::early_data_room(const wire::IpAddress& source, const wire::IpAddress& remote,
                                  const tcp::Profile& profile) {
     const auto path = impl_->path_to(remote, source);

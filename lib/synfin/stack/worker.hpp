@@ -103,7 +103,9 @@ struct WorkerConfig {
         64;  ///< packets per loop and interface, at most Worker::receive_burst_max
 };
 
-enum class Error : uint8_t {
+/// As wide as what begins a ConnectionId: where one of them is in the place of the other, g++ then
+/// keeps both in registers.
+enum class Error : uint32_t {
     address_not_available,  ///< EADDRNOTAVAIL: no local port is free for this destination
     address_in_use,         ///< EADDRINUSE: the tuple or the listener exists
     no_resources,           ///< ENOBUFS: max_connections reached

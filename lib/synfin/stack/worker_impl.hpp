@@ -246,9 +246,6 @@ struct alignas(apart) Worker::Impl {
                             uint16_t profile, NeighborIndex neighbor);
 
     // ---- usual_opening.cpp
-    tl::expected<ConnectionId, Error> connect(const wire::SocketAddress& remote,
-                                              Application& application,
-                                              const ConnectOptions& options);
     /// Whether a segment without a connection is a SYN that asks for what the last one has got, of
     /// the same listener, but for port and time.
     bool is_like_last_syn(const Arrived& syn) const;
@@ -262,7 +259,7 @@ struct alignas(apart) Worker::Impl {
     bool is_like_last(const wire::SocketAddress& remote, const Application& application,
                       const ConnectOptions& options) const;
     /// Then: the connection, or none if connect() has to see to it in general.
-    ConnectionId open_again(uint64_t user_data);
+    [[gnu::hot]] ConnectionId open_again(uint64_t user_data);
     /// One more reference to each of a tuple's ids. False if they stand for others by now.
     bool hold_addresses_again(flow::FourTuple tuple, const wire::IpAddress& local,
                               const wire::IpAddress& remote);
