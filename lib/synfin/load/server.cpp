@@ -176,10 +176,14 @@ void Server::end(stack::Worker& worker, stack::ConnectionId id) {
     Memory memory;
     memory.closed_by_us = true;
     worker.set_user_data(id, memory.pack());
-    // Bytes behind a last request are of no use, but left unread they would make the end a RST.
-    const size_t unread = worker.unread_bytes(id);
-    if (unread != 0) [[unlikely]]
-        worker.consume(id, unread);
+    if (worker.unread_bytes(id) != 0) [[unlikely]]
+        return end_with_unread(worker, id);
+    worker.close(id);
+}
+
+// Bytes behind a last request are of no use, but left unread they would make the end a RST.
+[[gnu::noinline]] void Server::end_with_unread(stack::Worker& worker, stack::ConnectionId id) {
+    worker.consume(id, worker.unread_bytes(id));
     worker.close(id);
 }
 

@@ -130,6 +130,7 @@ class alignas(apart) Server final : public stack::Application {
     size_t echo(stack::Worker& worker, stack::ConnectionId id, std::span<const uint8_t> data);
     void serve_unread(stack::Worker& worker, stack::ConnectionId id);
     void end(stack::Worker& worker, stack::ConnectionId id);
+    void end_with_unread(stack::Worker& worker, stack::ConnectionId id);
     void drain(stack::Worker& worker, Instant now);
 
     ServerConfig config_;

@@ -62,7 +62,7 @@ void Worker::Impl::shutdown_send(ConnectionId id) {
     settle(id.index);
 }
 
-void Worker::Impl::close(ConnectionId id) {
+[[gnu::noinline]] void Worker::Impl::close_in_general(ConnectionId id) {
     Connection* c = find(id);
     if (c == nullptr || c->has(Mark::close_noted)) return;
     if (id.index == being_read) {  // what the handler takes is not unread, but that is known later

@@ -51,6 +51,7 @@
 #include <synfin/tcp/core.hpp>
 #include <synfin/tcp/fast_open.hpp>
 #include <synfin/tcp/history.hpp>
+#include <synfin/tcp/usual_close.hpp>
 #include <synfin/tcp/usual_send.hpp>
 #include <synfin/timer/wheel.hpp>
 #include <synfin/wire/icmp6.hpp>
@@ -351,7 +352,16 @@ struct alignas(apart) Worker::Impl {
     void consume(ConnectionId id, size_t count);
     void set_pushing(ConnectionId id, tcp::Pushing pushing);
     void shutdown_send(ConnectionId id);
-    void close(ConnectionId id);
+    void close(ConnectionId id) {
+        if (!close_if_usual(id)) close_in_general(id);
+    }
+    void close_in_general(ConnectionId id);
+    /// From a handler of the connection, as send_static_if_usual.
+    [[gnu::always_inline]] bool close_if_usual(ConnectionId id) {
+        tcp::Connection* c = find(id);
+        return c != nullptr && id.index == delivering && id.index != being_read &&
+               !c->has(tcp::Mark::close_noted) && tcp::close_if_usual(*c, env);
+    }
     void abort(ConnectionId id);
     void close_listener(OwnerNumber number);
     tl::expected<void, Error> change_profile(ConnectionId id, const tcp::Profile& profile);

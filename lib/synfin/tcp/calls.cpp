@@ -3,6 +3,7 @@
 
 #include <synfin/base/assert.hpp>
 #include <synfin/tcp/internal.hpp>
+#include <synfin/tcp/usual_close.hpp>
 #include <synfin/tcp/usual_send.hpp>
 
 namespace synfin::tcp {
@@ -197,6 +198,10 @@ void shutdown_send(Connection& c, Environment& env, Instant) {
 }
 
 Events close(Connection& c, Environment& env, Instant now) {
+    return close_if_usual(c, env) ? Events{} : close_in_general(c, env, now);
+}
+
+Events close_in_general(Connection& c, Environment& env, Instant now) {
     Events events;
     const State state = c.state;
     if (state == State::closed || c.has(Mark::detached) || c.has(Mark::send_reset)) return events;

@@ -91,6 +91,8 @@ uint32_t send_buffer(const Connection& c, const Environment& env);
 
 /// send_static() without the fast path of usual_send.hpp.
 uint32_t send_static_in_general(Connection& c, const wire::SummedBytes& bytes, Environment& env);
+/// close() without that of usual_close.hpp.
+Events close_in_general(Connection& c, Environment& env, Instant now);
 
 // ---- urgent.cpp
 

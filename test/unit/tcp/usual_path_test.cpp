@@ -279,7 +279,10 @@ class Chance {
                 break;
             case 3: t.both([&](End& e) { send(e.c, bytes, e.env, now_); }); break;
             case 4:
-                if (one_in(4)) t.both([&](End& e) { close(e.c, e.env, now_); });
+                if (one_in(4)) {
+                    close(t.fast.c, t.fast.env, now_);
+                    close_in_general(t.general.c, t.general.env, now_);
+                }
                 break;
             case 5:
                 if (one_in(4)) t.both([&](End& e) { shutdown_send(e.c, e.env, now_); });
