@@ -24,7 +24,7 @@ class MessageMemo {
     /// What was remembered for exactly these bytes; nullptr if nothing was.
     const Outcome* find(std::span<const uint8_t> message) const {
         for (const Entry& entry : entries_) {
-            if (entry.length == message.size() && entry.length != 0 &&
+            if (entry.length == message.size() &&
                 std::memcmp(entry.bytes.data(), message.data(), entry.length) == 0) {
                 return &entry.outcome;
             }
@@ -45,7 +45,7 @@ class MessageMemo {
 
   private:
     struct Entry {
-        size_t length = 0;
+        size_t length = SIZE_MAX;  ///< nothing is remembered: no message is so long
         Outcome outcome{};
         std::array<uint8_t, max_bytes> bytes;
     };

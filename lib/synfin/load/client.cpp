@@ -84,7 +84,7 @@ void Client::release_held(stack::Worker& worker, Instant now) {
     while (statistics_.held > 0 && released_up_to_ < live_.end() &&
            coming_and_going() < held_changes_at_once) {
         const uint32_t index = released_up_to_++;
-        live_.visit(index, index + 1, [&](stack::ConnectionId id) {
+        live_.visit(worker, index, index + 1, [&](stack::ConnectionId id) {
             if (memory_of(worker, id).phase() != Phase::held) return;
             --statistics_.held;
             config_.requests > 0 ? ask(worker, id, 1) : leave(worker, id);
@@ -368,7 +368,6 @@ void Client::condemn(stack::Worker& worker, stack::ConnectionId id) {
 
 void Client::on_closed(stack::Worker& worker, stack::ConnectionId id, tcp::CloseReason reason) {
     const Memory memory = memory_of(worker, id);
-    live_.remove(id);
     --statistics_.concurrent;
     const bool by_rst = config_.close == CloseBy::rst && config_.first == First::client;
     const auto chosen = by_rst ? tcp::CloseReason::aborted : tcp::CloseReason::finished;
@@ -419,14 +418,14 @@ void Client::drain(stack::Worker& worker, Instant now) {
         measure(now);
     }
     if (!abandoned_ && !stop_at_once_requested_) release_held(worker, now);
-    if (live_.count() > 0 && !abandoned_ && is_too_late()) abandon_all(worker);
-    if (live_.count() == 0) stage_ = Stage::finished;
+    if (statistics_.concurrent > 0 && !abandoned_ && is_too_late()) abandon_all(worker);
+    if (statistics_.concurrent == 0) stage_ = Stage::finished;
 }
 
 void Client::abandon_all(stack::Worker& worker) {
     abandoned_ = true;
     statistics_.held = 0;
-    live_.visit(0, live_.end(), [&](stack::ConnectionId id) {
+    live_.visit(worker, 0, live_.end(), [&](stack::ConnectionId id) {
         put(worker, id, Phase::abandoned, 0);
         worker.abort(id);
     });

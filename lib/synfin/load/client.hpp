@@ -166,7 +166,7 @@ class alignas(apart) Client final : public stack::Application {
     void ask_early(stack::Worker& worker, stack::ConnectionId id);
     /// Open, and neither held nor on the way to it.
     uint32_t coming_and_going() const {
-        return live_.count() - static_cast<uint32_t>(statistics_.held);
+        return static_cast<uint32_t>(statistics_.concurrent - statistics_.held);
     }
     void ask(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left);
     bool send_request(stack::Worker& worker, stack::ConnectionId id, uint32_t requests_left);

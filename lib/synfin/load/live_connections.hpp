@@ -15,60 +15,47 @@
 #include <synfin/base/assert.hpp>
 #include <synfin/base/region.hpp>
 #include <synfin/stack/application.hpp>
+#include <synfin/stack/worker.hpp>
 
 namespace synfin::load {
 
-/// The set of open connections of one worker: 33 bits for each. Each operation is O(1).
+/// Which connections of a worker its application has open: 32 bits for each. A place is named by
+/// the last connection that was there; whether it still is open, the worker knows.
 class LiveConnections {
   public:
     explicit LiveConnections(uint32_t max_connections)
-        : generations_{size_t{max_connections} * sizeof(uint32_t)},
-          open_{(size_t{max_connections} + 63) / 64 * sizeof(uint64_t)},
-          capacity_{max_connections} {}
+        : memory_{size_t{max_connections} * sizeof(uint32_t)}, capacity_{max_connections} {}
 
     void add(stack::ConnectionId id) {
         if (id.index >= end_) [[unlikely]] {
             SYNFIN_ASSERT(id.index < capacity_);
             end_ = id.index + 1;
         }
-        generation(id.index) = id.generation;
-        open_word(id.index) |= bit(id.index);
-        ++count_;
+        last_in(id.index) = id.generation + 1;
     }
 
-    void remove(stack::ConnectionId id) {
-        SYNFIN_ASSERT(id.index < end_ && is_open(id.index));
-        open_word(id.index) &= ~bit(id.index);
-        --count_;
-    }
-
-    uint32_t count() const { return count_; }
     /// One past the largest index that was ever added.
     uint32_t end() const { return end_; }
 
-    /// Calls `act(id)` for what is open among indices [from, to). `act` may remove it.
+    /// Calls `act(id)` for what is open among indices [from, to). `act` may end it.
     template <typename Action>
-    void visit(uint32_t from, uint32_t to, Action&& act) {
+    void visit(const stack::Worker& worker, uint32_t from, uint32_t to, Action&& act) {
         for (uint32_t index = from; index < std::min(to, end_); ++index) {
-            if (is_open(index)) act(stack::ConnectionId{index, generation(index)});
+            if (last_in(index) == 0) continue;
+            const stack::ConnectionId id{index, last_in(index) - 1};
+            if (worker.is_open(id)) act(id);
         }
     }
 
   private:
-    uint32_t& generation(uint32_t index) const {
-        return static_cast<uint32_t*>(generations_.data())[index];
+    /// The generation of the last one, plus one; 0: there was none.
+    uint32_t& last_in(uint32_t index) const {
+        return static_cast<uint32_t*>(memory_.data())[index];
     }
-    uint64_t& open_word(uint32_t index) const {
-        return static_cast<uint64_t*>(open_.data())[index / 64];
-    }
-    static uint64_t bit(uint32_t index) { return uint64_t{1} << index % 64; }
-    bool is_open(uint32_t index) const { return (open_word(index) & bit(index)) != 0; }
 
-    Region generations_;
-    Region open_;
+    Region memory_;
     uint32_t capacity_;
     uint32_t end_ = 0;
-    uint32_t count_ = 0;
 };
 
 /// A `State` for each connection that needs one for a while; whether it does is the user's to know.

@@ -146,7 +146,6 @@ void Server::on_writable(stack::Worker& worker, stack::ConnectionId id) {
 }
 
 void Server::on_closed(stack::Worker& worker, stack::ConnectionId id, tcp::CloseReason reason) {
-    live_.remove(id);
     --statistics_.concurrent;
     if (reason == tcp::CloseReason::finished) [[likely]] {
         ++statistics_.closed;
@@ -328,18 +327,19 @@ void Server::on_poll(stack::Worker& worker, Instant now) {
 void Server::drain(stack::Worker& worker, Instant now) {
     // A response that is on its way goes out first: send_response ends the connection behind it.
     const uint32_t until = closed_up_to_ + closes_per_poll;
-    live_.visit(closed_up_to_, until, [&](stack::ConnectionId id) {
+    live_.visit(worker, closed_up_to_, until, [&](stack::ConnectionId id) {
         const Memory memory = Memory::unpack(worker.user_data(id));
         if (memory.closed_by_us) return;
         if (memory.sending && config_.service == Service::http) return;
         end(worker, id);
     });
     closed_up_to_ = std::min(until, live_.end());
-    if (live_.count() > 0 && !abandoned_ && (now >= drain_deadline_ || stop_at_once_requested_)) {
+    if (statistics_.concurrent > 0 && !abandoned_ &&
+        (now >= drain_deadline_ || stop_at_once_requested_)) {
         abandoned_ = true;
-        live_.visit(0, live_.end(), [&](stack::ConnectionId id) { worker.abort(id); });
+        live_.visit(worker, 0, live_.end(), [&](stack::ConnectionId id) { worker.abort(id); });
     }
-    if (live_.count() == 0) stage_ = Stage::finished;
+    if (statistics_.concurrent == 0) stage_ = Stage::finished;
 }
 
 }  // namespace synfin::load

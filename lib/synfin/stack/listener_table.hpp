@@ -22,7 +22,8 @@ namespace synfin::stack {
 using OwnerNumber = uint16_t;
 inline constexpr OwnerNumber no_owner = UINT16_MAX;
 
-struct Owner {
+/// Two lines each, so that a number leads to one by a shift.
+struct alignas(64) Owner {
     Application* application = nullptr;
     uint32_t connections = 0;  ///< that name this owner
     // listeners only

@@ -1,4 +1,5 @@
-// The fast path of CLOSE: the end of what is open, or has been ended by the peer, and has been read.
+// The fast path of CLOSE: the end of what is open, or has been ended by the peer, and has been
+// read.
 //
 // Whatever differs is left to close_in_general. So this file decides nothing: what it closes, that
 // would close in the same way.
