@@ -282,7 +282,8 @@ class PortAllocator {
         return last;
     }
     /// Of three that are still in registers where no search is needed.
-    [[gnu::noinline]] uint32_t search(AddressId local, AddressId remote, uint16_t port) const {
+    [[gnu::noinline, gnu::cold]] uint32_t search(AddressId local, AddressId remote,
+                                                 uint16_t port) const {
         const PortScope scope{local, remote, port};
         return find(scope, hash_of(scope));
     }
@@ -295,7 +296,7 @@ class PortAllocator {
         if (--pool.taken == 0) [[unlikely]]
             begin_to_idle(number);
     }
-    [[gnu::noinline]] void begin_to_idle(uint32_t number) {
+    [[gnu::noinline, gnu::cold]] void begin_to_idle(uint32_t number) {
         append_idle(number);
         forget_if_unnamed(pools_[number]);
     }

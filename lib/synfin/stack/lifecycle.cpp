@@ -43,10 +43,11 @@ void Worker::Impl::let_go(Connection& c, uint32_t index) {
         if (is_held()) return;
         if (config.time_wait != Duration{}) {
             enter_time_wait(c);
+            table.erase(c.hash, index);
         } else {
             release_addresses(c.tuple());
+            leave_table(c, index);
         }
-        leave_table(c, index);
     }
     if (c.transfer != no_index) tcp::release(c, env);
     profiles.release(c.profile);
@@ -66,7 +67,6 @@ void Worker::Impl::let_go(Connection& c, uint32_t index) {
 
 // The record keeps the port and the addresses until it ends.
 [[gnu::noinline]] void Worker::Impl::enter_time_wait(Connection& c) {
-    c.clear(Mark::owns_port);
     time_waits.insert(tcp::make_time_wait(c), c.hash, now, [this](const tcp::TimeWait& oldest) {
         ++tcp_counters.time_wait_overflow;
         forget(oldest);
