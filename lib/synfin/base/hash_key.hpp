@@ -43,6 +43,10 @@ class HashKey {
     SYNFIN_USES_AES uint64_t hash_by_aes(uint64_t first, uint64_t second) const {
         return aes_.encrypt({first, second}).first;
     }
+    /// The same of both words side by side.
+    SYNFIN_USES_AES uint64_t hash_by_aes(__m128i words) const {
+        return static_cast<uint64_t>(_mm_cvtsi128_si64(aes_.encrypt(words)));
+    }
 #endif
     uint64_t hash_by_siphash(uint64_t first, uint64_t second) const {
         return SipHash24::of_16_bytes(sip_, first, second);

@@ -33,7 +33,7 @@ inline bool is_read(const tcp::Connection& c) {
         if (!result.data.empty()) deliver_data(c, index, owner, result.data);
         if (events.has(tcp::Event::readable)) deliver_unread(index);
         if (events.has(tcp::Event::peer_closed)) deliver_peer_closed(c, index, owner);
-        if (events.has(tcp::Event::acknowledged) && c.has(tcp::Mark::send_blocked))
+        if (c.has(tcp::Mark::send_blocked) && events.has(tcp::Event::acknowledged))
             deliver_writable(index);
         if (events.closed != tcp::CloseReason::none) deliver_end(c, index, owner, events.closed);
         delivering = no_index;

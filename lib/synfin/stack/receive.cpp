@@ -105,6 +105,9 @@ void Worker::Impl::take_segments(const Watcher& watcher) {
 
 void Worker::Impl::ask_for_connections() {
     const bool may_have_records = time_waits.size() != 0;
+    // g++ would load both anew for each.
+    const tcp::Connection* const all = &connections[0];
+    const OwnerNumber* const owner_numbers = owner_of;
     uint32_t count = 0;
     for (Arrived& a : std::span<Arrived>{arrived.data(), segment_count}) {
         const uint32_t likely = table.candidate(a.hash);
@@ -113,16 +116,11 @@ void Worker::Impl::ask_for_connections() {
             if (may_have_records) strays[count++] = &a;
             continue;
         }
-        __builtin_prefetch(&connections[likely], 1);
-        __builtin_prefetch(reinterpret_cast<const char*>(&connections[likely]) + 64, 1);
-        __builtin_prefetch(&owner_of[likely]);
+        __builtin_prefetch(&all[likely], 1);
+        __builtin_prefetch(reinterpret_cast<const char*>(&all[likely]) + 64, 1);
+        __builtin_prefetch(&owner_numbers[likely]);
     }
     stray_count = count;
-}
-
-[[gnu::always_inline]] inline void Worker::Impl::hash_segment(Arrived& a) const {
-    a.hash = flow::tuple_hash(a.tuple, hash_key);
-    table.prefetch(a.hash);
 }
 
 // A SYN is looked for in TIME_WAIT, and a FIN may lead there.
@@ -147,13 +145,14 @@ void Worker::Impl::parse(uint8_t port, std::span<const Frame> frames) {
         if (const Frame* ahead = &frame + parse_ahead; ahead < end) __builtin_prefetch(ahead->data);
         octets += frame.length;
         Arrived& a = *next;
-        if (wire::read_usual_ipv4({frame.data, frame.length}, verified_by_device(frame), usual_ipv4,
+        const uint8_t* const data = frame.data;
+        if (wire::read_usual_ipv4({data, frame.length}, verified_by_device(frame), usual_ipv4,
                                   a.segment)) [[likely]] {
-            fill_in(a, wire::UsualIpv4Ends{frame.data}, frame);
+            fill_in(a, wire::UsualIpv4Ends{data}, data);
         } else if (!read_usual_ipv6_or_tagged(port, frame, a) && !classify(port, frame, a)) {
             continue;
         }
-        hash_segment(a);
+        table.prefetch(a.hash);
         if (may_concern_time_wait(a.segment.flags)) {
             *asked_end++ = a.hash;
             if (asked_end == to_ask.data() + asked_together) ask_for_time_waits();
@@ -168,24 +167,22 @@ void Worker::Impl::parse(uint8_t port, std::span<const Frame> frames) {
 
 [[gnu::always_inline]] inline void Worker::Impl::fill_in(Arrived& a,
                                                          const wire::UsualIpv4Ends& ends,
-                                                         const Frame& frame) const {
+                                                         const uint8_t* ethernet) const {
     a.segment.ecn = wire::ecn_of(ends.traffic_class());
-    a.tuple = {.local_address = ends.destination(),
-               .remote_address = ends.source(),
-               .local_port = ends.destination_port(),
-               .remote_port = ends.source_port()};
-    a.ethernet = frame.data;
+    flow::read_ipv4_ends(ends.all(), hash_key, a);
+    a.ethernet = ethernet;
 }
 
 [[gnu::always_inline]] inline void Worker::Impl::fill_in(Arrived& a,
                                                          const wire::UsualIpv6Ends& ends,
-                                                         const Frame& frame) const {
+                                                         const uint8_t* ethernet) const {
     a.segment.ecn = wire::ecn_of(ends.traffic_class());
     a.tuple = {.local_address = addresses.lookup_v6(ends.destination()),
                .remote_address = addresses.lookup_v6(ends.source()),
                .local_port = ends.destination_port(),
                .remote_port = ends.source_port()};
-    a.ethernet = frame.data;
+    a.hash = flow::tuple_hash(a.tuple, hash_key);
+    a.ethernet = ethernet;
     a.addresses_v6 = ends.addresses();
 }
 
@@ -195,7 +192,7 @@ void Worker::Impl::parse(uint8_t port, std::span<const Frame> frames) {
                                interfaces[port].usual_ipv6, a.segment)) {
         return read_usual_tagged(port, frame, a);
     }
-    fill_in(a, wire::UsualIpv6Ends{frame.data}, frame);
+    fill_in(a, wire::UsualIpv6Ends{frame.data}, frame.data);
     return true;
 }
 
@@ -204,11 +201,11 @@ void Worker::Impl::parse(uint8_t port, std::span<const Frame> frames) {
     const auto bytes = wire::without_tag({frame.data, frame.length}, interfaces[port].usual_tag);
     const wire::VerifiedChecksums verified = verified_by_device(frame);
     if (wire::read_usual_ipv4(bytes, verified, ipv4_behind_tag, a.segment)) {
-        fill_in(a, wire::UsualIpv4Ends{bytes.data()}, frame);
+        fill_in(a, wire::UsualIpv4Ends{bytes.data()}, frame.data);
         return true;
     }
     if (!wire::read_usual_ipv6(bytes, verified, ipv6_behind_tag, a.segment)) return false;
-    fill_in(a, wire::UsualIpv6Ends{bytes.data()}, frame);
+    fill_in(a, wire::UsualIpv6Ends{bytes.data()}, frame.data);
     return true;
 }
 
@@ -269,6 +266,7 @@ void Worker::Impl::fill_in(Arrived& a, const wire::Packet& p) const {
                .remote_address = known_id(p.source),
                .local_port = p.destination_port,
                .remote_port = p.source_port};
+    a.hash = flow::tuple_hash(a.tuple, hash_key);
     a.likely = no_index;
     a.ethernet = p.ethernet;
     a.addresses_v6 = p.network.data() + wire::Ipv6View::addresses_at;
@@ -284,7 +282,6 @@ void Worker::Impl::take_fragment(wire::Packet& p, uint8_t port) {
         case wire::PacketKind::tcp: {
             Arrived a;
             fill_in(a, p);
-            a.hash = flow::tuple_hash(a.tuple, hash_key);
             if (config.colleagues != nullptr && !is_ours_to_take(a) &&
                 config.colleagues->take(port, a.local(), a.remote(), link_header, whole)) {
                 ++counters.segments_to_colleagues;

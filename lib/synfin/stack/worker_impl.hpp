@@ -81,7 +81,6 @@ struct alignas(apart) Worker::Impl {
     void ask_for_next_record();
     /// Reads the segments of a burst, and asks for where the tables know of their connections.
     void parse(uint8_t port, std::span<const Frame> frames);
-    void hash_segment(Arrived& a) const;
     bool may_concern_time_wait(wire::TcpFlags flags) const;
     bool read_usual_ipv6_or_tagged(uint8_t port, const Frame& frame, Arrived& a);
     /// A frame in our VLAN.
@@ -94,8 +93,8 @@ struct alignas(apart) Worker::Impl {
     bool is_for_our_end(uint8_t port, const wire::Packet& packet);
     void count_drop(wire::Drop reason);
     void fill_in(Arrived& a, const wire::Packet& packet) const;
-    void fill_in(Arrived& a, const wire::UsualIpv4Ends& ends, const Frame& frame) const;
-    void fill_in(Arrived& a, const wire::UsualIpv6Ends& ends, const Frame& frame) const;
+    void fill_in(Arrived& a, const wire::UsualIpv4Ends& ends, const uint8_t* ethernet) const;
+    void fill_in(Arrived& a, const wire::UsualIpv6Ends& ends, const uint8_t* ethernet) const;
     /// What the fragment has made whole goes its way at once, before the burst.
     void take_fragment(wire::Packet& packet, uint8_t port);
     /// Whether the segment is one of a connection of this worker, be it in TIME_WAIT.

@@ -123,6 +123,8 @@ class UsualIpv4Ends {
     uint32_t destination() const { return static_cast<uint32_t>(load_be64(ip_ + 12)); }
     uint16_t source_port() const { return static_cast<uint16_t>(ports() >> 16); }
     uint16_t destination_port() const { return static_cast<uint16_t>(ports()); }
+    /// Where all four stand, the sender's first.
+    const uint8_t* all() const { return ip_ + 12; }
 
   private:
     uint32_t ports() const { return load_be32(ip_ + usual::ipv4_bytes); }

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <set>
 #include <unordered_map>
@@ -25,6 +27,15 @@ TEST(TupleHash, IsTheKeyedHashOfTheTwelveBytes) {
     const uint64_t hash = key.hash(0x0706050403020100, 0x0b0a0908);
     EXPECT_EQ(wide_tuple_hash(tuple, key), hash);
     EXPECT_EQ(tuple_hash(tuple, key), static_cast<uint32_t>(hash));
+}
+
+TEST(TupleHash, OfWhatAnIpv4HeaderSaysIsThatOfItsTuple) {
+    const std::array<uint8_t, 16> ends{198, 18, 0, 7, 10, 1, 2, 3, 0xc3, 0x51, 0, 80, 9, 9, 9, 9};
+    const FourTuple tuple{0x0a010203, 0xc6120007, 80, 0xc351};
+    HashedTuple read{.tuple = {}, .hash = 5};
+    read_ipv4_ends(ends.data(), key, read);
+    EXPECT_EQ(read.tuple, tuple);
+    EXPECT_EQ(read.hash, tuple_hash(tuple, key));
 }
 
 TEST(TupleHash, BurstOfAnyLengthHashesLikeOneByOne) {
