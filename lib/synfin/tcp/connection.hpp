@@ -26,8 +26,9 @@
 
 namespace synfin::tcp {
 
-/// A deadline that does not come.
-inline constexpr int64_t never_us = INT64_MAX;
+/// A deadline that does not come: so small a number that an instruction can carry it, to store it
+/// or to compare with it.
+inline constexpr int64_t never_us = -1;
 
 /// What is true of a connection or waits to be done for it; one bit each in Connection::flags.
 enum class Mark : uint32_t {

@@ -250,12 +250,12 @@ void start_user_timeout(Connection& c, const Environment& env, Instant now) {
 int64_t next_deadline_us(const Connection& c, Instant now) {
     const int64_t now_us = now.us();
     int64_t earliest_us = c.long_deadline_us;
-    if (c.has(Mark::retransmit_armed)) {
-        earliest_us = std::min(earliest_us, full_deadline_us(c.retransmit_deadline_us, now_us));
-    }
-    if (waits_shortly(c)) {
-        earliest_us = std::min(earliest_us, full_deadline_us(c.short_deadline_us, now_us));
-    }
+    const auto consider = [&](uint32_t low_us) {
+        const int64_t deadline_us = full_deadline_us(low_us, now_us);
+        if (earliest_us == never_us || deadline_us < earliest_us) earliest_us = deadline_us;
+    };
+    if (c.has(Mark::retransmit_armed)) consider(c.retransmit_deadline_us);
+    if (waits_shortly(c)) consider(c.short_deadline_us);
     return earliest_us;
 }
 
