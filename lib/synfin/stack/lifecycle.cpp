@@ -33,7 +33,7 @@ void Worker::Impl::settle_undelivered(uint32_t index) { settle_now(connections[i
 }
 
 void Worker::Impl::let_go(Connection& c, uint32_t index) {
-    const auto is_held = [&] { return owner_of[index] != no_owner || c.has(Mark::ready); };
+    const auto is_held = [&] { return owner_of[index] != no_owner || c.is_in_list(); };
     if (c.state == State::closed) {
         // Its tuple is free at once, also while the application has not read everything yet.
         if (c.has(Mark::in_table)) leave_table(c, index);
@@ -130,7 +130,6 @@ void Worker::Impl::acknowledge_in_time_wait(const tcp::TimeWait& record, const A
 void Worker::Impl::push_ready_front(uint8_t port, uint32_t index) {
     Interface& interface = interfaces[port];
     Connection& c = connections[index];
-    c.set(Mark::ready);
     c.next = interface.ready_head;
     interface.ready_head = index;
     ++interface.ready_count;

@@ -9,7 +9,6 @@
 namespace synfin::stack {
 
 using tcp::Connection;
-using tcp::Mark;
 using tcp::State;
 
 NeighborIndex Worker::Impl::next_hop(const wire::IpAddress& destination, uint8_t preferred_port) {
@@ -76,7 +75,6 @@ void Worker::Impl::wait_for_neighbor(uint32_t index, NeighborIndex neighbor) {
     ++counters.neighbor_waits;
     Neighbor& n = neighbors[neighbor];
     Connection& c = connections[index];
-    c.set(Mark::ready);
     c.next = no_index;
     (n.waiting_tail == no_index ? n.waiting_head : connections[n.waiting_tail].next) = index;
     n.waiting_tail = index;
@@ -88,7 +86,7 @@ void Worker::Impl::for_each_waiting(uint32_t waiting_head, Visit&& visit) {
     for (uint32_t index = waiting_head; index != no_index;) {
         Connection& c = connections[index];
         const uint32_t next = c.next;
-        c.clear(Mark::ready);
+        c.next = tcp::in_no_list;
         if (c.state == State::closed) {
             let_go(connections[index], index);
         } else {

@@ -334,7 +334,7 @@ tcp::State Worker::state(ConnectionId id) const {
 }
 bool Worker::awaits_output(ConnectionId id) const {
     const tcp::Connection* c = impl_->find(id);
-    return c != nullptr && (c->has(tcp::Mark::ready) || tcp::wants_output(*c, impl_->env));
+    return c != nullptr && (c->is_in_list() || tcp::wants_output(*c, impl_->env));
 }
 tcp::Info Worker::info(ConnectionId id) const {
     const tcp::Connection* c = impl_->find(id);

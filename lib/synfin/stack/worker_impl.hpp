@@ -17,8 +17,8 @@
 //   snapshot.cpp   `synfin ss`, from any thread
 //   worker.cpp     construction, and what anyone may ask
 //
-// A connection is in at most one list, linked through Connection::next and marked `ready`: the
-// ready list of its interface, or the waiting list of its neighbor. One that ends while it is
+// A connection is in at most one list, linked through Connection::next: the ready list of its
+// interface, or the waiting list of its neighbor. One that ends while it is
 // linked is let go when its turn comes.
 #pragma once
 
@@ -375,13 +375,12 @@ struct alignas(apart) Worker::Impl {
     void settle_undelivered(uint32_t index);
     /// The same, inline, when nothing is being delivered to it.
     [[gnu::always_inline]] void settle_now(tcp::Connection& c, uint32_t index) {
-        if (c.state != tcp::State::closed && !c.has(tcp::Mark::ready) &&
-            tcp::wants_output(c, env)) {
+        if (c.state != tcp::State::closed && !c.is_in_list() && tcp::wants_output(c, env)) {
             return push_ready(neighbors[c.neighbor].port, c, index);  // all else comes after that
         }
         if (is_over(c)) {
             let_go(c, index);
-        } else if (!c.has(tcp::Mark::ready)) {
+        } else if (!c.is_in_list()) {
             arm_timer(c, index);
         }
     }
@@ -397,7 +396,6 @@ struct alignas(apart) Worker::Impl {
     void acknowledge_in_time_wait(const tcp::TimeWait& record, const Arrived& a);
     [[gnu::always_inline]] void push_ready(uint8_t port, tcp::Connection& c, uint32_t index) {
         Interface& interface = interfaces[port];
-        c.set(tcp::Mark::ready);
         c.next = no_index;
         *interface.ready_end = index;
         interface.ready_end = &c.next;
@@ -416,7 +414,7 @@ struct alignas(apart) Worker::Impl {
             __builtin_prefetch(next, 1);
             __builtin_prefetch(next + 64, 1);
         }
-        first.clear(tcp::Mark::ready);
+        first.next = tcp::in_no_list;
     }
     /// The wheel holds at most one entry per connection, at or before its earliest deadline. A
     /// deadline that moves further away or vanishes leaves it where it is; when it fires, it is

@@ -30,6 +30,9 @@ namespace synfin::tcp {
 /// or to compare with it.
 inline constexpr int64_t never_us = -1;
 
+/// Connection::next of one that is in no list; no_index is the end of one.
+inline constexpr uint32_t in_no_list = no_index - 1;
+
 /// What is true of a connection or waits to be done for it; one bit each in Connection::flags.
 enum class Mark : uint32_t {
     // negotiated
@@ -56,7 +59,6 @@ enum class Mark : uint32_t {
     delayed_ack = 1u << 17,        ///< delayed_ack_deadline is armed
     retransmit_armed = 1u << 18,   ///< retransmit_deadline is armed
     // for the stack, which keeps its own bits here to stay within two lines
-    ready = 1u << 19,             ///< on the ready list
     eof_told = 1u << 20,          ///< the application knows of the peer's FIN
     established_told = 1u << 21,  ///< the application knows of the connection
     counted_in_backlog = 1u << 22,
@@ -138,9 +140,10 @@ struct alignas(64) Connection {
     Shown<uint32_t> transfer{no_index};
     Shown<int64_t> long_deadline_us{never_us};  ///< user timeout, keep-alive, FIN_WAIT_2
     uint32_t generation = 0;                    ///< grows with each use of this place
-    uint32_t next = no_index;                   ///< free list, or the stack's ready list
+    uint32_t next = in_no_list;                 ///< free list, or the stack's lists
     alignas(8) uint64_t user_data = 0;          ///< the application's
 
+    bool is_in_list() const { return next != in_no_list; }
     bool has(Mark m) const { return (flags & static_cast<uint32_t>(m)) != 0; }
     bool has_any(uint32_t marks) const { return (flags & marks) != 0; }
     void set(Mark m) { flags |= static_cast<uint32_t>(m); }
