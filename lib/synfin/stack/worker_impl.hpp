@@ -18,8 +18,8 @@
 //   worker.cpp     construction, and what anyone may ask
 //
 // A connection is in at most one list, linked through Connection::next: the ready list of its
-// interface, or the waiting list of its neighbor. One that ends while it is
-// linked is let go when its turn comes.
+// interface, or the waiting list of its neighbor. One that ends while it is linked is let go when
+// its turn comes.
 #pragma once
 
 #include <array>
