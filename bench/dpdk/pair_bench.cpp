@@ -1,12 +1,13 @@
-// What a connection costs in the whole of synfin but the device: the load generator's client and
-// its server, each with a worker of its own, in one thread and in virtual time. So the figure is
-// the sum of both sides, and the number of instructions is the same in every run. With two threads,
-// each has such a pair: half the time, if workers have nothing to wait for from each other.
+// What a connection costs in the whole of synfin: the load generator's client and its server, each
+// with a worker of its own, over an in-process link, in one thread and in virtual time. So the
+// figure is the sum of both sides, and the number of instructions is the same in every run. With
+// two threads, each has such a pair: half the time, if workers have nothing to wait for from each
+// other.
 //
 // `--connections=N [--request] [--ipv6]` runs exactly so many and prints nothing else, for
 // callgrind:
 //
-//     valgrind --tool=callgrind build/bench/pair_bench --connections=100000
+//     valgrind --tool=callgrind build/bench/dpdk/pair_bench --connections=100000
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -14,21 +15,22 @@
 #include <string_view>
 
 #include <benchmark/benchmark.h>
+#include <rte_lcore.h>
 
+#include <synfin/dpdk/packet_pool.hpp>
+#include <synfin/dpdk/ring_link.hpp>
 #include <synfin/load/client.hpp>
 #include <synfin/load/server.hpp>
 #include <synfin/stack/loop.hpp>
 
-#include "memory_link.hpp"
-
 namespace {
 
 using namespace synfin;
+using dpdk::RingLink;
 
 constexpr uint32_t max_connections = 1u << 14;
+constexpr uint32_t buffers = 8192;
 constexpr uint16_t server_port = 80;
-constexpr wire::MacAddress client_mac{{0x02, 0, 0, 0, 0, 1}};
-constexpr wire::MacAddress server_mac{{0x02, 0, 0, 0, 0, 2}};
 struct Addresses {
     wire::IpPrefix server;
     wire::IpPrefix clients;
@@ -41,15 +43,28 @@ const Addresses ipv6{{wire::IpAddress::v6(0x2001'0002'0000'0001, 1), 128},
 constexpr Duration pass_time = Duration::microseconds(5);
 constexpr Duration time_wait = Duration::milliseconds(10);
 
-struct Place {
-    Place(const wire::MacAddress& mac, const wire::IpPrefix& own, const wire::IpPrefix& peers,
-          bench::BufferStock& stock)
-        : worker{config(mac, own, peers)}, device{stock}, loop{worker, device} {}
+const dpdk::Eal& eal() {
+    // valgrind has no huge pages to give.
+    static const dpdk::Eal running = [] {
+        dpdk::EalOptions options;
+        options.huge = dpdk::HugePages::off;
+        return dpdk::Eal{options};
+    }();
+    return running;
+}
 
-    static stack::WorkerConfig config(const wire::MacAddress& mac, const wire::IpPrefix& own,
-                                      const wire::IpPrefix& peers) {
+struct Place {
+    Place(const RingLink& link, RingLink::Side side, const dpdk::PacketPool& pool,
+          const wire::IpPrefix& own, const wire::IpPrefix& peers)
+        : worker{config(link, side, own, peers)},
+          device{pool.get(), link.lane(side, 0)},
+          loop{worker, device} {}
+
+    static stack::WorkerConfig config(const RingLink& link, RingLink::Side side,
+                                      const wire::IpPrefix& own, const wire::IpPrefix& peers) {
         stack::InterfaceConfig interface;
-        interface.mac = mac;
+        interface.mac = link.mac(side, 0);
+        interface.device = link.properties();
         interface.addresses = {own};
         interface.on_link = {peers};
         stack::WorkerConfig config;
@@ -61,8 +76,8 @@ struct Place {
     }
 
     stack::Worker worker;
-    bench::MemoryDevice device;
-    stack::Loop<bench::MemoryDevice> loop;
+    dpdk::QueueDevice device;
+    stack::Loop<dpdk::QueueDevice> loop;
 };
 
 class Pair {
@@ -71,12 +86,12 @@ class Pair {
     Pair(uint64_t connections, uint32_t requests, uint32_t concurrency,
          const Addresses& addresses = ipv4)
         : content_{64, false},
-          server_place_{server_mac, addresses.server, addresses.clients, stock_},
-          client_place_{client_mac, addresses.clients, addresses.server, stock_},
+          pool_{eal(), buffers},
+          link_{eal(), {}},
+          server_place_{link_, RingLink::Side::server, pool_, addresses.server, addresses.clients},
+          client_place_{link_, RingLink::Side::client, pool_, addresses.clients, addresses.server},
           server_{server_config(requests, addresses), content_},
           client_{client_config(connections, requests, concurrency), plan(addresses)} {
-        client_place_.device.connect_to(server_place_.device);
-        server_place_.device.connect_to(client_place_.device);
         SYNFIN_ASSERT(server_.listen(server_place_.worker).has_value());
         server_place_.worker.set_poller(&server_);
         client_place_.worker.set_poller(&client_);
@@ -122,7 +137,8 @@ class Pair {
     }
 
     load::ServerContent content_;
-    bench::BufferStock stock_{8192};
+    dpdk::PacketPool pool_;
+    dpdk::RingLink link_;
     Place server_place_;
     Place client_place_;
     load::Server server_;
@@ -132,8 +148,23 @@ class Pair {
 
 constexpr uint32_t usual_concurrency = 512;
 
+/// A thread that DPDK knows has a cache of its own in front of a packet pool, as a worker's does.
+class KnownThread {
+  public:
+    KnownThread() : registered_{rte_lcore_id() == LCORE_ID_ANY && rte_thread_register() == 0} {}
+    ~KnownThread() {
+        if (registered_) rte_thread_unregister();
+    }
+    KnownThread(const KnownThread&) = delete;
+    KnownThread& operator=(const KnownThread&) = delete;
+
+  private:
+    bool registered_;
+};
+
 void run(benchmark::State& state, uint32_t requests) {
     constexpr uint64_t connections = 500'000;
+    const KnownThread thread;
     for (auto _ : state) {
         state.PauseTiming();
         Pair pair{connections, requests, usual_concurrency};
@@ -152,6 +183,7 @@ BENCHMARK(request_mode)->Unit(benchmark::kMillisecond)->ThreadRange(1, 2)->UseRe
 }  // namespace
 
 int main(int argc, char** argv) {
+    eal();
     constexpr std::string_view option = "--connections=";
     if (argc >= 2 && std::string_view{argv[1]}.starts_with(option)) {
         const auto is_given = [&](std::string_view name) {
