@@ -30,6 +30,7 @@
 #include <cstdint>
 #include <cstring>
 #include <optional>
+#include <span>
 
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
@@ -96,9 +97,8 @@ class alignas(apart) QueueDevice {
         ask_for_a_few_ahead();
         if (stashed_ + count > stash_capacity) [[unlikely]]
             shrink_stash();
-        for (unsigned i = 0; i < count; ++i) {
-            stash_[stashed_ + i] = static_cast<rte_mbuf*>(frames[i].owner);
-        }
+        rte_mbuf** const top = stash_.data() + stashed_;
+        for (unsigned i = 0; i < count; ++i) top[i] = static_cast<rte_mbuf*>(frames[i].owner);
         stashed_ += count;
     }
 
@@ -113,15 +113,16 @@ class alignas(apart) QueueDevice {
         if (!left_to_driver()) return prepare_slots(batch, wanted);
         if (stashed_ < wanted && !refill_stash()) [[unlikely]]
             wanted = std::min(wanted, stashed_);
-        for (unsigned i = 0; i < wanted; ++i) {
-            rte_mbuf* const buffer = stash_[--stashed_];
+        rte_mbuf* const* top = stash_.data() + stashed_;
+        const bool descriptors_too = lane_.transmit_ring == nullptr;
+        for (stack::Frame& frame : std::span{batch.frames}.first(wanted)) {
+            rte_mbuf* const buffer = *--top;
             ask_for_data(buffer);
-            if (lane_.transmit_ring == nullptr) __builtin_prefetch(buffer, 1);
-            stack::Frame& frame = batch.frames[i];
-            frame = stack::Frame{};
+            if (descriptors_too) __builtin_prefetch(buffer, 1);
             frame.data = usual_data(buffer);
             frame.owner = buffer;
         }
+        stashed_ -= wanted;
         batch.available = wanted;
         return wanted;
     }
@@ -136,12 +137,12 @@ class alignas(apart) QueueDevice {
         std::array<void*, burst> outgoing;
         if (lane_.transmit_ring != nullptr) {
             uint32_t longest = 0;
-            for (unsigned i = 0; i < batch.filled; ++i) {
-                const stack::Frame& frame = batch.frames[i];
+            void** next = outgoing.data();
+            for (const stack::Frame& frame : std::span{batch.frames}.first(batch.filled)) {
                 longest = std::max(longest, frame.length);
-                outgoing[i] = LinkWord{static_cast<rte_mbuf*>(frame.owner), frame.length}.stored();
+                *next++ = LinkWord{static_cast<rte_mbuf*>(frame.owner), frame.length}.stored();
             }
-            longest_sent_ = std::max(longest, longest_sent_ - longest_sent_ / 64);
+            note_lengths(longest);
         } else {
             fill_in_descriptors(batch, outgoing.data());
         }
@@ -221,20 +222,28 @@ class alignas(apart) QueueDevice {
         if (first_ahead_ == end_ahead_) look_ahead();
         const unsigned count = std::min(end_ahead_ - first_ahead_, max);
         ask_ahead(first_ahead_ + count);
-        for (unsigned i = 0; i < count; ++i) {
-            const LinkWord word{ahead_[first_ahead_ + i]};
-            stack::Frame& frame = frames[i];
+        const bool good = lane_.checksums_are_good;
+        uint32_t longest = 0;
+        for (void* const stored : std::span{ahead_}.subspan(first_ahead_, count)) {
+            const LinkWord word{stored};
+            stack::Frame& frame = *frames++;
             frame.data = usual_data(word.buffer());
             frame.length = word.length();
-            frame.ip_checksum_good = lane_.checksums_are_good;
-            frame.tcp_checksum_good = lane_.checksums_are_good;
+            frame.ip_checksum_good = good;
+            frame.tcp_checksum_good = good;
             frame.owner = word.buffer();
+            longest = std::max(longest, frame.length);
         }
-        first_ahead_ += count;
+        if (count == 0) return 0;
+        note_lengths(longest);
         counters_.received += count;
-        if (count != 0 && first_ahead_ == end_ahead_) look_ahead();
+        first_ahead_ += count;
+        if (first_ahead_ == end_ahead_) look_ahead();
         return count;
     }
+
+    /// A batch of short frames lets little be forgotten of long ones.
+    void note_lengths(uint32_t longest) { longest_ = std::max(longest, longest_ - longest_ / 128); }
 
     /// Takes the next burst off the link, to be received later.
     void look_ahead() {
@@ -246,11 +255,16 @@ class alignas(apart) QueueDevice {
     /// Asks for the lines of what was taken ahead, up to `until`.
     void ask_ahead(unsigned until) {
         until = std::min(until, end_ahead_);
-        for (; asked_ahead_ < until; ++asked_ahead_) {
-            const LinkWord word{ahead_[asked_ahead_]};
-            ask_for_data(word.buffer());
-            ask_for_rest(word.buffer(), std::max(word.length(), longest_sent_));
+        void* const* next = ahead_.data() + asked_ahead_;
+        void* const* const end = ahead_.data() + until;
+        if (next >= end) return;
+        const uint32_t longest = longest_;
+        for (; next < end; ++next) {
+            rte_mbuf* const buffer = LinkWord{*next}.buffer();
+            ask_for_data(buffer);
+            ask_for_rest(buffer, longest);
         }
+        asked_ahead_ = until;
     }
     void ask_for_a_few_ahead() {
         if (memif_.state() == MemifLink::State::ours) {
@@ -328,10 +342,7 @@ class alignas(apart) QueueDevice {
         if (memif_.state() == MemifLink::State::waiting) return 0;
         MemifQueue& queue = memif_.queue();
         wanted = queue.room(wanted);
-        for (unsigned i = 0; i < wanted; ++i) {
-            batch.frames[i] = stack::Frame{};
-            batch.frames[i].data = queue.place(i);
-        }
+        for (unsigned i = 0; i < wanted; ++i) batch.frames[i].data = queue.place(i);
         batch.available = wanted;
         return wanted;
     }
@@ -475,7 +486,7 @@ class alignas(apart) QueueDevice {
     rte_mempool* pool_;
     Lane lane_;
     MemifLink memif_;
-    uint32_t longest_sent_ = 0;  ///< over a link, of late: a batch of short frames forgets little
+    uint32_t longest_ = 0;  ///< of the frames that went over a link of late, either way
     unsigned stashed_ = 0;
     unsigned first_ahead_ = 0;  ///< taken off the link, and not received yet
     unsigned end_ahead_ = 0;
