@@ -39,6 +39,10 @@ class AddressPlan {
         target_ = target + 1 == targets_.end() ? 0 : target_ + 1;
         return {source_, *target};
     }
+    /// How often next() would go on to return what it has just returned.
+    size_t repeats() const { return targets_.size() == 1 ? pairs_left_ : 0; }
+    /// As if next() had been called so often; no more often than that.
+    void repeat(size_t times) { pairs_left_ -= times; }
     /// Begins the round at another place: workers that share sources do not move in step.
     void skip(uint64_t pairs);
 

@@ -142,21 +142,28 @@ uint32_t Client::open(stack::Worker& worker, Instant intended, Phase phase, uint
                                   .profile = config_.profile,
                                   .user_data = Memory{phase, config_.requests, intended}.bits(),
                                   .fast_open = early};
-    for (uint32_t n = 0; n < count; ++n) {
+    uint32_t opened = 0;
+    while (opened < count) {
         const AddressPlan::Pair pair = plan_.next();
         options.source = pair.source;
-        const auto id = worker.connect(pair.target, *this, options);
-        if (!id) [[unlikely]] {
-            count_refused(id.error());
-            return n;
+        const std::span ids = std::span{opened_ids_}.first(
+            std::min<size_t>({opened_ids_.size(), count - opened, 1 + plan_.repeats()}));
+        const auto together = worker.connect(pair.target, *this, options, ids);
+        if (!together) [[unlikely]] {
+            count_refused(together.error());
+            break;
         }
-        live_.add(*id);
-        ++statistics_.opened;
-        ++statistics_.concurrent;
-        if (early) [[unlikely]]
-            ask_early(worker, *id);
+        plan_.repeat(*together - 1);
+        opened += *together;
+        statistics_.opened += *together;
+        statistics_.concurrent += *together;
+        for (const stack::ConnectionId id : ids.first(*together)) {
+            live_.add(id);
+            if (early) [[unlikely]]
+                ask_early(worker, id);
+        }
     }
-    return count;
+    return opened;
 }
 
 [[gnu::noinline]] void Client::count_refused(stack::Error reason) {

@@ -19,6 +19,7 @@
 // and go, and at the end each asks one request (if any are asked at all) and is closed in order.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -200,6 +201,7 @@ class alignas(apart) Client final : public stack::Application {
     std::vector<uint8_t> last_request_bytes_;
     wire::SummedBytes request_;
     wire::SummedBytes last_request_;
+    std::array<stack::ConnectionId, 64> opened_ids_;  ///< those that are opened together
     LiveConnections live_;
     ConnectionStates<Partial> partial_;
     /// Responses that were complete and right.

@@ -58,7 +58,7 @@ NeighborIndex Worker::Impl::find_next_hop(const wire::IpAddress& destination,
         n = &neighbors[anew];
     }
     if (n->port != port) [[unlikely]] {
-        push_ready(n->port, c, index);
+        push_ready(interfaces[n->port], c, index);
         return nullptr;
     }
     if (neighbors.use(c.neighbor, now)) [[unlikely]]
@@ -99,7 +99,7 @@ void Worker::Impl::for_each_waiting(uint32_t waiting_head, Visit&& visit) {
 void Worker::Impl::wake_waiting(NeighborIndex neighbor) {
     for_each_waiting(neighbors[neighbor].take_waiting(), [this](uint32_t index) {
         Connection& c = connections[index];
-        push_ready(neighbors[c.neighbor].port, c, index);
+        push_ready(interfaces[neighbors[c.neighbor].port], c, index);
     });
 }
 

@@ -181,7 +181,7 @@ void Worker::Impl::transmit(TransmitBatch& batch) {
     Connection& c = connections[index];
     for (unsigned written = 1;; ++written) {
         if (batch.full()) return push_ready_front(batch.port, index);
-        if (written == segments_per_turn) return push_ready(batch.port, c, index);
+        if (written == segments_per_turn) return push_ready(interfaces[batch.port], c, index);
         const tcp::Usual last = write_if_usual(c, batch.frames[batch.filled], interface, header);
         if (last == tcp::Usual::none) {
             return write_segments(index, batch, interface, header, segments_per_turn - written);
@@ -211,7 +211,7 @@ void Worker::Impl::transmit(TransmitBatch& batch) {
         // Almost always the only one: saves the question.
         if (!tcp::wants_output(c, env)) return;
         if (batch.full()) return push_ready_front(batch.port, index);
-        if (written == most) return push_ready(batch.port, c, index);
+        if (written == most) return push_ready(interfaces[batch.port], c, index);
     }
 }
 

@@ -40,8 +40,7 @@ bool Worker::Impl::is_like_last(const wire::SocketAddress& remote, const Applica
     const auto& last = last_opening;
     return last.application == &application && last.remote == remote &&
            last.asked_source == options.source && last.image.profile == options.profile &&
-           options.source_port == 0 && !options.fast_open &&
-           connections.used() != connections.capacity();
+           options.source_port == 0 && !options.fast_open;
 }
 
 // Far enough ahead for a line to come from memory, and not so far that the line of the port map,
@@ -65,39 +64,58 @@ void Worker::Impl::foresee_opening(flow::FourTuple tuple) {
     return false;
 }
 
-// Nobody has asked for a port of another scope since: who does is not like the last.
-[[gnu::noinline]] ConnectionId Worker::Impl::open_again(uint64_t user_data) {
+[[gnu::noinline]] uint32_t Worker::Impl::open_again(uint64_t user_data,
+                                                    std::span<ConnectionId> ids) {
     const Connection& image = last_opening.image;
-    flow::FourTuple tuple{.local_address = image.local_address,
-                          .remote_address = image.remote_address,
-                          .remote_port = image.remote_port};
     // The neighbor's place may have been given to another meanwhile.
     Neighbor& neighbor = neighbors[image.neighbor];
-    if (!neighbor.router && neighbor.address != last_opening.remote.address) return {};
+    if (!neighbor.router && neighbor.address != last_opening.remote.address) return 0;
+    neighbor.used = true;
+    const flow::FourTuple tuple{.local_address = image.local_address,
+                                .remote_address = image.remote_address,
+                                .remote_port = image.remote_port};
+    Interface& interface = interfaces[neighbor.port];
+    Owner& owner = owners[last_opening.owner];
+    ConnectionId* next = ids.data();
+    ConnectionId* const end = next + ids.size();
+    do {
+        *next = open_one_again(tuple, user_data, interface, owner);
+    } while (next->index != no_index && ++next != end);
+    return static_cast<uint32_t>(next - ids.data());
+}
+
+// Nobody has asked for a port of another scope since: who does is not like the last.
+[[gnu::always_inline]] inline ConnectionId Worker::Impl::open_one_again(flow::FourTuple tuple,
+                                                                        uint64_t user_data,
+                                                                        Interface& interface,
+                                                                        Owner& owner) {
     const bool is_v6 = flow::is_interned(tuple.remote_address);
     if (is_v6 && !hold_addresses_again(tuple, last_opening.local, last_opening.remote.address)) {
+        return {};
+    }
+    const uint32_t index = connections.take();
+    if (index == no_index) [[unlikely]] {
+        release_addresses(tuple);
         return {};
     }
     const uint32_t drawn = draw_port_random();
     const Foreseen f = next_foreseen(drawn);
     tuple.local_port = ports.take_again(f.port, f.random, drawn);
     if (tuple.local_port == 0) [[unlikely]] {
+        connections.give_back(index);
         release_addresses(tuple);
         return {};
     }
-    neighbor.used = true;
-
     const uint32_t hash = f.port == tuple.local_port ? f.hash : flow::tuple_hash(tuple, hash_key);
     foresee_opening(tuple);
-    const uint32_t index = connections.take();
     Connection& c = connections[index];
-    c.become(image);
+    c.become(last_opening.image);
     c.local_port = tuple.local_port;
     c.hash = hash;
     c.user_data = user_data;
     const ConnectionId id{index, c.generation};
     owner_of[index] = last_opening.owner;
-    ++owners[last_opening.owner].connections;
+    ++owner.connections;
     flow::FourTuple fingerprint = last_opening.fingerprint;
     fingerprint.local_port = tuple.local_port;
     tcp::open_active_likewise(c, fingerprint, env, moment);
@@ -105,23 +123,31 @@ void Worker::Impl::foresee_opening(flow::FourTuple tuple) {
         give_up_opening(c, index);
         return {};
     }
-    push_ready(neighbor.port, c, index);
+    push_ready(interface, c, index);
     return id;
 }
 
-// So little that it becomes part of who opens many: then what is asked for, and what comes of it,
-// stays in registers.
+tl::expected<uint32_t, Error> Worker::connect(const wire::SocketAddress& remote,
+                                              Application& application,
+                                              const ConnectOptions& options,
+                                              std::span<ConnectionId> ids) {
+    if (impl_->is_like_last(remote, application, options)) [[likely]] {
+        const uint32_t opened = impl_->open_again(options.user_data, ids);
+        if (opened != 0) [[likely]]
+            return opened;
+    }
+    const auto first = impl_->connect_in_general(remote, application, options);
+    if (!first) return tl::unexpected{first.error()};
+    ids.front() = *first;
+    return 1;
+}
+
 tl::expected<ConnectionId, Error> Worker::connect(const wire::SocketAddress& remote,
                                                   Application& application,
                                                   const ConnectOptions& options) {
     ConnectionId id;
-    if (impl_->is_like_last(remote, application, options)) [[likely]]
-        id = impl_->open_again(options.user_data);
-    if (id.index == no_index) [[unlikely]] {
-        const auto opened = impl_->connect_in_general(remote, application, options);
-        if (!opened) return tl::unexpected{opened.error()};
-        id = *opened;
-    }
+    const auto opened = connect(remote, application, options, {&id, 1});
+    if (!opened) return tl::unexpected{opened.error()};
     return id;
 }
 
@@ -203,7 +229,7 @@ bool Worker::Impl::open_passive_again(const Arrived& syn) {
     tcp::open_passive_likewise(c, syn.segment, fingerprint, env, moment);
     ++owner.half_open;
     ++half_open;
-    push_ready(neighbor.port, c, index);
+    push_ready(interfaces[neighbor.port], c, index);
     return true;
 }
 

@@ -186,6 +186,12 @@ class Worker {
     tl::expected<ConnectionId, Error> connect(const wire::SocketAddress& remote,
                                               Application& application,
                                               const ConnectOptions& options = {});
+    /// The same for many at once that differ in nothing but their port: as many as there are `ids`,
+    /// at least one. Returns how many were opened; if fewer, the next has to be asked for on its
+    /// own. Fails if not even the first was.
+    tl::expected<uint32_t, Error> connect(const wire::SocketAddress& remote,
+                                          Application& application, const ConnectOptions& options,
+                                          std::span<ConnectionId> ids);
 
     /// How many bytes connect() with Fast Open would send on its SYN; 0: it would ask for a cookie.
     /// `source` as in ConnectOptions.

@@ -258,8 +258,12 @@ struct alignas(apart) Worker::Impl {
     /// Whether connect() with these would open what it has opened last, but for port and time.
     bool is_like_last(const wire::SocketAddress& remote, const Application& application,
                       const ConnectOptions& options) const;
-    /// Then: the connection, or none if connect() has to see to it in general.
-    [[gnu::hot]] ConnectionId open_again(uint64_t user_data);
+    /// Then: as many of them as there are `ids`. Returns how many; if fewer, connect() has to see
+    /// to the next in general.
+    [[gnu::hot]] uint32_t open_again(uint64_t user_data, std::span<ConnectionId> ids);
+    /// One of them; `tuple` is that of all, but for the port.
+    ConnectionId open_one_again(flow::FourTuple tuple, uint64_t user_data, Interface& interface,
+                                Owner& owner);
     /// One more reference to each of a tuple's ids. False if they stand for others by now.
     bool hold_addresses_again(flow::FourTuple tuple, const wire::IpAddress& local,
                               const wire::IpAddress& remote);
@@ -376,7 +380,8 @@ struct alignas(apart) Worker::Impl {
     /// The same, inline, when nothing is being delivered to it.
     [[gnu::always_inline]] void settle_now(tcp::Connection& c, uint32_t index) {
         if (c.state != tcp::State::closed && !c.is_in_list() && tcp::wants_output(c, env)) {
-            return push_ready(neighbors[c.neighbor].port, c, index);  // all else comes after that
+            // All else comes after that.
+            return push_ready(interfaces[neighbors[c.neighbor].port], c, index);
         }
         if (is_over(c)) {
             let_go(c, index);
@@ -394,8 +399,8 @@ struct alignas(apart) Worker::Impl {
     /// A record is gone: its port is free, and its addresses may be.
     void forget(const tcp::TimeWait& record);
     void acknowledge_in_time_wait(const tcp::TimeWait& record, const Arrived& a);
-    [[gnu::always_inline]] void push_ready(uint8_t port, tcp::Connection& c, uint32_t index) {
-        Interface& interface = interfaces[port];
+    [[gnu::always_inline]] static void push_ready(Interface& interface, tcp::Connection& c,
+                                                  uint32_t index) {
         c.next = no_index;
         *interface.ready_end = index;
         interface.ready_end = &c.next;

@@ -102,6 +102,25 @@ TEST(AddressPlan, SourceIsKeptForSomeRoundsOfTheTargets) {
     EXPECT_NE(plan->next().source, first);
 }
 
+TEST(AddressPlan, PairIsRepeatedAsOftenAsNextWouldReturnIt) {
+    auto plan = AddressPlan::make({{IpAddress::v4(10, 0, 0, 0), 24}}, {target}, {});
+    ASSERT_TRUE(plan.has_value());
+    const IpAddress first = plan->next().source;
+    EXPECT_EQ(plan->repeats(), AddressPlan::rounds_per_source - 1);
+    plan->repeat(AddressPlan::rounds_per_source - 2);
+    EXPECT_EQ(plan->next().source, first);
+    EXPECT_EQ(plan->repeats(), 0u);
+    EXPECT_NE(plan->next().source, first);
+}
+
+TEST(AddressPlan, NoPairIsRepeatedWhereTargetsTakeTurns) {
+    const wire::SocketAddress other{IpAddress::v4(198, 18, 0, 2), 81};
+    auto plan = AddressPlan::make({{IpAddress::v4(10, 0, 0, 0), 24}}, {target, other}, {});
+    ASSERT_TRUE(plan.has_value());
+    plan->next();
+    EXPECT_EQ(plan->repeats(), 0u);
+}
+
 TEST(AddressPlan, SkippingGoesOnWhereThatManyWouldHaveLed) {
     const auto plan = AddressPlan::make({{IpAddress::v4(10, 0, 0, 0), 24}}, {target}, {});
     AddressPlan walked = *plan;

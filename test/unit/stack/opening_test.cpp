@@ -1,4 +1,5 @@
 // Opening connections: what is refused and why, ports, limits, and waiting for a neighbor.
+#include <array>
 #include <set>
 
 #include <gtest/gtest.h>
@@ -210,6 +211,41 @@ TEST_F(Opening, ConnectFailsAtTheLimitOfConnections) {
     const auto refused = connect(host);
     ASSERT_FALSE(refused.has_value());
     EXPECT_EQ(refused.error(), Error::no_resources);
+}
+
+TEST_F(Opening, OfManyAtOnceThoseAreOpenedForWhichThereIsRoom) {
+    WorkerConfig config = config_of(1, 2);
+    config.max_connections = 5;
+    Host host{config};
+    EXPECT_TRUE(connect(host).has_value());
+    std::array<ConnectionId, 9> ids;
+    const auto opened = host.worker.connect({address_of(2), 80}, user, {}, ids);
+    ASSERT_TRUE(opened.has_value());
+    EXPECT_EQ(*opened, 4u);
+    std::set<uint16_t> ports;
+    for (uint32_t n = 0; n < *opened; ++n) ports.insert(host.worker.local(ids[n]).port);
+    EXPECT_EQ(ports.size(), 4u);
+    const auto refused = host.worker.connect({address_of(2), 80}, user, {}, ids);
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error(), Error::no_resources);
+}
+
+TEST_F(Opening, OfManyAtOnceThoseAreOpenedForWhichThereIsAPort) {
+    WorkerConfig config = config_of(1, 2);
+    config.first_port = 50000;
+    config.last_port = 50009;
+    Host host{config};
+    EXPECT_TRUE(connect(host).has_value());
+    std::array<ConnectionId, 32> ids;
+    const auto opened = host.worker.connect({address_of(2), 80}, user, {}, ids);
+    ASSERT_TRUE(opened.has_value());
+    EXPECT_EQ(*opened, 9u);
+    const auto refused = host.worker.connect({address_of(2), 80}, user, {}, ids);
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error(), Error::address_not_available);
+    for (uint32_t n = 0; n < *opened; ++n) host.worker.abort(ids[n]);
+    host.run();
+    EXPECT_TRUE(host.worker.connect({address_of(2), 80}, user, {}, ids).has_value());
 }
 
 TEST_F(Opening, SynAtTheLimitOfConnectionsIsDroppedAndCounted) {

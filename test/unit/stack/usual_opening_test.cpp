@@ -1,5 +1,7 @@
 // The fast paths of opening beside the general ones: same inputs, same outcome.
+#include <array>
 #include <set>
+#include <span>
 
 #include <gtest/gtest.h>
 
@@ -72,16 +74,22 @@ TEST_P(UsualOpeningOf, OpensWhatTheGeneralWayOpens) {
             options.source = one_of_block(1 + static_cast<unsigned>(random.below(9)), GetParam());
         }
         options.user_data = random();
-        for (unsigned n = 0; n < 3; ++n) {
-            options.source_port = 0;
-            const auto id = usual.client.worker.connect(remote, usual.used, options);
-            ASSERT_TRUE(id.has_value());
-            options.source_port = usual.client.worker.local(*id).port;
+        options.source_port = 0;
+        std::array<ConnectionId, 3> ids;
+        for (size_t opened = 0; opened < ids.size();) {
+            const std::span wanted =
+                std::span{ids}.subspan(opened, 1 + random.below(ids.size() - opened));
+            const auto together = usual.client.worker.connect(remote, usual.used, options, wanted);
+            ASSERT_TRUE(together.has_value());
+            opened += *together;
+        }
+        for (const ConnectionId id : ids) {
+            options.source_port = usual.client.worker.local(id).port;
             const auto other = general.client.worker.connect(remote, general.used, options);
             ASSERT_TRUE(other.has_value());
-            ASSERT_EQ(*id, *other);
-            ASSERT_EQ(usual.client.worker.user_data(*id), options.user_data);
-            ASSERT_EQ(usual.client.worker.state(*id), tcp::State::syn_sent);
+            ASSERT_EQ(id, *other);
+            ASSERT_EQ(usual.client.worker.user_data(id), options.user_data);
+            ASSERT_EQ(usual.client.worker.state(id), tcp::State::syn_sent);
         }
         if (random.below(3) == 0) {
             usual.client.run();
