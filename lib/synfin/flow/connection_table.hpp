@@ -118,11 +118,16 @@ class ConnectionTable {
 
     /// Removes the entry that was inserted with exactly these two. Asserts that it is there.
     void erase(uint32_t hash, uint32_t index) {
-        const uint8_t tag = tag_of(hash);
-        const uint32_t home = home_of(hash);
-        if (!free_slot(buckets_[home], tag, index)) [[unlikely]]
-            erase_behind(home, tag, index);
+        if (!erase_at_home(hash, index)) [[unlikely]]
+            erase_behind(home_of(hash), tag_of(hash), index);
+    }
+
+    /// The same if it is where nearly all are, without a call; else false.
+    [[gnu::always_inline]] bool erase_at_home(uint32_t hash, uint32_t index) {
+        if (!free_slot(buckets_[home_of(hash)], tag_of(hash), index)) [[unlikely]]
+            return false;
         --size_;
+        return true;
     }
 
     // ---- for any thread
@@ -265,6 +270,7 @@ class ConnectionTable {
             entry_is_in_the_table = free_slot(buckets_[at], tag, index);
         }
         SYNFIN_ASSERT(entry_is_in_the_table);
+        --size_;
         for (uint32_t passed = home; passed != at; passed = after(passed)) {
             Relaxed<uint8_t>& overflow = buckets_[passed].overflow;
             if (overflow != overflow_max) --overflow;

@@ -152,6 +152,18 @@ class PortAllocator {
         SYNFIN_ASSERT(was_taken);
     }
 
+    /// release() for the scope of the last time, whose last port this is not, without a call.
+    /// False: it is another, and nothing was done.
+    [[gnu::always_inline]] bool release_again(const PortScope& scope, uint16_t port) {
+        if (last_released_ == no_index) return false;
+        Pool& pool = pools_[last_released_];
+        if (pool.scope != scope || pool.is_free(port) || pool.taken <= 1) [[unlikely]]
+            return false;
+        pool.let_rest(port);
+        --pool.taken;
+        return true;
+    }
+
     /// Ports in use, of all scopes: a look at each.
     uint64_t taken() const {
         uint64_t sum = 0;

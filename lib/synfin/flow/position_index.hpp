@@ -72,6 +72,11 @@ class PositionIndex {
         const uint32_t word = tag_of(hash) | position;
         return buckets_[home].put(word) || insert_behind(home, word);
     }
+    /// The same where there is room at its home, without a call; else false, and nothing was done.
+    [[gnu::always_inline]] bool insert_at_home(uint32_t hash, uint32_t position) {
+        SYNFIN_ASSERT(position != 0 && (position & tag_mask_) == 0);
+        return buckets_[home_of(hash)].put(tag_of(hash) | position);
+    }
 
     /// Removes what was inserted with exactly these two. Asserts that it is there.
     void erase(uint32_t hash, uint32_t position) {

@@ -22,17 +22,42 @@ void Worker::Impl::settle_undelivered(uint32_t index) { settle_now(connections[i
     }
 }
 
-[[gnu::always_inline]] inline void Worker::Impl::give_back_port(const Connection& c) {
-    ports.release(scope_of(c.tuple()), c.local_port);
-}
-
-[[gnu::always_inline]] inline void Worker::Impl::leave_table(Connection& c, uint32_t index) {
-    c.clear(Mark::in_table);
-    table.erase(c.hash, index);
-    if (c.has(Mark::owns_port)) give_back_port(c);
-}
-
+// Without a call in it that is not its last, so no register has to be saved for any. So is what it
+// leads to.
 void Worker::Impl::let_go(Connection& c, uint32_t index) {
+    if (owner_of[index] != no_owner || c.is_in_list() || c.transfer != no_index ||
+        !profiles.is_configured(c.profile)) [[unlikely]] {
+        return let_go_in_general(c, index);
+    }
+    if (c.state == State::time_wait) return let_go_into_time_wait(c, index);
+    if (!c.has(Mark::in_table) || flow::is_interned(c.local_address) ||
+        (c.has(Mark::owns_port) && !ports.release_again(scope_of(c.tuple()), c.local_port)))
+        [[unlikely]] {
+        return let_go_in_general(c, index);
+    }
+    leave_table_at_home(c, index);
+}
+
+[[gnu::noinline]] void Worker::Impl::let_go_into_time_wait(Connection& c, uint32_t index) {
+    if (config.time_wait == Duration{} ||
+        !time_waits.insert_again(c.hash, now, [&c] { return tcp::make_time_wait(c); })) [[unlikely]]
+        return let_go_in_general(c, index);
+    leave_table_at_home(c, index);
+}
+
+[[gnu::always_inline]] inline void Worker::Impl::leave_table_at_home(Connection& c,
+                                                                     uint32_t index) {
+    if (!table.erase_at_home(c.hash, index)) [[unlikely]]
+        return leave_table_from_behind(c, index);
+    give_back_place(c, index);
+}
+
+[[gnu::noinline]] void Worker::Impl::leave_table_from_behind(Connection& c, uint32_t index) {
+    table.erase(c.hash, index);
+    give_back_place(c, index);
+}
+
+[[gnu::noinline]] void Worker::Impl::let_go_in_general(Connection& c, uint32_t index) {
     const auto is_held = [&] { return owner_of[index] != no_owner || c.is_in_list(); };
     if (c.state == State::closed) {
         // Its tuple is free at once, also while the application has not read everything yet.
@@ -51,6 +76,16 @@ void Worker::Impl::let_go(Connection& c, uint32_t index) {
     }
     if (c.transfer != no_index) tcp::release(c, env);
     profiles.release(c.profile);
+    give_back_place(c, index);
+}
+
+void Worker::Impl::leave_table(Connection& c, uint32_t index) {
+    c.clear(Mark::in_table);
+    table.erase(c.hash, index);
+    if (c.has(Mark::owns_port)) ports.release(scope_of(c.tuple()), c.local_port);
+}
+
+[[gnu::always_inline]] inline void Worker::Impl::give_back_place(Connection& c, uint32_t index) {
     c.state = State::closed;
     c.flags = 0;
     ++c.generation;

@@ -393,8 +393,13 @@ struct alignas(apart) Worker::Impl {
     void settle_after_output(uint32_t index);
     /// Of one that is over: what can be given back of it at present.
     [[gnu::hot]] void let_go(tcp::Connection& c, uint32_t index);
+    [[gnu::hot]] void let_go_into_time_wait(tcp::Connection& c, uint32_t index);
+    void let_go_in_general(tcp::Connection& c, uint32_t index);
     void leave_table(tcp::Connection& c, uint32_t index);
-    void give_back_port(const tcp::Connection& c);
+    /// The rest of letting go: the place in the table, wherever that is, and its own.
+    void leave_table_at_home(tcp::Connection& c, uint32_t index);
+    void leave_table_from_behind(tcp::Connection& c, uint32_t index);
+    void give_back_place(tcp::Connection& c, uint32_t index);
     void enter_time_wait(tcp::Connection& c);
     /// A record is gone: its port is free, and its addresses may be.
     void forget(const tcp::TimeWait& record);

@@ -333,7 +333,10 @@ struct TimeWait {
     Seq rcv_nxt;
     uint32_t ts_recent = 0;  ///< 0: no timestamps
 };
-TimeWait make_time_wait(const Connection& c);
+[[gnu::always_inline]] inline TimeWait make_time_wait(const Connection& c) {
+    const uint32_t stamp = c.ts_recent + (c.ts_recent == 0 ? 1 : 0);
+    return {c.tuple(), c.snd_nxt, c.rcv_nxt, c.has(Mark::timestamps) ? stamp : 0};
+}
 
 enum class TimeWaitVerdict : uint8_t {
     ignore,

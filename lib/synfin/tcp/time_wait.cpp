@@ -4,11 +4,6 @@
 
 namespace synfin::tcp {
 
-TimeWait make_time_wait(const Connection& c) {
-    const uint32_t stamp = c.ts_recent + (c.ts_recent == 0 ? 1 : 0);
-    return {c.tuple(), c.snd_nxt, c.rcv_nxt, c.has(Mark::timestamps) ? stamp : 0};
-}
-
 namespace {
 
 // RFC 6191 section 2: newer by its timestamp, or, where one side has none, by its sequence number.

@@ -46,6 +46,26 @@ TEST(PortAllocator, TakingAgainIsTakingFromTheScopeOfTheLastTime) {
     EXPECT_EQ(ports.taken(other), 1u);
 }
 
+TEST(PortAllocator, GivingBackAgainIsGivingBackToTheScopeOfTheLastTimeAnyPortButItsLast) {
+    PortAllocator ports{40'000, 40'003, 2, key};
+    const PortScope other{scope.local_address, scope.remote_address, 81};
+    for (const PortScope& each : {scope, other}) {
+        for (int n = 0; n < 4; ++n) EXPECT_TRUE(ports.take(each, 0, any_port).has_value());
+    }
+    EXPECT_FALSE(ports.release_again(scope, 40'000)) << "no last time";
+    ports.release(scope, 40'000);
+    EXPECT_FALSE(ports.release_again(other, 40'001)) << "another scope";
+    EXPECT_FALSE(ports.release_again(scope, 40'000)) << "not taken";
+    EXPECT_TRUE(ports.release_again(scope, 40'001));
+    EXPECT_TRUE(ports.release_again(scope, 40'002));
+    EXPECT_FALSE(ports.release_again(scope, 40'003)) << "the last";
+    EXPECT_EQ(ports.taken(scope), 1u);
+    EXPECT_EQ(ports.taken(other), 4u);
+    EXPECT_EQ(ports.take(scope, 0, any_port), 40'000);
+    EXPECT_EQ(ports.take(scope, 0, any_port), 40'001);
+    EXPECT_EQ(ports.take(scope, 0, any_port), 40'002);
+}
+
 TEST(PortAllocator, TheLastFreePortIsFoundFromAnyStart) {
     PortAllocator ports{1, 65535, 1, key};
     for (uint32_t i = 0; i < 65535; ++i) ASSERT_TRUE(ports.take(scope, 0, any_port).has_value());
