@@ -12,6 +12,10 @@
 #include <cstring>
 #include <span>
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 namespace synfin::http {
 
 /// `Outcome`: what was read out of a message.
@@ -25,7 +29,7 @@ class MessageMemo {
     const Outcome* find(std::span<const uint8_t> message) const {
         for (const Entry& entry : entries_) {
             if (entry.length == message.size() &&
-                std::memcmp(entry.bytes.data(), message.data(), entry.length) == 0) {
+                are_same(entry.bytes.data(), message.data(), entry.length)) {
                 return &entry.outcome;
             }
         }
@@ -44,6 +48,30 @@ class MessageMemo {
     }
 
   private:
+    /// Without a call, which would cost the caller what it holds in registers: most messages are
+    /// short.
+    [[gnu::always_inline]] static bool are_same(const uint8_t* a, const uint8_t* b, size_t length) {
+#if defined(__AVX2__)
+        const auto difference_at = [&](size_t at) {
+            return _mm256_xor_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(a + at)),
+                                    _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b + at)));
+        };
+        constexpr size_t block = sizeof(__m256i);
+        if (length >= block) [[likely]] {
+            __m256i difference = difference_at(length - block);  // and what overlaps
+            for (size_t at = 0; at < length - block; at += block)
+                difference = _mm256_or_si256(difference, difference_at(at));
+            return _mm256_testz_si256(difference, difference) != 0;
+        }
+        for (size_t at = 0; at < length; ++at) {
+            if (a[at] != b[at]) return false;
+        }
+        return true;
+#else
+        return std::memcmp(a, b, length) == 0;
+#endif
+    }
+
     struct Entry {
         size_t length = SIZE_MAX;  ///< nothing is remembered: no message is so long
         Outcome outcome{};

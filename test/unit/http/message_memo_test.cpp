@@ -34,6 +34,20 @@ TEST(MessageMemo, MessageThatIsOnlyTheBeginningOfAKnownOneIsUnknown) {
     EXPECT_EQ(memo.find({}), nullptr);
 }
 
+TEST(MessageMemo, MessageThatDiffersInOneByteIsUnknown) {
+    for (const size_t length : {1u, 8u, 31u, 32u, 33u, 64u, 65u, 200u}) {
+        MessageMemo<int> memo;
+        const std::string text(length, 'x');
+        memo.remember(bytes_of(text), 1);
+        EXPECT_NE(memo.find(bytes_of(text)), nullptr);
+        for (size_t at = 0; at < length; ++at) {
+            std::string other = text;
+            other[at] = 'y';
+            EXPECT_EQ(memo.find(bytes_of(other)), nullptr) << at << " of " << length;
+        }
+    }
+}
+
 TEST(MessageMemo, MessageBeyondItsBoundIsNotRemembered) {
     MessageMemo<int> memo;
     const std::string longest(MessageMemo<int>::max_bytes, 'x');
