@@ -20,6 +20,9 @@ bool is_success(uint16_t status_code) { return status_code >= 200 && status_code
 
 Client::Client(ClientConfig config, AddressPlan plan)
     : config_{std::move(config)},
+      end_{config_.close == CloseBy::rst && config_.first == First::client
+               ? tcp::CloseReason::aborted
+               : tcp::CloseReason::finished},
       plan_{std::move(plan)},
       live_{config_.max_connections},
       partial_{config_.max_connections} {
@@ -357,7 +360,7 @@ void Client::on_writable(stack::Worker& worker, stack::ConnectionId id) {
 
 void Client::leave(stack::Worker& worker, stack::ConnectionId id) {
     put(worker, id, Phase::leaving, 0);
-    if (config_.close == CloseBy::rst && config_.first == First::client) {
+    if (end_ == tcp::CloseReason::aborted) {
         worker.abort(id);
     } else {
         worker.close(id);
@@ -376,9 +379,7 @@ void Client::condemn(stack::Worker& worker, stack::ConnectionId id) {
 void Client::on_closed(stack::Worker& worker, stack::ConnectionId id, tcp::CloseReason reason) {
     const Memory memory = memory_of(worker, id);
     --statistics_.concurrent;
-    const bool by_rst = config_.close == CloseBy::rst && config_.first == First::client;
-    const auto chosen = by_rst ? tcp::CloseReason::aborted : tcp::CloseReason::finished;
-    if (memory.phase() != Phase::leaving || reason != chosen) [[unlikely]]
+    if (memory.phase() != Phase::leaving || reason != end_) [[unlikely]]
         return count_other_end(memory.phase(), reason);
     ++statistics_.closed;
     statistics_.close.record(memory.waited_ns(worker.now()));

@@ -196,6 +196,7 @@ class alignas(apart) Client final : public stack::Application {
     bool reset_is_due(Phase phase) const;
 
     ClientConfig config_;
+    tcp::CloseReason end_;  ///< the one that was chosen for whoever leaves
     AddressPlan plan_;
     std::vector<uint8_t> request_bytes_;
     std::vector<uint8_t> last_request_bytes_;
