@@ -208,7 +208,7 @@ class HandoffDevice {
         stack::Frame frame;
         frame.data = rte_pktmbuf_mtod(copy, uint8_t*);
         frame.length = static_cast<uint32_t>(length);
-        frame.ip_checksum_good = true;
+        frame.verified.ip = true;
         frame.owner = copy;
         std::copy(packet.begin(), packet.end(),
                   std::copy(link_header.begin(), link_header.end(), frame.data));

@@ -223,14 +223,14 @@ class alignas(apart) QueueDevice {
         const unsigned count = std::min(end_ahead_ - first_ahead_, max);
         ask_ahead(first_ahead_ + count);
         const bool good = lane_.checksums_are_good;
+        const wire::VerifiedChecksums verified{.ip = good, .tcp = good};
         uint32_t longest = 0;
         for (void* const stored : std::span{ahead_}.subspan(first_ahead_, count)) {
             const LinkWord word{stored};
             stack::Frame& frame = *frames++;
             frame.data = usual_data(word.buffer());
             frame.length = word.length();
-            frame.ip_checksum_good = good;
-            frame.tcp_checksum_good = good;
+            frame.verified = verified;
             frame.owner = word.buffer();
             longest = std::max(longest, frame.length);
         }
@@ -328,8 +328,8 @@ class alignas(apart) QueueDevice {
             stack::Frame& frame = frames[kept++];
             frame.data = usual_data(buffer);
             frame.length = length;
-            frame.ip_checksum_good = false;
-            frame.tcp_checksum_good = false;
+            frame.verified.ip = false;
+            frame.verified.tcp = false;
             frame.owner = buffer;
         }
         queue.give_back(count);
@@ -395,8 +395,8 @@ class alignas(apart) QueueDevice {
         const bool tcp_good =
             tcp == RTE_MBUF_F_RX_L4_CKSUM_GOOD || tcp == RTE_MBUF_F_RX_L4_CKSUM_NONE;
         const bool bad = ip == RTE_MBUF_F_RX_IP_CKSUM_BAD || tcp == RTE_MBUF_F_RX_L4_CKSUM_BAD;
-        frame.ip_checksum_good = !bad && (ip_good || lane_.checksums_are_good);
-        frame.tcp_checksum_good = !bad && (tcp_good || lane_.checksums_are_good);
+        frame.verified.ip = !bad && (ip_good || lane_.checksums_are_good);
+        frame.verified.tcp = !bad && (tcp_good || lane_.checksums_are_good);
     }
 
     /// One piece, referenced once, its bytes inside: only such a buffer may be written into later.

@@ -7,17 +7,15 @@
 #include <array>
 #include <cstdint>
 
+#include <synfin/wire/packet.hpp>
+
 namespace synfin::stack {
 
 struct Frame {
     uint8_t* data = nullptr;
     uint32_t length = 0;
-    /// Received: the device has verified the IP / the TCP checksum and found it right, and neither
-    /// wrong: a frame of which it has found that is looked at again, and dropped under its own
-    /// name.
-    bool ip_checksum_good = false;
-    bool tcp_checksum_good = false;
-    void* owner = nullptr;  ///< the device's
+    wire::VerifiedChecksums verified{};  ///< received: by the device
+    void* owner = nullptr;               ///< the device's
 };
 
 /// Empty frames on their way to being filled, up to a burst.

@@ -26,10 +26,6 @@ struct Unwatched {
     void before_delivery() const {}
 };
 
-wire::VerifiedChecksums verified_by_device(const Frame& frame) {
-    return {.ip = frame.ip_checksum_good, .tcp = frame.tcp_checksum_good};
-}
-
 tcp::Segment segment_of(const wire::Packet& p) {
     tcp::Segment s;
     s.control() = static_cast<const wire::TcpControl&>(p);
@@ -146,8 +142,8 @@ void Worker::Impl::parse(uint8_t port, std::span<const Frame> frames) {
         octets += frame.length;
         Arrived& a = *next;
         const uint8_t* const data = frame.data;
-        if (wire::read_usual_ipv4({data, frame.length}, verified_by_device(frame), usual_ipv4,
-                                  a.segment)) [[likely]] {
+        if (wire::read_usual_ipv4({data, frame.length}, frame.verified, usual_ipv4, a.segment))
+            [[likely]] {
             fill_in(a, wire::UsualIpv4Ends{data}, data);
         } else if (!read_usual_ipv6_or_tagged(port, frame, a) && !classify(port, frame, a)) {
             continue;
@@ -188,7 +184,7 @@ void Worker::Impl::parse(uint8_t port, std::span<const Frame> frames) {
 
 [[gnu::noinline]] bool Worker::Impl::read_usual_ipv6_or_tagged(uint8_t port, const Frame& frame,
                                                                Arrived& a) {
-    if (!wire::read_usual_ipv6({frame.data, frame.length}, verified_by_device(frame),
+    if (!wire::read_usual_ipv6({frame.data, frame.length}, frame.verified,
                                interfaces[port].usual_ipv6, a.segment)) {
         return read_usual_tagged(port, frame, a);
     }
@@ -199,7 +195,7 @@ void Worker::Impl::parse(uint8_t port, std::span<const Frame> frames) {
 [[gnu::noinline]] bool Worker::Impl::read_usual_tagged(uint8_t port, const Frame& frame,
                                                        Arrived& a) {
     const auto bytes = wire::without_tag({frame.data, frame.length}, interfaces[port].usual_tag);
-    const wire::VerifiedChecksums verified = verified_by_device(frame);
+    const wire::VerifiedChecksums& verified = frame.verified;
     if (wire::read_usual_ipv4(bytes, verified, ipv4_behind_tag, a.segment)) {
         fill_in(a, wire::UsualIpv4Ends{bytes.data()}, frame.data);
         return true;
@@ -226,7 +222,7 @@ bool Worker::Impl::is_for_our_end(uint8_t port, const wire::Packet& p) {
 // at once.
 bool Worker::Impl::classify(uint8_t port, const Frame& frame, Arrived& a) {
     wire::Packet& packet = unusual;
-    wire::parse_frame_slowly({frame.data, frame.length}, verified_by_device(frame), packet);
+    wire::parse_frame_slowly({frame.data, frame.length}, frame.verified, packet);
     if (packet.kind == wire::PacketKind::drop) {
         count_drop(packet.drop);
         if (packet.problem.is_to_be_told) tell_problem(packet, port);

@@ -113,13 +113,14 @@ template <size_t length>
 }
 
 /// Whether a sum over data that contains its checksum says that the data is right: folded, it would
-/// be 0xffff. What folds to that are the multiples of it, but for 0; and a multiple is what gives a
-/// small quotient when multiplied by the inverse of 0xffff modulo 2^64.
+/// be 0xffff. What folds to that are the multiples of it, but for 0: that is the sum of nothing but
+/// zeros, and whose data may be that asks for it. A multiple is what gives a small quotient when
+/// multiplied by the inverse of 0xffff modulo 2^64.
 [[gnu::always_inline]] constexpr bool is_complete(PartialSum sum) {
     constexpr uint64_t largest_quotient = UINT64_MAX / 0xffff;
     constexpr uint64_t inverse = -largest_quotient;
     static_assert(inverse * 0xffff == 1);
-    return sum.value() * inverse - 1 < largest_quotient;
+    return sum.value() * inverse <= largest_quotient;
 }
 
 /// Stores the finished checksum of `sum` at `at`.

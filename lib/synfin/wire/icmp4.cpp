@@ -24,7 +24,8 @@ size_t write_message(uint8_t* out, Icmp4Type type, uint8_t code, uint32_t second
 
 tl::expected<Icmp4View, Drop> Icmp4View::checked(std::span<const uint8_t> message) {
     if (message.size() < header_bytes) return tl::unexpected{Drop::icmp_too_short};
-    if (!is_complete(sum_bytes(message.data(), message.size()))) {
+    const PartialSum sum = sum_bytes(message.data(), message.size());
+    if (sum.value() == 0 || !is_complete(sum)) {
         return tl::unexpected{Drop::icmp_bad_checksum};
     }
     return Icmp4View{message};

@@ -187,22 +187,23 @@ inline bool is_possible_ipv6_host(const IpAddress& address) {
     return address.high() != 0 && !is_ipv6_multicast(address);
 }
 
-/// The segment of `bytes` bytes at `tcp` with a header of `header`.
+/// The segment of `bytes` bytes at `tcp` with a header of `header`. They may be too few for that,
+/// also by an IP header that is longer than its packet: below zero, a size_t is huge.
 template <size_t header, size_t address_bytes, typename Segment>
-inline bool read_segment(const uint8_t* addresses, const uint8_t* tcp, size_t bytes, bool verified,
-                         Segment& segment) {
+inline bool read_segment(const uint8_t* addresses, const uint8_t* tcp, size_t bytes,
+                         const VerifiedChecksums& verified, Segment& segment) {
     const auto protocol_and_length = [](size_t length) {
         return PartialSum::of32(uint32_t{ip_protocol::tcp} << 16 | static_cast<uint32_t>(length));
     };
     const size_t payload_bytes = bytes - header;
     // The addresses stand before the segment, so that all is summed in one go.
     if (payload_bytes == 0) {
-        if (!verified &&
+        if (!verified.tcp &&
             !is_complete(sum_of<address_bytes + header>(addresses, protocol_and_length(header))))
             return false;
     } else {
-        if (payload_bytes > bytes) return false;
-        if (!verified &&
+        if (payload_bytes > UINT16_MAX) return false;
+        if (!verified.tcp &&
             !is_complete(sum_bytes(addresses, address_bytes + bytes) + protocol_and_length(bytes)))
             return false;
     }
@@ -213,8 +214,8 @@ inline bool read_segment(const uint8_t* addresses, const uint8_t* tcp, size_t by
 
 /// What is behind an IP header whose last `address_bytes` are the addresses.
 template <size_t address_bytes, typename Segment>
-[[gnu::always_inline]] inline bool read_tcp(const uint8_t* tcp, size_t bytes, bool verified,
-                                            Segment& segment) {
+[[gnu::always_inline]] inline bool read_tcp(const uint8_t* tcp, size_t bytes,
+                                            const VerifiedChecksums& verified, Segment& segment) {
     const uint8_t* const addresses = tcp - address_bytes;
     const auto read = [&]<size_t header>() {
         return read_segment<header, address_bytes>(addresses, tcp, bytes, verified, segment);
@@ -242,7 +243,7 @@ template <size_t address_bytes, typename Segment>
 /// (problem_of_ipv4_ends) is left to who has no connection of theirs.
 template <typename Segment>
 [[gnu::always_inline]] inline bool read_usual_ipv4(std::span<const uint8_t> frame,
-                                                   VerifiedChecksums verified,
+                                                   const VerifiedChecksums& verified,
                                                    const UsualBeginning& beginning,
                                                    Segment& segment) {
     using namespace usual;
@@ -251,19 +252,18 @@ template <typename Segment>
     if (!beginning.fits(frame.data())) return false;
     const uint8_t* const ip = frame.data() + link_bytes;
 
-    // Below the least, the difference is huge.
     const size_t total = load_be16(ip + 2);
-    if (total - least > frame.size() - link_bytes - least) return false;
+    if (total > frame.size() - link_bytes) return false;
     // Other things than IPv4 addresses have their names there (flow/four_tuple.hpp).
     if (ip[12] == 0) return false;
     if (!verified.ip && !is_complete(sum_of<ipv4_bytes>(ip))) return false;
-    return read_tcp<8>(ip + ipv4_bytes, total - ipv4_bytes, verified.tcp, segment);
+    return read_tcp<8>(ip + ipv4_bytes, total - ipv4_bytes, verified, segment);
 }
 
 /// The same for a frame of IPv6.
 template <typename Segment>
 [[gnu::always_inline]] inline bool read_usual_ipv6(std::span<const uint8_t> frame,
-                                                   VerifiedChecksums verified,
+                                                   const VerifiedChecksums& verified,
                                                    const UsualBeginning& beginning,
                                                    Segment& segment) {
     using namespace usual;
@@ -272,14 +272,13 @@ template <typename Segment>
     if (!beginning.fits(frame.data())) return false;
     const uint8_t* const ip = frame.data() + link_bytes;
 
-    // Below the least, the difference is huge.
     const size_t bytes = load_be16(ip + 4);
-    if (bytes - tcp_bytes > frame.size() - link_bytes - least) return false;
+    if (bytes > frame.size() - link_bytes - ipv6_bytes) return false;
     const IpAddress source = load_ipv6(ip + 8);
     const IpAddress destination = load_ipv6(ip + 24);
     if (!is_possible_ipv6_host(source) || !is_possible_ipv6_host(destination)) return false;
     if (source == destination) return false;
-    return read_tcp<32>(ip + ipv6_bytes, bytes, verified.tcp, segment);
+    return read_tcp<32>(ip + ipv6_bytes, bytes, verified, segment);
 }
 
 /// A frame that begins with this tag as it would be without it, but for its stations, for
@@ -292,7 +291,7 @@ inline std::span<const uint8_t> without_tag(std::span<const uint8_t> frame,
 }
 
 /// Either, with all that a packet is.
-inline bool parse_usual_frame(std::span<const uint8_t> frame, VerifiedChecksums verified,
+inline bool parse_usual_frame(std::span<const uint8_t> frame, const VerifiedChecksums& verified,
                               Packet& packet) {
     const auto finish = [&](const auto& ends, const uint8_t* ip, uint8_t hop_limit, size_t total) {
         packet.kind = PacketKind::tcp;

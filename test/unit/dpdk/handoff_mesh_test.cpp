@@ -261,8 +261,8 @@ TEST_F(HandoffMeshTest, APacketWithoutAFrameArrivesInOne) {
     devices_[0]->hand_over_copy(1, bytes.first(14), bytes.subspan(14));
     ASSERT_EQ(devices_[1]->receive(frames_.data(), 64), 1u);
     EXPECT_EQ(Bytes(frames_[0].data, frames_[0].data + frames_[0].length), whole);
-    EXPECT_TRUE(frames_[0].ip_checksum_good);
-    EXPECT_FALSE(frames_[0].tcp_checksum_good);
+    EXPECT_TRUE(frames_[0].verified.ip);
+    EXPECT_FALSE(frames_[0].verified.tcp);
     devices_[1]->recycle(frames_.data(), 1);
 }
 

@@ -249,11 +249,11 @@ TEST_F(QueueDeviceOnPortTest, TheDevicesVerdictOnChecksumsIsPassedOn) {
         deliver(buffer);
     }
     ASSERT_EQ(device_->receive(frames_.data(), 64), 4u);
-    EXPECT_TRUE(frames_[0].ip_checksum_good && frames_[0].tcp_checksum_good);
-    EXPECT_FALSE(frames_[1].ip_checksum_good || frames_[1].tcp_checksum_good);
-    EXPECT_TRUE(frames_[2].tcp_checksum_good);
-    EXPECT_FALSE(frames_[2].ip_checksum_good);
-    EXPECT_FALSE(frames_[3].ip_checksum_good || frames_[3].tcp_checksum_good);
+    EXPECT_TRUE(frames_[0].verified.ip && frames_[0].verified.tcp);
+    EXPECT_FALSE(frames_[1].verified.ip || frames_[1].verified.tcp);
+    EXPECT_TRUE(frames_[2].verified.tcp);
+    EXPECT_FALSE(frames_[2].verified.ip);
+    EXPECT_FALSE(frames_[3].verified.ip || frames_[3].verified.tcp);
     device_->recycle(frames_.data(), 4);
 }
 
