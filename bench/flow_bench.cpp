@@ -130,6 +130,7 @@ void find_burst_of_32(benchmark::State& state) {
     const Population p{static_cast<uint32_t>(state.range(0))};
     constexpr size_t burst = 32;
     std::array<uint32_t, burst> hashes{};
+    std::array<uint32_t, burst> homes{};
     size_t at = 0;
     uint64_t found = 0;
     for (auto _ : state) {
@@ -139,10 +140,10 @@ void find_burst_of_32(benchmark::State& state) {
             burst, key, [&](size_t i) -> const FourTuple& { return tuples[i]; },
             [&](size_t i, uint32_t hash) {
                 hashes[i] = hash;
-                p.table.prefetch(hash);
+                homes[i] = p.table.prefetch(hash);
             });
         for (size_t i = 0; i < burst; ++i) {
-            const uint32_t candidate = p.table.candidate(hashes[i]);
+            const uint32_t candidate = p.table.candidate(homes[i], hashes[i]);
             if (candidate != no_index) __builtin_prefetch(&p.objects[candidate]);
         }
         for (size_t i = 0; i < burst; ++i) {

@@ -58,6 +58,7 @@ void ours(benchmark::State& state) {
     ConnectionTable table{count};
     for (uint32_t i = 0; i < count; ++i) table.insert(tuple_hash(tuple_of(i), key), i);
     std::array<uint32_t, burst> hashes{};
+    std::array<uint32_t, burst> homes{};
     size_t at = 0;
     uint64_t found = 0;
     for (auto _ : state) {
@@ -67,10 +68,10 @@ void ours(benchmark::State& state) {
             burst, key, [&](size_t i) -> const FourTuple& { return tuples[i]; },
             [&](size_t i, uint32_t hash) {
                 hashes[i] = hash;
-                table.prefetch(hash);
+                homes[i] = table.prefetch(hash);
             });
         for (size_t i = 0; i < burst; ++i) {
-            const uint32_t candidate = table.candidate(hashes[i]);
+            const uint32_t candidate = table.candidate(homes[i], hashes[i]);
             if (candidate != no_index) __builtin_prefetch(&p.objects[candidate]);
         }
         for (size_t i = 0; i < burst; ++i) {

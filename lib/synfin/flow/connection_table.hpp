@@ -71,18 +71,20 @@ class ConnectionTable {
 
     // ---- for the owner
 
-    /// Asks for the bucket's line, to be used a few packets later.
-    [[gnu::always_inline]] void prefetch(uint32_t hash) const {
-        __builtin_prefetch(&buckets_[home_of(hash)]);
+    /// Asks for the bucket's line, to be used a few packets later; returns which bucket it is.
+    [[gnu::always_inline]] uint32_t prefetch(uint32_t hash) const {
+        const uint32_t home = home_of(hash);
+        __builtin_prefetch(&buckets_[home]);
+        return home;
     }
 
-    /// The first index at home whose tag matches, or no_index: almost always what find() will
-    /// return. For asking for the object's memory early.
-    [[gnu::always_inline]] uint32_t candidate(uint32_t hash) const {
-        const Bucket& home = buckets_[home_of(hash)];
-        const uint32_t hits = home.slots_with(tag_of(hash));
+    /// The first index at `home`, which prefetch() has named, whose tag matches, or no_index:
+    /// almost always what find() will return. For asking for the object's memory early.
+    [[gnu::always_inline]] uint32_t candidate(uint32_t home, uint32_t hash) const {
+        const Bucket& bucket = buckets_[home];
+        const uint32_t hits = bucket.slots_with(tag_of(hash));
         if (hits == 0) return no_index;
-        const uint32_t index = home.indices[static_cast<size_t>(std::countr_zero(hits))];
+        const uint32_t index = bucket.indices[static_cast<size_t>(std::countr_zero(hits))];
         if (index == no_index) __builtin_unreachable();  // the caller need not ask again
         return index;
     }

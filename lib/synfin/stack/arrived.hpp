@@ -15,6 +15,7 @@ namespace synfin::stack {
 struct alignas(64) Arrived : flow::HashedTuple {
     tcp::Segment segment;
     uint32_t likely = no_index;         ///< the connection, if it has not gone meanwhile
+    uint32_t home = 0;                  ///< where in the table to look for it
     const uint8_t* ethernet = nullptr;  ///< the header of its frame
     /// Where those of IPv6 stand, which may have no ids; those of IPv4 are their own.
     const uint8_t* addresses_v6 = nullptr;

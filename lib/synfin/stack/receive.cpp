@@ -106,7 +106,7 @@ void Worker::Impl::ask_for_connections() {
     const OwnerNumber* const owner_numbers = owner_of;
     uint32_t count = 0;
     for (Arrived& a : std::span<Arrived>{arrived.data(), segment_count}) {
-        const uint32_t likely = table.candidate(a.hash);
+        const uint32_t likely = table.candidate(a.home, a.hash);
         a.likely = likely;
         if (likely == no_index) {
             if (may_have_records) strays[count++] = &a;
@@ -148,7 +148,7 @@ void Worker::Impl::parse(uint8_t port, std::span<const Frame> frames) {
         } else if (!read_usual_ipv6_or_tagged(port, frame, a) && !classify(port, frame, a)) {
             continue;
         }
-        table.prefetch(a.hash);
+        a.home = table.prefetch(a.hash);
         if (may_concern_time_wait(a.segment.flags)) {
             *asked_end++ = a.hash;
             if (asked_end == to_ask.data() + asked_together) ask_for_time_waits();

@@ -29,7 +29,7 @@ TEST(ConnectionTable, EmptyTableFindsNothing) {
     const ConnectionTable table{100};
     EXPECT_EQ(table.size(), 0u);
     EXPECT_EQ(table.find(0, [](uint32_t) { return true; }), no_index);
-    EXPECT_EQ(table.candidate(0xffffffff), no_index);
+    EXPECT_EQ(table.candidate(table.prefetch(0xffffffff), 0xffffffff), no_index);
 }
 
 TEST(ConnectionTable, InsertedEntryIsFoundByItsHash) {
@@ -37,7 +37,7 @@ TEST(ConnectionTable, InsertedEntryIsFoundByItsHash) {
     ASSERT_TRUE(table.insert(0xdeadbeef, 42));
     EXPECT_EQ(table.size(), 1u);
     EXPECT_EQ(find_index(table, 0xdeadbeef, 42), 42u);
-    EXPECT_EQ(table.candidate(0xdeadbeef), 42u);
+    EXPECT_EQ(table.candidate(table.prefetch(0xdeadbeef), 0xdeadbeef), 42u);
 }
 
 TEST(ConnectionTable, ErasedEntryIsNoLongerFound) {
@@ -45,7 +45,7 @@ TEST(ConnectionTable, ErasedEntryIsNoLongerFound) {
     table.insert(0xdeadbeef, 42);
     table.erase(0xdeadbeef, 42);
     EXPECT_EQ(table.size(), 0u);
-    EXPECT_EQ(table.candidate(0xdeadbeef), no_index);
+    EXPECT_EQ(table.candidate(table.prefetch(0xdeadbeef), 0xdeadbeef), no_index);
 }
 
 TEST(ConnectionTable, EqualHashesAreToldApartByThePredicate) {
