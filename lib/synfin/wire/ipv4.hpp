@@ -86,13 +86,14 @@ class Ipv4View {
 };
 
 /// What the headers of many packets have in common, ready to be written: an IPv4 header's first
-/// word without the length, and its third without the checksum, in host order.
+/// word without the length, and its third with a checksum of all ones, which counts as nothing in a
+/// sum, in host order.
 struct IpWords {
     uint32_t first = 0;
     uint32_t third = 0;
     static constexpr IpWords of(uint8_t traffic_class, uint8_t hop_limit, uint8_t protocol) {
         return {0x45000000u | uint32_t{traffic_class} << 16,
-                uint32_t{hop_limit} << 24 | uint32_t{protocol} << 16};
+                uint32_t{hop_limit} << 24 | uint32_t{protocol} << 16 | 0xffff};
     }
     constexpr uint8_t traffic_class() const { return static_cast<uint8_t>(first >> 16); }
     constexpr uint8_t hop_limit() const { return static_cast<uint8_t>(third >> 24); }

@@ -112,8 +112,11 @@ template <typename Ends>
     uint32_t third = ends.words().third;
     store_be32(ip, first);
     store_be32(ip + 4, fragment);
-    if (!device.ip) [[likely]]
-        third |= finish(PartialSum{addresses.sum() + first + fragment + third});
+    if (device.ip) [[unlikely]] {
+        third &= 0xffff'0000;
+    } else {
+        third ^= PartialSum{addresses.sum() + first + fragment + third}.folded();
+    }
     store_be32(ip + 8, third);
     return addresses.sum();
 }
@@ -177,13 +180,14 @@ template <typename Options, typename Ends>
         addresses = usual::write_ipv6(ip, ends, segment);
     }
 
-    const PartialSum pseudo{addresses + (uint32_t{ip_protocol::tcp} << 16) + segment};
-    PartialSum sum{pseudo.value() + ports.sum() + fields.urgent + payload.sum + Options::known_sum};
+    constexpr uint32_t protocol = uint32_t{ip_protocol::tcp} << 16;
+    PartialSum sum{ports.sum() + addresses + fields.urgent + payload.sum + segment +
+                   (protocol + Options::known_sum)};
     const auto write_checksum = [&](uint32_t above) __attribute__((always_inline)) {
         store_be32(tcp + 16, (above & 0xffff0000) | fields.urgent);
     };
     if (device.tcp) [[unlikely]] {
-        write_checksum(pseudo.folded_above());
+        write_checksum(PartialSum{addresses + protocol + segment}.folded_above());
     } else if (payload.sum != 0 || bytes.empty()) [[likely]] {
         write_checksum(~sum.folded_above());
     } else {
