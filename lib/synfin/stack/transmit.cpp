@@ -130,6 +130,8 @@ void Worker::Impl::transmit(TransmitBatch& batch) {
         write_reply(interface.replies.front(), frame, interface);
         interface.replies.pop();
     }
+    const unsigned replies = batch.filled;
+    segments_in_general = 0;
     while (!batch.full() && interface.ready_head != no_index) {
         const uint32_t index = interface.ready_head;
         Connection& c = connections[index];
@@ -145,6 +147,7 @@ void Worker::Impl::transmit(TransmitBatch& batch) {
         }
         write_connection(c, index, batch, interface, neighbor->header);
     }
+    tcp_counters.out_segs += batch.filled - replies - segments_in_general;
     count_frames(batch);
     // What has been put aside above may have to be asked for.
     run_neighbors();
@@ -203,10 +206,11 @@ void Worker::Impl::transmit(TransmitBatch& batch) {
         if (historian != nullptr) [[unlikely]]
             note_departure(index, {out.seq, out.flags, out.payload_length});
         Frame& frame = batch.frames[batch.filled++];
+        ++segments_in_general;
         frame.length = static_cast<uint32_t>(write_usually(c, frame, interface, header));
         if (frame.length == 0) [[unlikely]]
             frame.length = static_cast<uint32_t>(write_in_general(c, frame, interface, header));
-        if (c.narrow_path != 0) [[unlikely]]
+        if (c.has(tcp::Mark::narrow_path)) [[unlikely]]
             let_routers_divide(c, frame, interface, header);
         // Almost always the only one: saves the question.
         if (!tcp::wants_output(c, env)) return;

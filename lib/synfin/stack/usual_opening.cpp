@@ -167,7 +167,7 @@ void Worker::Impl::remember_passive_opening(uint32_t index, const Arrived& syn) 
     const bool is_usual = owner.syn_cookies != SynCookies::always &&
                           s.options.kinds() == wire::TcpOptionKinds::usual_syn() &&
                           s.flags == wire::flag::syn && c.has(Mark::timestamps) &&
-                          profiles.is_configured(c.profile) && c.narrow_path == 0;
+                          profiles.is_configured(c.profile) && !c.has(Mark::narrow_path);
     last.listener = is_usual ? owner_of[index] : no_owner;
     if (!is_usual) return;
     last.port = receiving_port;

@@ -683,7 +683,8 @@ struct alignas(apart) Worker::Impl {
     Relaxed<uint64_t> half_open;
     uint32_t half_open_max;
 
-    tcp::OutSegment out;  ///< the segment that is being written
+    tcp::OutSegment out;               ///< the segment that is being written
+    uint32_t segments_in_general = 0;  ///< of this batch; tcp::next_segment has counted them
 
     // ---- one burst
     uint8_t receiving_port = 0;                              ///< it came by this interface

@@ -58,6 +58,7 @@ enum class Mark : uint32_t {
     syn_retransmitted = 1u << 16,  ///< no RTT sample from the handshake (Karn), IW 1 (RFC 6928)
     delayed_ack = 1u << 17,        ///< delayed_ack_deadline is armed
     retransmit_armed = 1u << 18,   ///< retransmit_deadline is armed
+    narrow_path = 1u << 19,        ///< mss is less than the two ends have agreed to (path.cpp)
     // for the stack, which keeps its own bits here to stay within two lines
     eof_told = 1u << 20,          ///< the application knows of the peer's FIN
     established_told = 1u << 21,  ///< the application knows of the connection
@@ -132,7 +133,6 @@ struct alignas(64) Connection {
     uint16_t max_snd_wnd = 0;          ///< largest window ever offered, in units of 2^snd_scale
     uint16_t ts_recent_tick = 0;       ///< when ts_recent was set, for the 24 days of PAWS
     uint16_t challenge_tick : 15 = 0;  ///< last answer to an unacceptable segment, in 2^13 us
-    uint16_t narrow_path : 1 = 0;      ///< mss is less than the two ends have agreed to (path.cpp)
     /// Low 32 bits of microseconds; while the timer does not run, when it was stopped: since then
     /// the connection has been idle.
     Shown<uint32_t> retransmit_deadline_us;

@@ -17,7 +17,7 @@ Info info(const Connection& c, const Environment& env) {
     i.rcv_scale = c.rcv_scale;
     i.snd_mss = c.mss;
     i.rcv_mss = receive_mss(c, env);
-    i.path_mtu = c.narrow_path != 0 ? path_mtu(c) : env.mtu;
+    i.path_mtu = c.has(Mark::narrow_path) ? path_mtu(c) : env.mtu;
     i.rto = Duration::microseconds(backed_off_rto_us(c, env.terms_of(c)));
     i.cwnd = c.cwnd;
     i.ssthresh = c.ssthresh;

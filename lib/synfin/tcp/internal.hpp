@@ -229,9 +229,12 @@ inline constexpr uint32_t rto_after_syn_timeout_us = 3'000'000;  ///< (5.7)
         return data_after_syn_timeout ? std::max(terms.rto_initial_us, rto_after_syn_timeout_us)
                                       : terms.rto_initial_us;
     }
-    const uint64_t margin = std::max<uint64_t>(terms.rto_margin_us, uint64_t{4} * c.rttvar_us);
-    return static_cast<uint32_t>(
-        std::clamp<uint64_t>(c.srtt_us + margin, terms.rto_min_us, terms.rto_max_us));
+    const uint64_t variation = uint64_t{4} * c.rttvar_us;
+    const uint64_t margin = variation > terms.rto_margin_us ? variation : terms.rto_margin_us;
+    const uint64_t rto = c.srtt_us + margin;
+    if (rto <= terms.rto_min_us) [[likely]]
+        return terms.rto_min_us;
+    return rto < terms.rto_max_us ? static_cast<uint32_t>(rto) : terms.rto_max_us;
 }
 /// RTO with back-off (5.5), bounded; `base` is base_rto_us.
 [[gnu::always_inline]] inline uint32_t backed_off_rto_us(const Connection& c, const Terms& terms,

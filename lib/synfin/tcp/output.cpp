@@ -270,7 +270,7 @@ bool emit_new(Connection& c, Transfer& t, OutSegment& out, uint32_t payload_max,
         }
         const uint32_t flight = seq.distance_from(c.snd_una);
         allowed = std::max(congestion_left(c, t, flight), least);
-        if (c.narrow_path != 0) [[unlikely]] {
+        if (c.has(Mark::narrow_path)) [[unlikely]] {
             probe = path_probe_payload(c, t, unsent, allowed, payload_max, env, now);
         }
         length = sendable_length(c, t, allowed, unsent, std::max(payload_max, probe), env);
@@ -418,7 +418,7 @@ namespace {
     const uint32_t flight = c.snd_nxt.load().distance_from(c.snd_una);
     const uint32_t window_left = c.snd_wnd > flight ? c.snd_wnd - flight : 0;
     const uint32_t usable = std::min(window_left, congestion_left(c, t, flight));
-    return usable < c.mss && usable < unsent && c.narrow_path == 0 && t.model == no_index &&
+    return usable < c.mss && usable < unsent && !c.has(Mark::narrow_path) && t.model == no_index &&
            usable < payload_max(c, t) && (usable == 0 || usable < half_of_largest_window(c));
 }
 

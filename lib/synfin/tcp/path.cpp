@@ -22,8 +22,8 @@ constexpr uint8_t expiries_to_the_next_size = 2;
 constexpr uint32_t segments_behind_probe = 4;
 
 void make_smaller(Connection& c, uint16_t size, Environment& env) {
-    if (c.narrow_path == 0) env.paths->remember_agreed_size(c);
-    c.narrow_path = 1;
+    if (!c.has(Mark::narrow_path)) env.paths->remember_agreed_size(c);
+    c.set(Mark::narrow_path);
     c.mss = size;
 }
 
@@ -34,7 +34,7 @@ void end_probe(Connection& c, Transfer& t, bool arrived, Environment& env, Insta
     env.paths->on_probe(c, probe.size, arrived, now);
     if (!arrived) return;
     c.mss = std::max(c.mss, probe.size);
-    if (c.mss >= env.paths->agreed_size(c)) c.narrow_path = 0;
+    if (c.mss >= env.paths->agreed_size(c)) c.clear(Mark::narrow_path);
 }
 
 // The router has refused the probe, which is nothing but the answer to it.
@@ -64,7 +64,7 @@ TooBig on_too_big(Connection& c, Seq quoted, uint16_t size, bool in_parts, Envir
     Oversized& o = t->oversized;
     const bool names_probe = o.phase == Phase::probing && quoted == o.begin && size < o.size;
     if (names_probe) lose_probe(c, *t, env, now);
-    const bool is_news = size < c.mss || (in_parts && c.narrow_path == 0);
+    const bool is_news = size < c.mss || (in_parts && !c.has(Mark::narrow_path));
     if (!is_news) return names_probe ? TooBig::probe_refused : TooBig::not_believed;
 
     make_smaller(c, std::min(size, c.mss), env);

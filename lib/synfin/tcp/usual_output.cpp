@@ -39,7 +39,9 @@ bool next_segment(Connection& c, OutSegment& out, Environment& env, const Moment
     };
     const bool usual = c.state != State::closed &&
                        next_usual_segment(c, env.terms_of(c), env, now, write) != Usual::none;
-    return usual || next_segment_in_general(c, out, env, now);
+    if (!usual) return next_segment_in_general(c, out, env, now);
+    ++env.counters.out_segs;
+    return true;
 }
 
 }  // namespace synfin::tcp

@@ -31,34 +31,40 @@ namespace usual {
 constexpr uint32_t bits(auto... marks) { return (static_cast<uint32_t>(marks) | ...); }
 
 /// With these, something else leaves, or more is to be said than is said here.
-inline constexpr uint32_t unusual_marks =
-    bits(Mark::send_reset, Mark::send_syn, Mark::send_fin_again, Mark::send_probe, Mark::persisting,
-         Mark::pacing, Mark::extra_option, Mark::retransmit_armed, Mark::syn_unacked);
+inline constexpr uint32_t unusual_marks = bits(
+    Mark::send_reset, Mark::send_syn, Mark::send_fin_again, Mark::send_probe, Mark::persisting,
+    Mark::pacing, Mark::extra_option, Mark::narrow_path, Mark::retransmit_armed, Mark::syn_unacked);
 
 /// Of a usual SYN these are set, and none of the others.
 inline constexpr uint32_t syn_marks = bits(Mark::send_syn, Mark::syn_unacked, Mark::timestamps,
                                            Mark::window_scaling, Mark::sack_permitted);
 inline constexpr uint32_t unusual_syn_marks =
-    bits(Mark::send_reset, Mark::extra_option, Mark::delayed_ack, Mark::pacing);
+    bits(Mark::send_reset, Mark::extra_option, Mark::narrow_path, Mark::delayed_ack, Mark::pacing);
 
 inline wire::usual::Timestamps timestamps_of(const Connection& c, const Moment& now) {
     return {timestamp_clock(c.ts_offset, now), c.ts_recent};
 }
 
-/// Whether the connection has been idle for no longer than its RTO; nearly always, the least RTO
-/// says it.
+/// Whether the connection has been idle for no longer than its RTO.
+[[gnu::noinline]] inline bool is_busy_by_rto(const Connection& c, const Terms& terms,
+                                             uint32_t idle) {
+    return idle <= base_rto_us(c, terms);
+}
+/// The same; nearly always, the least RTO says it.
 [[gnu::always_inline]] inline bool is_busy(const Connection& c, const Terms& terms,
                                            const Moment& now) {
     const uint32_t idle = idle_us(c, now);
-    return (c.srtt_us != 0 && idle <= terms.rto_min_us) || idle <= base_rto_us(c, terms);
+    if (c.srtt_us != 0 && idle <= terms.rto_min_us) [[likely]]
+        return true;
+    return is_busy_by_rto(c, terms, idle);
 }
 
-/// Whether the `length` bytes that are queued may leave at once, in one segment with options of
-/// `with_options` bytes in all.
+/// Whether the `length` bytes that are queued may leave at once, in one segment that is not full
+/// with options of `with_options` bytes in all.
 [[gnu::always_inline]] inline bool leaves_at_once(const Connection& c, uint32_t length,
                                                   uint32_t with_options, const Terms& terms,
                                                   const Moment& now) {
-    return with_options <= c.mss && length <= c.snd_wnd && length <= c.cwnd && !terms.cork &&
+    return with_options < c.mss && length <= c.snd_wnd && length <= c.cwnd && !terms.cork &&
            !c.has(Mark::fin_sent) && is_busy(c, terms, now);
 }
 
@@ -74,19 +80,16 @@ inline wire::usual::Timestamps timestamps_of(const Connection& c, const Moment& 
     c.snd_nxt = end;
 }
 
-/// arm_loss_timer, when what has just left at once is all that is in flight.
+/// arm_loss_timer, when what has just left at once, in a segment that is not full, is all that is
+/// in flight, and the RTO is not backed off.
 [[gnu::always_inline]] inline void arm_loss_timer_of_text(Connection& c, Transfer& t,
-                                                          const Terms& terms, const Moment& now) {
+                                                          const Terms& terms, Environment& env,
+                                                          const Moment& now) {
     const uint32_t timeout_us = base_rto_us(c, terms);
     // Nearly always the probe would come too late, however short the round trips are.
-    const bool may_be_in_time =
-        timeout_us > tail_probe_wait_min_us + longest_delayed_ack_us || !is_lone_flight(c);
-    const uint32_t wait_us = may_be_in_time ? tail_probe_wait_us(c, timeout_us) : 0;
-    if (wait_us == 0) [[likely]] {
-        return arm_timeout(c, &t, backed_off_rto_us(c, terms, timeout_us), now);
-    }
-    arm_timeout(c, nullptr, wait_us, now);
-    t.loss_timer = LossTimer::tail_probe;
+    if (timeout_us > tail_probe_wait_min_us + longest_delayed_ack_us) [[unlikely]]
+        return arm_loss_timer(c, &t, env, now);
+    arm_timeout(c, &t, timeout_us, now);
 }
 
 template <typename Write>
@@ -113,7 +116,6 @@ template <typename Write>
     c.flags = flags;
     arm_timeout(c, nullptr, terms.rto_initial_us, now);  // nothing has been measured or tried yet
     arm_user_timeout(c, terms, env, now);
-    ++env.counters.out_segs;
     write(wire::TcpFields{.seq = iss.value(),
                           .ack = ack.value(),
                           .flags = passive ? wire::flag::syn | wire::flag::ack : wire::flag::syn,
@@ -123,18 +125,15 @@ template <typename Write>
     return Usual::armed;
 }
 
-/// What every segment says that is no SYN (MUST-58), but for its options; it is accounted for.
-[[gnu::always_inline]] inline wire::TcpFields acknowledge(Connection& c, const Terms& terms,
-                                                          Environment& env) {
-    ++env.counters.out_segs;  // first: g++ takes it for a change of anything
+/// What every segment from `seq` on says that is no SYN (MUST-58), but for its options; it is
+/// accounted for.
+[[gnu::always_inline]] inline wire::TcpFields acknowledge(Connection& c, Seq seq,
+                                                          const Terms& terms, Environment& env) {
     const Seq ack = c.rcv_nxt;
     const uint16_t window = announce_whole_window(c, terms, env);
     c.last_ack_sent = ack;
     c.flags &= ~bits(Mark::ack_now, Mark::delayed_ack);
-    return {.seq = c.snd_nxt.load().value(),
-            .ack = ack.value(),
-            .flags = wire::flag::ack,
-            .window = window};
+    return {.seq = seq.value(), .ack = ack.value(), .flags = wire::flag::ack, .window = window};
 }
 
 template <typename Write>
@@ -160,18 +159,20 @@ template <typename Write>
     if (node.length != length || !leaves_at_once(c, length, with_options, terms, now)) {
         return Usual::none;
     }
-    wire::TcpFields fields = acknowledge(c, terms, env);
-    fields.flags |= wire::flag::psh;  // MUST-61
-    Seq end = c.snd_nxt.load() + length;
+    const Seq seq = c.snd_nxt;
+    Seq end = seq + length;
+    wire::TcpFlags flags = wire::flag::ack | wire::flag::psh;  // MUST-61
     if (fin) {
-        fields.flags |= wire::flag::fin;
+        flags |= wire::flag::fin;
         c.set(Mark::fin_sent);
         end = end + 1;
     }
-    if (with_options < c.mss) t.small_end = end;
+    t.small_end = end;
     take_text(c, t, end, env, now);
-    arm_loss_timer_of_text(c, t, terms, now);
+    arm_loss_timer_of_text(c, t, terms, env, now);
     arm_user_timeout(c, terms, env, now);
+    wire::TcpFields fields = acknowledge(c, seq, terms, env);
+    fields.flags = flags;
     write_with_options(c, now, fields, {{node.data, length}, node.sum}, write);
     return Usual::armed;
 }
@@ -209,7 +210,7 @@ template <typename Write>
     if (node.length - skip < length + (node.ends_record ? 1 : 0)) return Usual::none;
 
     const wire::SummedBytes payload{{node.data + skip, length}};
-    wire::TcpFields fields = acknowledge(c, terms, env);
+    wire::TcpFields fields = acknowledge(c, seq, terms, env);
     const uint32_t now_us = low_us(now);
     const bool in_burst = goes_on_in_burst(*t, now_us);
     if (length > half_of_largest_window(c) ||
@@ -224,28 +225,37 @@ template <typename Write>
     return Usual::more;
 }
 
+template <typename Write>
+[[gnu::always_inline]] inline Usual next_fin(Connection& c, Seq seq, const Terms& terms,
+                                             Environment& env, const Moment& now, Write& write) {
+    c.snd_nxt = seq + 1;
+    c.set(Mark::fin_sent);
+    wire::TcpFields fields = acknowledge(c, seq, terms, env);
+    fields.flags |= wire::flag::fin;
+    arm_timeout(c, nullptr, base_rto_us(c, terms), now);
+    arm_user_timeout(c, terms, env, now);
+    write_with_options(c, now, fields, {}, write);
+    return Usual::armed;
+}
+
 /// Data, a FIN or an ACK, in ESTABLISHED and later.
 template <typename Write>
 [[gnu::always_inline]] inline Usual next_plain(Connection& c, const Terms& terms, Environment& env,
                                                const Moment& now, Write& write) {
     const uint32_t flags = c.flags;
-    if ((flags & unusual_marks) != 0 || c.snd_una.load() != c.snd_nxt || c.ecn) return Usual::none;
+    if ((flags & unusual_marks) != 0 || c.snd_una.load() != c.snd_nxt || c.ecn != 0 ||
+        c.rto_shift != 0) {
+        return Usual::none;
+    }
     const bool fin = (flags & bits(Mark::send_closed, Mark::fin_sent)) == bits(Mark::send_closed);
     if (Transfer* const t = usual_transfer_of(c, env)) {
         return next_text(c, *t, terms, fin, env, now, write);
     }
-    if (!fin && (flags & bits(Mark::ack_now)) == 0) return Usual::none;
-    wire::TcpFields fields = acknowledge(c, terms, env);
-    if (fin) {
-        const uint32_t timeout_us = backed_off_rto_us(c, terms);
-        fields.flags |= wire::flag::fin;
-        c.set(Mark::fin_sent);
-        c.snd_nxt = c.snd_nxt.load() + 1;
-        arm_timeout(c, nullptr, timeout_us, now);
-        arm_user_timeout(c, terms, env, now);
-    }
-    write_with_options(c, now, fields, {}, write);
-    return fin ? Usual::armed : Usual::ack;
+    const Seq seq = c.snd_nxt;
+    if (fin) return next_fin(c, seq, terms, env, now, write);
+    if ((flags & bits(Mark::ack_now)) == 0) return Usual::none;
+    write_with_options(c, now, acknowledge(c, seq, terms, env), {}, write);
+    return Usual::ack;
 }
 
 }  // namespace usual
@@ -253,13 +263,12 @@ template <typename Write>
 /// If the next segment is a usual one, it is accounted for as sent and given to
 /// `write(fields, options, payload)`: fields without ports, options of one of wire's usual layouts,
 /// and SummedBytes that stay valid as OutSegment::pieces do. If not, nothing is said or done; ask
-/// next_segment. `terms` are the connection's, and it is not closed.
+/// next_segment. `terms` are the connection's, and it is not closed. Only out_segs is the caller's
+/// to count, who may do so for many at once.
 template <typename Write>
 [[gnu::always_inline]] inline Usual next_usual_segment(Connection& c, const Terms& terms,
                                                        Environment& env, const Moment& now,
                                                        Write&& write) {
-    if (c.narrow_path != 0) [[unlikely]]
-        return Usual::none;
     if (c.has(Mark::send_syn)) return usual::next_syn(c, terms, env, now, write);
     const Usual plain = usual::next_plain(c, terms, env, now, write);
     if (plain != Usual::none || !c.has(Mark::retransmit_armed)) return plain;

@@ -77,6 +77,7 @@ bool next_usual_as_noted(End& e, OutSegment& out, Instant now) {
         e.note({out.seq, fields.flags, out.payload_length}, now);
     };
     const Usual done = next_usual_segment(e.c, e.env.terms_of(e.c), e.env, now, write);
+    if (done != Usual::none) ++e.env.counters.out_segs;
     const bool said_all = done == Usual::ack || done == Usual::armed;
     EXPECT_FALSE(said_all && wants_output(e.c, e.env));
     if (said_all) {
