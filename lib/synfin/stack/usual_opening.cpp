@@ -76,12 +76,13 @@ void Worker::Impl::foresee_opening(flow::FourTuple tuple) {
                                 .remote_port = image.remote_port};
     Interface& interface = interfaces[neighbor.port];
     Owner& owner = owners[last_opening.owner];
-    ConnectionId* next = ids.data();
-    ConnectionId* const end = next + ids.size();
-    do {
-        *next = open_one_again(tuple, user_data, interface, owner);
-    } while (next->index != no_index && ++next != end);
-    return static_cast<uint32_t>(next - ids.data());
+    uint32_t opened = 0;
+    for (ConnectionId& id : ids) {
+        id = open_one_again(tuple, user_data, interface, owner);
+        if (id.index == no_index) break;
+        ++opened;
+    }
+    return opened;
 }
 
 // Nobody has asked for a port of another scope since: who does is not like the last.
