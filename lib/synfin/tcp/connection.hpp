@@ -129,10 +129,10 @@ struct alignas(64) Connection {
     uint32_t rttvar_us = 0;
     uint16_t mss = 0;  ///< effective send MSS without options
     uint16_t profile = 0;
-    uint16_t neighbor = 0;             ///< the stack's: the next hop's entry
-    uint16_t max_snd_wnd = 0;          ///< largest window ever offered, in units of 2^snd_scale
-    uint16_t ts_recent_tick = 0;       ///< when ts_recent was set, for the 24 days of PAWS
-    uint16_t challenge_tick : 15 = 0;  ///< last answer to an unacceptable segment, in 2^13 us
+    uint16_t neighbor = 0;        ///< the stack's: the next hop's entry
+    uint16_t max_snd_wnd = 0;     ///< largest window ever offered, in units of 2^snd_scale
+    uint16_t ts_recent_tick = 0;  ///< when ts_recent was set, for the 24 days of PAWS
+    uint16_t challenge_tick = 0;  ///< last answer to an unacceptable segment, in 2^13 us
     /// Low 32 bits of microseconds; while the timer does not run, when it was stopped: since then
     /// the connection has been idle.
     Shown<uint32_t> retransmit_deadline_us;

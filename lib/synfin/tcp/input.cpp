@@ -18,13 +18,13 @@ enum class Check : bool { drop, pass };
 // per connection, so that no outsider can watch it (CVE-2016-5696).
 void answer_unacceptable(Connection& c, bool limited, Environment& env, Instant now) {
     constexpr uint16_t half_a_second = 62;  // of 2^13 us
-    const auto tick = static_cast<uint16_t>(((now.us() >> 13) | 1) & 0x7fff);
-    const auto since = static_cast<uint16_t>((tick - c.challenge_tick) & 0x7fff);
+    const auto tick = static_cast<uint16_t>((now.us() >> 13) | 1);
+    const auto since = static_cast<uint16_t>(tick - c.challenge_tick);
     if (limited && c.challenge_tick != 0 && since < half_a_second) {
         ++env.counters.challenge_acks_skipped;
         return;
     }
-    if (limited) c.challenge_tick = tick & 0x7fff;
+    if (limited) c.challenge_tick = tick;
     c.set(Mark::ack_now);
 }
 
