@@ -1,12 +1,11 @@
 // From a hash to the indices of what has that hash: the table that every received segment asks.
 //
-// One cache line per bucket, 11 entries each:
+// One cache line per bucket, 12 entries each:
 //
-//   bytes   0 .. 10   tags: the low byte of the hash, 0 = free
-//          11         overflow: how many entries passed this bucket because it was full
-//          12 .. 15   sequence counter, for readers of other threads
-//          16 .. 59   the 32-bit indices
-//          60 .. 63   spare
+//   bytes   0 .. 11   tags: the low byte of the hash, 0 = free
+//          12         overflow: how many entries passed this bucket because it was full
+//          13 .. 15   sequence counter, for readers of other threads
+//          16 .. 63   the 32-bit indices
 //
 // A lookup compares all tags of a bucket with one instruction, and the caller compares the full key
 // behind each index whose tag matches (by chance: one in 255). So a hit touches one line here and
@@ -19,14 +18,14 @@
 // count that reaches 255 stays there; searches then go one bucket too far, and nothing worse.
 //
 // The caller's hash must be keyed (tuple_hash.hpp), so that nobody can fill the neighbourhood of
-// one bucket on purpose. With a uniform hash and `max_entries` entries (a load of 62.5 %), one
-// entry in 70 lies away from home when the table has just been filled, and one in 17 after it has
-// been churned at full load for long; the farthest that 10^8 insertions went then was 9 buckets.
-// Each such step is a line that nobody has asked for ahead: at a load of 80 % a quarter of all
-// buckets are full, and opening and ending connections beside a million idle ones took a third
-// longer. Should one find no room within `max_probes`, insert() says so, and the caller refuses the
-// connection. Entries beyond what it was made for are taken as long as there is room near their
-// home.
+// one bucket on purpose. With a uniform hash and `max_entries` entries (a load of 50 %), one entry
+// in 390 lies away from home when the table has just been filled, and one in 79 after it has been
+// churned at full load for long; the farthest that 10^8 insertions went then was 6 buckets. Each
+// such step is a line that nobody has asked for ahead: opening and ending a connection beside a
+// million idle ones took an eighth longer at a load of 62.5 %, where one in 17 was away from home,
+// and a third longer at 80 %. Should one find no room within `max_probes`, insert() says so, and
+// the caller refuses the connection. Entries beyond what it was made for are taken as long as there
+// is room near their home.
 //
 // Threads: one owner writes and searches. Any other thread may read at any time, without a lock,
 // and sees each entry whole or not at all (read_bucket). The owner never waits and does no atomic
@@ -52,14 +51,14 @@ namespace synfin::flow {
 
 class ConnectionTable {
   public:
-    static constexpr uint32_t slots_per_bucket = 11;
+    static constexpr uint32_t slots_per_bucket = 12;
     static constexpr uint32_t max_probes = 64;
     /// The tag and the choice of the bucket must not share bits of the 32-bit hash.
     static constexpr uint32_t max_buckets = 1u << 24;
-    /// 147 million; from 115 million on the load rises, to 80 %.
-    static constexpr uint32_t max_entries = (max_buckets - 1) / 10 * 88;
+    /// 161 million; from 100 million on the load rises, to 80 %.
+    static constexpr uint32_t max_entries = (max_buckets - 1) / 10 * 96;
 
-    /// With room for `entries` at a load of 62.5 %: 9.3 bytes each. Zero memory is an empty
+    /// With room for `entries` at a load of 50 %: 10.7 bytes each. Zero memory is an empty
     /// table, so what is not used is not touched.
     explicit ConnectionTable(uint32_t entries)
         : bucket_count_{buckets_for(entries)},
@@ -101,7 +100,7 @@ class ConnectionTable {
                 const uint32_t index = bucket.indices[static_cast<size_t>(std::countr_zero(hits))];
                 if (matches(index)) return index;
             }
-            if (bucket.overflow == 0) break;
+            if (bucket.overflow() == 0) break;
             at = after(at);
         } while (++probes < probes_);
         return no_index;
@@ -191,14 +190,14 @@ class ConnectionTable {
 
   private:
     static constexpr uint8_t free_tag = 0;
-    static constexpr uint8_t overflow_max = UINT8_MAX;
+    static constexpr uint32_t overflow_max = UINT8_MAX;
 
     struct alignas(64) Bucket {
         std::array<Relaxed<uint8_t>, slots_per_bucket> tags;
-        Relaxed<uint8_t> overflow;
-        SequenceCounter sequence;
+        SequenceCounterAbove<8> sequence;
         std::array<Relaxed<uint32_t>, slots_per_bucket> indices;
-        uint32_t spare;
+
+        uint32_t overflow() const { return sequence.number(); }
 
         /// The owner's: only the owner writes, so it may read the tags in one go.
         uint32_t slots_with(uint8_t tag) const {
@@ -208,9 +207,8 @@ class ConnectionTable {
     static_assert(sizeof(Bucket) == 64);
 
     static uint32_t buckets_for(uint32_t entries) {
-        // entries / (11 * 0.625), rounded up, and a few more where chance has no law of large
-        // numbers.
-        const uint64_t wanted = (uint64_t{entries} * 8 + 54) / 55 + 1;
+        // entries / (12 * 0.5), rounded up, and one more where chance has no law of large numbers.
+        const uint64_t wanted = (uint64_t{entries} + 5) / 6 + 1;
         return static_cast<uint32_t>(std::min(wanted, uint64_t{max_buckets}));
     }
 
@@ -244,8 +242,8 @@ class ConnectionTable {
             at = after(at);
         } while (!put(buckets_[at], tag, index));
         for (uint32_t passed = home; passed != at; passed = after(passed)) {
-            Relaxed<uint8_t>& overflow = buckets_[passed].overflow;
-            if (overflow != overflow_max) ++overflow;
+            Bucket& bucket = buckets_[passed];
+            if (bucket.overflow() != overflow_max) bucket.sequence.add_to_number(1);
         }
         return true;
     }
@@ -274,8 +272,8 @@ class ConnectionTable {
         SYNFIN_ASSERT(entry_is_in_the_table);
         --size_;
         for (uint32_t passed = home; passed != at; passed = after(passed)) {
-            Relaxed<uint8_t>& overflow = buckets_[passed].overflow;
-            if (overflow != overflow_max) --overflow;
+            Bucket& bucket = buckets_[passed];
+            if (bucket.overflow() != overflow_max) bucket.sequence.add_to_number(-1);
         }
     }
 

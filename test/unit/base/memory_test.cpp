@@ -242,6 +242,25 @@ TEST(SequenceCounter, ReaderLearnsOfAWriteInBetween) {
     EXPECT_TRUE(counter.still(counter.begin_read()));
 }
 
+TEST(SequenceCounter, ANumberBesideItIsNotTouchedByItNorByItsWrap) {
+    SequenceCounterAbove<8> counter;
+    counter.add_to_number(201);
+    const uint32_t before = counter.begin_read();
+    for (uint32_t write = 0; write < 1u << 23; ++write) {
+        if (write % 4096 == 1) {
+            ASSERT_EQ(counter.number(), 201u);
+            ASSERT_FALSE(counter.still(before));
+        }
+        counter.begin_write();
+        counter.end_write();
+    }
+    EXPECT_TRUE(counter.still(before)) << "as many writes as it can count";
+    counter.add_to_number(-1);
+    EXPECT_EQ(counter.number(), 200u);
+    EXPECT_FALSE(counter.still(before));
+    EXPECT_TRUE(counter.still(counter.begin_read()));
+}
+
 // Two halves that are always written together are never read apart.
 TEST(SequenceCounter, ReaderNeverSeesHalfOfAWrite) {
     SequenceCounter counter;
