@@ -97,7 +97,10 @@ void LoadOptions::fit_tables(const OptionTable& table, uint64_t workers,
                              uint64_t& max_connections) const {
     constexpr uint64_t least = uint64_t{1} << 14;
     if (table.given("max-connections")) return;
-    if (rate == 0) max_connections = std::max(least, hold ? 0 : 4 * concurrency / workers);
+    // An open loop whose bound was not named may need all the room that there is.
+    if (rate == 0 || table.given("concurrency")) {
+        max_connections = std::max(least, hold ? 0 : 4 * concurrency / workers);
+    }
     // Held connections take their places besides the usual ones.
     if (held_connections() > 0) max_connections += held_connections() / workers + 1;
 }

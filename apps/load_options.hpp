@@ -35,7 +35,8 @@ struct LoadOptions {
     void check(const OptionTable& table, uint64_t workers, uint64_t max_connections, unsigned hosts,
                uint64_t memory_bytes) const;
     /// Sets `max_connections` of each worker, unless the user has given it: a table that is hardly
-    /// larger than what is in it stays in the cache. An open loop may need any number.
+    /// larger than what is in it stays in the cache. An open loop without a bound may need any
+    /// number.
     void fit_tables(const OptionTable& table, uint64_t workers, uint64_t& max_connections) const;
     /// For one of `workers` clients: its share of rate, concurrency and connections.
     load::ClientConfig client_config(unsigned worker, unsigned workers,
