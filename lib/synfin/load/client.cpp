@@ -75,7 +75,7 @@ void Client::open_held(stack::Worker& worker, Instant now) {
     const bool all_are_there = held_opened_ == config_.held && coming_and_going() == 0;
     if (stop_requested_ || stop_at_once_requested_ || all_are_there) return begin(now);
     if (coming_and_going() >= held_changes_at_once) return;
-    const uint32_t count = open(worker, now, Phase::to_be_held,
+    const uint32_t count = open(worker, {&now, 1}, Phase::to_be_held,
                                 std::min({config_.opens_per_poll, config_.held - held_opened_,
                                           held_changes_at_once - coming_and_going()}));
     held_opened_ += count;
@@ -114,22 +114,33 @@ void Client::open_due(stack::Worker& worker, Instant now) {
     if (pacer_) {
         open_by_pace(worker, now);
     } else if (coming_and_going() < config_.concurrency) {
-        open(worker, now, Phase::opening,
+        open(worker, {&now, 1}, Phase::opening,
              static_cast<uint32_t>(std::min({uint64_t{config_.opens_per_poll}, left_to_open(),
                                              uint64_t{config_.concurrency} - coming_and_going()})));
     }
     if (left_to_open() == 0) end_opening(now);
 }
 
+// What is refused, and what finds no room, has missed its time.
 void Client::open_by_pace(stack::Worker& worker, Instant now) {
     statistics_.missed += pacer_->forgive(now);
-    for (uint32_t n = 0; n < config_.opens_per_poll && left_to_open() > 0; ++n) {
-        const std::optional<Instant> intended = pacer_->take_due(now);
-        if (!intended) return;
-        if (coming_and_going() >= config_.concurrency ||
-            open(worker, *intended, Phase::opening, 1) == 0) {
-            ++statistics_.missed;
+    const uint64_t most = std::min<uint64_t>(config_.opens_per_poll, left_to_open());
+    for (uint64_t taken = 0; taken < most;) {
+        const std::span times =
+            std::span{intended_}.first(std::min<size_t>(intended_.size(), most - taken));
+        const uint32_t due = pacer_->take_due(now, times);
+        if (due == 0) return;
+        taken += due;
+        const uint32_t room =
+            config_.concurrency - std::min(coming_and_going(), config_.concurrency);
+        uint32_t opened = 0;
+        for (std::span left = times.first(std::min(due, room)); !left.empty();) {
+            const uint32_t count =
+                open(worker, left, Phase::opening, static_cast<uint32_t>(left.size()));
+            opened += count;
+            left = left.subspan(std::min<size_t>(count + 1, left.size()));
         }
+        statistics_.missed += due - opened;
     }
 }
 
@@ -138,12 +149,13 @@ uint64_t Client::left_to_open() const {
     return config_.connections - (statistics_.opened - statistics_.were_held);
 }
 
-uint32_t Client::open(stack::Worker& worker, Instant intended, Phase phase, uint32_t count) {
+uint32_t Client::open(stack::Worker& worker, std::span<const Instant> intended, Phase phase,
+                      uint32_t count) {
     const bool early = config_.early_data && phase == Phase::opening;
     stack::ConnectOptions options{.source = {},
                                   .source_port = 0,
                                   .profile = config_.profile,
-                                  .user_data = Memory{phase, config_.requests, intended}.bits(),
+                                  .user_data = Memory{phase, config_.requests, intended[0]}.bits(),
                                   .fast_open = early};
     uint32_t opened = 0;
     while (opened < count) {
@@ -157,6 +169,12 @@ uint32_t Client::open(stack::Worker& worker, Instant intended, Phase phase, uint
             break;
         }
         plan_.repeat(*together - 1);
+        if (intended.size() > 1) {
+            for (uint32_t i = 0; i < *together; ++i) {
+                const Memory memory{phase, config_.requests, intended[opened + i]};
+                worker.set_user_data(ids[i], memory.bits());
+            }
+        }
         opened += *together;
         statistics_.opened += *together;
         statistics_.concurrent += *together;

@@ -160,8 +160,10 @@ class alignas(apart) Client final : public stack::Application {
     void open_by_pace(stack::Worker& worker, Instant now);
     /// How many more the run may open.
     uint64_t left_to_open() const;
-    /// Opens so many, or as many as connect() would. Returns how many that was.
-    uint32_t open(stack::Worker& worker, Instant intended, Phase phase, uint32_t count);
+    /// Opens `count`, or as many as connect() would, each meant for its time, or all for the only
+    /// one there is. Returns how many that was.
+    uint32_t open(stack::Worker& worker, std::span<const Instant> intended, Phase phase,
+                  uint32_t count);
     /// connect() would not.
     void count_refused(stack::Error reason);
     void ask_early(stack::Worker& worker, stack::ConnectionId id);
@@ -214,6 +216,7 @@ class alignas(apart) Client final : public stack::Application {
     /// Established and to be reset once their third ACK is out.
     std::vector<stack::ConnectionId> to_be_reset_;
     std::optional<Pacer> pacer_;
+    std::array<Instant, 64> intended_;  ///< of the starts that are due
     Instant begin_;
     Instant drain_deadline_;
     bool measured_ = false;

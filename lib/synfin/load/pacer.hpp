@@ -8,7 +8,7 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <span>
 
 #include <synfin/base/assert.hpp>
 #include <synfin/base/instant.hpp>
@@ -37,12 +37,15 @@ class Pacer {
         return count;
     }
 
-    /// The intended time of the next start, if it has come. Taken: it will not be returned again.
-    std::optional<Instant> take_due(Instant now) {
-        if (next_ > now) return std::nullopt;
-        const Instant intended = next_;
-        advance(1);
-        return intended;
+    /// Takes the next starts that are due, as many as `intended` has room for, and says there what
+    /// they were meant for. Returns how many those are.
+    uint32_t take_due(Instant now, std::span<Instant> intended) {
+        uint32_t count = 0;
+        for (; count < intended.size() && next_ <= now; ++count) {
+            intended[count] = next_;
+            advance(1);
+        }
+        return count;
     }
 
   private:
