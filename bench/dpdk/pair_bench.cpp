@@ -15,10 +15,10 @@
 #include <string_view>
 
 #include <benchmark/benchmark.h>
-#include <rte_lcore.h>
 
 #include <synfin/dpdk/packet_pool.hpp>
 #include <synfin/dpdk/ring_link.hpp>
+#include <synfin/dpdk/worker_launch.hpp>
 #include <synfin/load/client.hpp>
 #include <synfin/load/server.hpp>
 #include <synfin/stack/loop.hpp>
@@ -148,23 +148,9 @@ class Pair {
 
 constexpr uint32_t usual_concurrency = 512;
 
-/// A thread that DPDK knows has a cache of its own in front of a packet pool, as a worker's does.
-class KnownThread {
-  public:
-    KnownThread() : registered_{rte_lcore_id() == LCORE_ID_ANY && rte_thread_register() == 0} {}
-    ~KnownThread() {
-        if (registered_) rte_thread_unregister();
-    }
-    KnownThread(const KnownThread&) = delete;
-    KnownThread& operator=(const KnownThread&) = delete;
-
-  private:
-    bool registered_;
-};
-
 void run(benchmark::State& state, uint32_t requests) {
     constexpr uint64_t connections = 500'000;
-    const KnownThread thread;
+    const dpdk::ThreadRegistration registration;
     for (auto _ : state) {
         state.PauseTiming();
         Pair pair{connections, requests, usual_concurrency};

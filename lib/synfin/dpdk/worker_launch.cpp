@@ -67,22 +67,15 @@ class SignalsBlocked {
     sigset_t previous_;
 };
 
-/// A thread's registration with DPDK.
-class Registration {
-  public:
-    Registration() : done_{rte_thread_register() == 0} {}
-    ~Registration() {
-        if (done_) rte_thread_unregister();
-    }
-    Registration(const Registration&) = delete;
-    Registration& operator=(const Registration&) = delete;
-    bool done() const { return done_; }
-
-  private:
-    bool done_;
-};
-
 }  // namespace
+
+ThreadRegistration::ThreadRegistration()
+    : is_ours_{rte_lcore_id() == LCORE_ID_ANY && rte_thread_register() == 0},
+      done_{is_ours_ || rte_lcore_id() != LCORE_ID_ANY} {}
+
+ThreadRegistration::~ThreadRegistration() {
+    if (is_ours_) rte_thread_unregister();
+}
 
 Shutdown::Shutdown() {
     SYNFIN_ASSERT(wake_up.load() == -1);
@@ -146,7 +139,7 @@ void WorkerThreads::start(unsigned core, const std::string& name,
                 ::pthread_setname_np(::pthread_self(), name.substr(0, 15).c_str());
                 pin_to(core);
                 try {
-                    const Registration registration;
+                    const ThreadRegistration registration;
                     if (!registration.done()) {
                         throw SetupError{"worker '" + name +
                                          "' finds no room among DPDK's threads: use fewer workers"};

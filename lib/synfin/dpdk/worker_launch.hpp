@@ -36,6 +36,21 @@ class Shutdown {
     int level() const;
 };
 
+/// Makes the calling thread known to DPDK, unless it is already, as long as this lives: then it has
+/// a cache of its own in front of a packet pool.
+class ThreadRegistration {
+  public:
+    ThreadRegistration();
+    ~ThreadRegistration();
+    ThreadRegistration(const ThreadRegistration&) = delete;
+    ThreadRegistration& operator=(const ThreadRegistration&) = delete;
+    bool done() const { return done_; }
+
+  private:
+    bool is_ours_;
+    bool done_;
+};
+
 /// Runs one function per worker, each on its own thread and core, registered with DPDK so that it
 /// has its own cache of the packet pool.
 class WorkerThreads {
