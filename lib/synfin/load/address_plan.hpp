@@ -9,6 +9,7 @@
 
 #include <tl/expected.hpp>
 
+#include <synfin/base/assert.hpp>
 #include <synfin/wire/address.hpp>
 
 namespace synfin::load {
@@ -42,7 +43,10 @@ class AddressPlan {
     /// How often next() would go on to return what it has just returned.
     size_t repeats() const { return targets_.size() == 1 ? pairs_left_ : 0; }
     /// As if next() had been called so often; no more often than that.
-    void repeat(size_t times) { pairs_left_ -= times; }
+    void repeat(size_t times) {
+        SYNFIN_ASSERT(times <= repeats());
+        pairs_left_ -= times;
+    }
     /// Begins the round at another place: workers that share sources do not move in step.
     void skip(uint64_t pairs);
 

@@ -132,6 +132,7 @@ tl::expected<uint32_t, Error> Worker::connect(const wire::SocketAddress& remote,
                                               Application& application,
                                               const ConnectOptions& options,
                                               std::span<ConnectionId> ids) {
+    SYNFIN_ASSERT(!ids.empty());
     if (impl_->is_like_last(remote, application, options)) [[likely]] {
         const uint32_t opened = impl_->open_again(options.user_data, ids);
         if (opened != 0) [[likely]]
