@@ -328,8 +328,7 @@ class alignas(apart) QueueDevice {
             stack::Frame& frame = frames[kept++];
             frame.data = usual_data(buffer);
             frame.length = length;
-            frame.verified.ip = false;
-            frame.verified.tcp = false;
+            frame.verified = {};
             frame.owner = buffer;
         }
         queue.give_back(count);
