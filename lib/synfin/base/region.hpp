@@ -18,7 +18,7 @@ class Region {
     ~Region();
 
     /// Has the system find the pages of the first `bytes` now, so that nobody has to wait for one
-    /// later.
+    /// later. Of many megabytes, all cores find their part.
     void touch(size_t bytes = SIZE_MAX) const;
     /// Whether place() may use the system's pool of huge pages, in all regions. At first it may
     /// not.

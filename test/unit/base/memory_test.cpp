@@ -1,4 +1,5 @@
 // Region, IndexPool, Relaxed and SequenceCounter: what the tables are made of.
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <cstdio>
@@ -312,6 +313,21 @@ TEST(Region, TouchingChangesNothingOfWhatStandsInIt) {
     EXPECT_EQ(data[bytes / 2], 7);
     EXPECT_EQ(data[0] + data[bytes - 1], 0);
     Region{}.touch();
+}
+
+// Several threads share a large one; each page is found by one of them.
+TEST(Region, AllPagesThatAreTouchedAreThere) {
+    constexpr size_t page = 4096;
+    constexpr size_t touched = size_t{67} << 20;
+    const Region region{touched + (size_t{8} << 20)};
+    auto* const data = static_cast<unsigned char*>(region.data());
+    data[touched - 1] = 7;
+    region.touch(touched);
+    EXPECT_EQ(data[touched - 1], 7);
+    std::vector<unsigned char> is_there(touched / page);
+    ASSERT_EQ(::mincore(data, touched, is_there.data()), 0);
+    EXPECT_EQ(std::count_if(is_there.begin(), is_there.end(), [](auto bits) { return bits & 1; }),
+              std::ssize(is_there));
 }
 
 }  // namespace
