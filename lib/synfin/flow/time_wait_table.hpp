@@ -206,11 +206,11 @@ class TimeWaitTable {
     uint32_t size() const { return size_; }
     uint32_t capacity() const { return capacity_; }
     size_t memory_bytes() const { return memory_.size() + index_.memory_bytes(); }
-    /// Takes the memory of the index now, and that of the first five million records: a page may
+    /// Takes the memory of the index now, and that of the first eight million records: a page may
     /// take milliseconds to be found, unless it comes from the system's pool of huge ones.
     void touch() const {
         index_.touch();
-        if (!Region::uses_huge_pages()) memory_.touch(64 * Region::huge_page);
+        if (!Region::uses_huge_pages()) memory_.touch(112 * Region::huge_page);
     }
 
     /// Calls `visit(record, expiry)` for each record.
