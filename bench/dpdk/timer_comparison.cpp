@@ -120,6 +120,81 @@ void expire_all_rte_timer(benchmark::State& state) {
     state.SetItemsProcessed(static_cast<int64_t>(expired));
 }
 
+// Time goes on among `count` that are armed, over ten seconds; what expires is armed again, at
+// random. So there are always as many. An item is one that expires.
+
+constexpr uint32_t span_us = 10 * second_us;
+
+/// Not in the order in which they lie in memory.
+uint32_t nth_to_expire(uint64_t n, uint32_t count) {
+    return static_cast<uint32_t>(n * 7919 % count);
+}
+
+void advance_among_ours(benchmark::State& state) {
+    const auto count = static_cast<uint32_t>(state.range(0));
+    TimerWheel wheel{count, Instant{}};
+    for (uint64_t i = 0; i < count; ++i) {
+        wheel.arm(nth_to_expire(i, count),
+                  Instant::from_us(static_cast<int64_t>(1 + i * span_us / count)));
+    }
+    Prng random{1};
+    uint64_t expired = 0;
+    int64_t now_us = 0;
+    for (auto _ : state) {
+        now_us += 10;
+        wheel.advance(Instant::from_us(now_us), UINT32_MAX, [&](uint32_t index) {
+            ++expired;
+            const auto wait = static_cast<int64_t>(1 + random.below(span_us));
+            wheel.arm(index, Instant::from_us(now_us + wait));
+        });
+    }
+    state.SetItemsProcessed(static_cast<int64_t>(expired));
+}
+
+struct ArmingAgain {
+    Prng random{1};
+    uint64_t cycles_per_us = rte_get_timer_hz() / 1'000'000;
+    uint64_t expired = 0;
+};
+
+void arm_rte_timer_again(rte_timer* timer, void* context) {
+    auto& again = *static_cast<ArmingAgain*>(context);
+    ++again.expired;
+    rte_timer_reset(timer, (1 + again.random.below(span_us)) * again.cycles_per_us, SINGLE,
+                    rte_lcore_id(), arm_rte_timer_again, context);
+}
+
+// Its clock does not wait. So the first is to expire when all are armed, and only calls count in
+// which some did.
+void advance_among_rte_timer(benchmark::State& state) {
+    constexpr uint64_t enough = 200'000;
+    const auto count = static_cast<uint32_t>(state.range(0));
+    RteTimers all{count};
+    ArmingAgain again;
+    const uint64_t first = rte_get_timer_cycles() + uint64_t{count} * 2 * again.cycles_per_us;
+    for (uint64_t i = 0; i < count; ++i) {
+        const uint64_t when = first + i * span_us / count * again.cycles_per_us;
+        const uint64_t now = rte_get_timer_cycles();
+        if (now > first) return state.SkipWithError("arming took too long");
+        rte_timer_reset(&all.timers[nth_to_expire(i, count)], when - now, SINGLE, rte_lcore_id(),
+                        arm_rte_timer_again, &again);
+    }
+    uint64_t busy = 0;
+    for (auto _ : state) {
+        while (again.expired < enough) {
+            const uint64_t before = again.expired;
+            const uint64_t begin = rte_get_timer_cycles();
+            rte_timer_manage();
+            if (again.expired != before) busy += rte_get_timer_cycles() - begin;
+        }
+        state.SetIterationTime(static_cast<double>(busy) / static_cast<double>(rte_get_timer_hz()));
+    }
+    state.SetItemsProcessed(static_cast<int64_t>(again.expired));
+    // All at once: to stop each of ten million takes as long as to arm it.
+    rte_timer_subsystem_finalize();
+    rte_timer_subsystem_init();
+}
+
 BENCHMARK(arm_again_ours)->Arg(1'000)->Arg(100'000)->Arg(1'000'000)->Arg(10'000'000);
 BENCHMARK(arm_again_rte_timer)->Arg(1'000)->Arg(100'000)->Arg(1'000'000)->Arg(10'000'000);
 BENCHMARK(expire_all_ours)->Arg(100'000)->Arg(1'000'000)->Unit(benchmark::kMillisecond);
@@ -128,6 +203,8 @@ BENCHMARK(expire_all_rte_timer)
     ->Arg(1'000'000)
     ->Iterations(1)
     ->Unit(benchmark::kMillisecond);
+BENCHMARK(advance_among_ours)->Arg(1'000'000)->Arg(10'000'000)->UseRealTime();
+BENCHMARK(advance_among_rte_timer)->Arg(1'000'000)->Arg(10'000'000)->Iterations(1)->UseManualTime();
 
 }  // namespace
 
